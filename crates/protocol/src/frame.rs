@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Finds the end of each message in a stream of bytes.
+//!
+//! Two dialects share the stream. *Framed JSON* ends with a NUL byte, which no JSON text can hold. A person's line
+//! ends with a line break after the closing brace; line breaks before it are white space. The decoder never fails on
+//! malformed JSON: it hands the text on and the request parser says what is wrong, so that one bad message costs
+//! one error reply and not the connection. "Incomplete" is a state, not an error.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// What ended a message; the reply to it ends with the same byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminator {
+    /// `\0`: framed JSON, spoken by programs.
+    Nul,
+    /// `\n`: typed by a person, for instance with `nc`.
+    Newline,
+}
+
+impl Terminator {
+    /// The byte on the wire.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Nul => b'\0',
+            Self::Newline => b'\n',
+        }
+    }
+}
+
+/// One message: its text without the terminator, not yet parsed, perhaps not even JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The bytes before the terminator, leading white space removed.
+    pub text: Bytes,
+    /// What ended it.
+    pub terminator: Terminator,
+}
+
+/// A message grew past the limit before its end was seen. The rest of the stream cannot be understood any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the request is longer than the limit of {limit_bytes} bytes; split it, or write the data to a file and read it from there"
+)]
+pub struct FrameTooLarge {
+    /// The limit in bytes, terminator excluded.
+    pub limit_bytes: usize,
+}
+
+/// Where in a message the scan stands.
+#[derive(Clone, Copy, Debug)]
+enum Scan {
+    /// Before the first byte of a message; white space and stray NULs are skipped.
+    Start,
+    /// Inside the braces, `depth` brackets deep.
+    Inside { depth: usize },
+    /// Inside a string.
+    String { depth: usize },
+    /// Inside a string, the last byte was a backslash.
+    Escape { depth: usize },
+    /// After the closing brace, or in text that is no object: only a terminator counts.
+    Tail,
+}
+
+/// Incremental decoder of one connection's bytes. Every byte is looked at once.
+#[derive(Debug)]
+pub struct Decoder {
+    limit_bytes: usize,
+    scan: Scan,
+    /// Bytes at the front of the buffer that were already looked at.
+    scanned: usize,
+    /// Once a NUL has ended a message, line breaks are white space for the rest of the connection.
+    nul_only: bool,
+}
+
+impl Decoder {
+    /// A decoder that refuses messages longer than `limit_bytes` (terminator excluded).
+    pub fn new(limit_bytes: usize) -> Self {
+        Self { limit_bytes, scan: Scan::Start, scanned: 0, nul_only: false }
+    }
+
+    /// Takes the next whole message off the front of `buffer`; `None` when it is not complete yet.
+    ///
+    /// # Errors
+    /// [`FrameTooLarge`] as soon as the message cannot end within the limit. The decoder is of no use after that.
+    pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameTooLarge> {
+        if matches!(self.scan, Scan::Start) && !self.skip_to_start(buffer) {
+            return Ok(None);
+        }
+        let end = self.find_end(buffer);
+        let length = end.map_or(buffer.len(), |(at, _)| at);
+        if length > self.limit_bytes {
+            return Err(FrameTooLarge { limit_bytes: self.limit_bytes });
+        }
+        let Some((at, terminator)) = end else { return Ok(None) };
+        let text = buffer.split_to(at).freeze();
+        buffer.advance(1);
+        self.scan = Scan::Start;
+        self.scanned = 0;
+        Ok(Some(Frame { text, terminator: self.settle(terminator, buffer) }))
+    }
+
+    /// Whether a message has begun whose end has not been seen.
+    pub fn is_mid_frame(&self) -> bool {
+        !matches!(self.scan, Scan::Start)
+    }
+
+    /// A NUL right behind the line break is the real end: some programs write both.
+    fn settle(&mut self, terminator: Terminator, rest: &mut BytesMut) -> Terminator {
+        if terminator == Terminator::Newline && rest.first() == Some(&b'\0') {
+            rest.advance(1);
+            self.nul_only = true;
+            return Terminator::Nul;
+        }
+        self.nul_only |= terminator == Terminator::Nul;
+        terminator
+    }
+
+    fn skip_to_start(&mut self, buffer: &mut BytesMut) -> bool {
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'\0');
+        let skip = buffer.iter().take_while(|byte| blank(byte)).count();
+        buffer.advance(skip);
+        let Some(first) = buffer.first() else { return false };
+        self.scan = if *first == b'{' { Scan::Inside { depth: 0 } } else { Scan::Tail };
+        true
+    }
+
+    fn find_end(&mut self, buffer: &[u8]) -> Option<(usize, Terminator)> {
+        let mut at = self.scanned;
+        while at < buffer.len() {
+            let byte = buffer[at];
+            if byte == b'\0' {
+                return Some((at, Terminator::Nul));
+            }
+            match self.scan {
+                Scan::Start | Scan::Inside { depth: 0 } => self.scan = Scan::Inside { depth: 1 },
+                Scan::Inside { depth } => self.scan = after_structural(byte, depth),
+                Scan::String { depth } => match byte {
+                    b'"' => self.scan = Scan::Inside { depth },
+                    b'\\' => self.scan = Scan::Escape { depth },
+                    // A raw line break can never stand in a JSON string: the person who typed it waits for us.
+                    b'\n' if !self.nul_only && at + 1 == buffer.len() => return Some((at, Terminator::Newline)),
+                    _ => {
+                        at += plain_string_bytes(&buffer[at..]);
+                        continue;
+                    }
+                },
+                Scan::Escape { depth } => self.scan = Scan::String { depth },
+                Scan::Tail if byte == b'\n' && !self.nul_only => return Some((at, Terminator::Newline)),
+                Scan::Tail => {}
+            }
+            at += 1;
+        }
+        self.scanned = at;
+        None
+    }
+}
+
+fn after_structural(byte: u8, depth: usize) -> Scan {
+    match byte {
+        b'"' => Scan::String { depth },
+        b'{' | b'[' => Scan::Inside { depth: depth + 1 },
+        b'}' | b']' if depth == 1 => Scan::Tail,
+        b'}' | b']' => Scan::Inside { depth: depth - 1 },
+        _ => Scan::Inside { depth },
+    }
+}
+
+/// How many bytes from here on cannot end the string, escape or the frame; at least one.
+fn plain_string_bytes(rest: &[u8]) -> usize {
+    let stop = memchr::memchr3(b'"', b'\\', b'\0', &rest[1..]).map_or(rest.len(), |at| at + 1);
+    // The last byte of the buffer gets a look of its own, for the line break that ends a person's broken string.
+    if stop == rest.len() && rest.len() > 1 { stop - 1 } else { stop }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode_all(decoder: &mut Decoder, bytes: &[u8]) -> Vec<(Vec<u8>, Terminator)> {
+        let mut buffer = BytesMut::from(bytes);
+        let mut frames = Vec::new();
+        while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
+            frames.push((frame.text.to_vec(), frame.terminator));
+        }
+        frames
+    }
+
+    fn frames(bytes: &[u8]) -> Vec<(Vec<u8>, Terminator)> {
+        decode_all(&mut Decoder::new(1 << 20), bytes)
+    }
+
+    #[test]
+    fn nul_ends_a_frame_and_line_breaks_inside_are_white_space() {
+        let found = frames(b"{\n \"a\": 1\n}\0{\"b\":2}\n\0");
+        assert_eq!(
+            found,
+            vec![(b"{\n \"a\": 1\n}".to_vec(), Terminator::Nul), (b"{\"b\":2}\n".to_vec(), Terminator::Nul),]
+        );
+    }
+
+    #[test]
+    fn line_break_after_the_closing_brace_ends_a_typed_line() {
+        let found = frames(b"{\"a\":\n[1,{\"}\":\"\\\"}\"}]} \r\n\n{\"b\":2}\n");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].1, Terminator::Newline);
+        assert_eq!(found[1], (b"{\"b\":2}".to_vec(), Terminator::Newline));
+    }
+
+    #[test]
+    fn line_break_then_nul_is_framed_json() {
+        assert_eq!(frames(b"{}\n\0"), vec![(b"{}".to_vec(), Terminator::Nul)]);
+    }
+
+    #[test]
+    fn malformed_text_is_one_frame_and_the_next_is_found() {
+        let found = frames(b"{]}}\"\0nonsense\0{}\0");
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[2].0, b"{}");
+    }
+
+    #[test]
+    fn unterminated_string_typed_by_a_person_is_handed_on() {
+        assert_eq!(frames(b"{\"code\": \"1+1}\n"), vec![(b"{\"code\": \"1+1}".to_vec(), Terminator::Newline)]);
+    }
+
+    #[test]
+    fn half_a_frame_is_incomplete() {
+        let mut decoder = Decoder::new(100);
+        assert!(decode_all(&mut decoder, b"{\"a\": \"x").is_empty());
+        assert!(decoder.is_mid_frame());
+    }
+
+    #[test]
+    fn refuses_frame_longer_than_limit_and_takes_one_at_the_limit() {
+        let mut decoder = Decoder::new(8);
+        assert!(decoder.decode(&mut BytesMut::from(&b"{\"a\":12}\0"[..])).unwrap().is_some());
+        let refused = decoder.decode(&mut BytesMut::from(&b"{\"a\":123"[..]));
+        assert_eq!(refused, Ok(None));
+        let refused = Decoder::new(8).decode(&mut BytesMut::from(&b"{\"a\":123}\0"[..]));
+        assert_eq!(refused, Err(FrameTooLarge { limit_bytes: 8 }));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_hurt(bytes in proptest::collection::vec(any::<u8>(), 0..2000), limit in 1_usize..500) {
+            let mut decoder = Decoder::new(limit);
+            let mut buffer = BytesMut::from(&bytes[..]);
+            while let Ok(Some(frame)) = decoder.decode(&mut buffer) {
+                prop_assert!(frame.text.len() <= limit);
+                prop_assert!(!frame.text.contains(&0));
+            }
+        }
+
+        #[test]
+        fn however_the_bytes_are_cut_the_framed_messages_are_the_same(
+            texts in proptest::collection::vec("[ -~\\n]{0,30}", 1..8),
+            cuts in proptest::collection::vec(1_usize..9, 1..60),
+        ) {
+            let mut stream = Vec::new();
+            for text in &texts {
+                serde_json::to_writer(&mut stream, &serde_json::json!({"code": text, "n": [1, {"x": text}]})).unwrap();
+                stream.push(0);
+            }
+            let mut decoder = Decoder::new(1 << 16);
+            let mut buffer = BytesMut::new();
+            let mut found = Vec::new();
+            let mut rest = &stream[..];
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() { break; }
+                let (now, later) = rest.split_at((*cut).min(rest.len()));
+                buffer.extend_from_slice(now);
+                rest = later;
+                while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
+                    let value: serde_json::Value = serde_json::from_slice(&frame.text).unwrap();
+                    found.push(value["code"].as_str().unwrap().to_owned());
+                }
+            }
+            prop_assert_eq!(found, texts);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What a client asks: one JSON object with a `type`.
+//!
+//! Keys that this version does not know are ignored, because clients of other servers send their own. What is known
+//! must have its type: a wrong one is refused with the key, what was expected and what came.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A request that the server understands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Run Python on Blender's main thread.
+    Execute {
+        /// The source text.
+        code: String,
+    },
+    /// Say what the server and Blender's main thread are doing. Answered without the main thread.
+    Status,
+    /// Say that the server is there. Answered without the main thread.
+    Ping,
+}
+
+/// A request as our own clients write it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ClientRequest<'a> {
+    /// See [`Request::Execute`].
+    Execute {
+        /// The source text.
+        code: &'a str,
+        /// Sent for servers of the origin's design, which want it; this server ignores it.
+        strict_json: bool,
+    },
+    /// See [`Request::Status`].
+    Status,
+    /// See [`Request::Ping`].
+    Ping,
+}
+
+impl ClientRequest<'_> {
+    /// The framed JSON of this request, NUL included.
+    pub fn encode(&self) -> Vec<u8> {
+        // A derived `Serialize` without maps of other keys than strings cannot fail.
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.push(0);
+        bytes
+    }
+}
+
+/// Why a message is no request, in words for the person who wrote the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// The bytes are not UTF-8.
+    #[error("the request is not valid UTF-8 (byte {at} of {length}); send JSON as UTF-8")]
+    NotUtf8 {
+        /// Index of the first wrong byte.
+        at: usize,
+        /// Length of the message in bytes.
+        length: usize,
+    },
+    /// The text is not JSON.
+    #[error("the request is not valid JSON: {0}; send one JSON object, then a NUL byte")]
+    NotJson(String),
+    /// The JSON is not an object.
+    #[error("a request is a JSON object such as {{\"type\": \"execute\", \"code\": \"result = 1\"}}, not {0}")]
+    NotAnObject(&'static str),
+    /// `type` is missing.
+    #[error("the request has no \"type\"; send \"execute\", \"status\" or \"ping\"")]
+    NoType,
+    /// `type` is not one of ours.
+    #[error("unknown request type {0}; this server knows \"execute\", \"status\" and \"ping\"")]
+    UnknownType(String),
+    /// `code` is missing.
+    #[error("an \"execute\" request needs \"code\": the Python source to run, as a string")]
+    NoCode,
+    /// A key has a value of the wrong type.
+    #[error("\"{key}\" must be a string, not {found}")]
+    NotAString {
+        /// The key.
+        key: &'static str,
+        /// What came instead.
+        found: &'static str,
+    },
+}
+
+/// The keys that this version reads; all others are skipped without being kept.
+#[derive(Deserialize)]
+struct Wire {
+    r#type: Option<Value>,
+    code: Option<Value>,
+}
+
+impl Request {
+    /// Parses the text of one frame.
+    ///
+    /// # Errors
+    /// [`BadRequest`], whose text is what the client is told.
+    pub fn parse(text: &[u8]) -> Result<Self, BadRequest> {
+        let text = std::str::from_utf8(text)
+            .map_err(|error| BadRequest::NotUtf8 { at: error.valid_up_to(), length: text.len() })?;
+        if !text.trim_start().starts_with('{') {
+            let value: Value = serde_json::from_str(text).map_err(|error| BadRequest::NotJson(error.to_string()))?;
+            return Err(BadRequest::NotAnObject(kind(&value)));
+        }
+        let wire: Wire = serde_json::from_str(text).map_err(|error| BadRequest::NotJson(error.to_string()))?;
+        match string("type", wire.r#type)?.ok_or(BadRequest::NoType)?.as_str() {
+            "execute" => Ok(Self::Execute { code: string("code", wire.code)?.ok_or(BadRequest::NoCode)? }),
+            "status" => Ok(Self::Status),
+            "ping" => Ok(Self::Ping),
+            other => Err(BadRequest::UnknownType(shown(other))),
+        }
+    }
+}
+
+fn string(key: &'static str, value: Option<Value>) -> Result<Option<String>, BadRequest> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(BadRequest::NotAString { key, found: kind(&other) }),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A client's own word, quoted, short enough for a message.
+fn shown(text: &str) -> String {
+    const LONGEST_CHARS: usize = 60;
+    let short: String = text.chars().take(LONGEST_CHARS).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!("{:?}", short + dots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refusal(text: &[u8]) -> String {
+        Request::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn execute_as_known_clients_send_it() {
+        let text = br#"{"type": "execute", "code": "result = 1", "strict_json": true, "token": "x"}"#;
+        assert_eq!(Request::parse(text), Ok(Request::Execute { code: "result = 1".to_owned() }));
+    }
+
+    #[test]
+    fn each_refusal_says_what_was_wrong() {
+        assert!(refusal(b"{\"type\": \"execute\xff\"}").contains("not valid UTF-8 (byte 17"));
+        assert!(refusal(b"{\"type\": }").contains("not valid JSON: expected value at line 1 column 10"));
+        assert!(refusal(b"[1]").contains("not an array"));
+        assert!(refusal(b"{}").contains("no \"type\""));
+        assert!(refusal(br#"{"type": "exec"}"#).contains("unknown request type \"exec\""));
+        assert!(refusal(br#"{"type": "execute"}"#).contains("needs \"code\""));
+        assert!(refusal(br#"{"type": "execute", "code": 5}"#).contains("\"code\" must be a string, not a number"));
+        assert!(refusal(br#"{"type": 5}"#).contains("\"type\" must be a string, not a number"));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_not_followed() {
+        let mut text = br#"{"type": "execute", "code": "", "x": "#.to_vec();
+        text.extend(std::iter::repeat_n(b'[', 100_000));
+        assert!(refusal(&text).contains("not valid JSON"));
+        let in_a_known_key = [&br#"{"type": "#[..], &b"[".repeat(100_000)].concat();
+        assert!(refusal(&in_a_known_key).contains("recursion limit"));
+    }
+
+    #[test]
+    fn what_our_clients_write_is_understood() {
+        let bytes = ClientRequest::Execute { code: "print('ü\0')", strict_json: false }.encode();
+        let (nul, text) = bytes.split_last().unwrap();
+        assert_eq!(*nul, 0);
+        assert_eq!(Request::parse(text), Ok(Request::Execute { code: "print('ü\0')".to_owned() }));
+        assert_eq!(ClientRequest::Status.encode(), b"{\"type\":\"status\"}\0");
+    }
+
+    proptest! {
+        #[test]
+        fn random_text_never_hurts(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Request::parse(&text);
+        }
+    }
+}
