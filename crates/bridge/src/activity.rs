@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the main thread is doing, as the network thread may tell it at any moment: a few counters and two short
+//! records under a lock that nobody holds for long.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use blendwire_protocol::{Counters, LastRequest, RunningRequest, State};
+
+use crate::job::Job;
+use crate::output::Output;
+
+/// A main thread that has not come round for this long cannot take a request "now". A redraw of a heavy scene takes
+/// less; a modal file dialog, a render or a loop takes more.
+const ALIVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    pub(crate) started: Instant,
+    /// Microseconds from `started` to the last time the main thread came round, plus one; 0 means never.
+    seen_micros: AtomicU64,
+    pub(crate) stopping: AtomicBool,
+    now: Mutex<Now>,
+    pub(crate) totals: Totals,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    running: Option<Running>,
+    last: Option<(LastRequest, Instant)>,
+    deferred: usize,
+    file: String,
+}
+
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    first_line: String,
+    since: Instant,
+    output: Arc<Output>,
+}
+
+/// Totals since the start, each with its name from [`Counters`].
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) connections: AtomicU64,
+    pub(crate) connections_refused: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) executed_ok: AtomicU64,
+    pub(crate) executed_error: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) received_bytes: AtomicU64,
+    pub(crate) sent_bytes: AtomicU64,
+    pub(crate) released_listeners: AtomicU64,
+}
+
+/// Adds to a total.
+pub(crate) fn add(total: &AtomicU64, amount: usize) {
+    total.fetch_add(amount as u64, Ordering::Relaxed);
+}
+
+impl Totals {
+    pub(crate) fn read(&self) -> Counters {
+        let read = |total: &AtomicU64| total.load(Ordering::Relaxed);
+        Counters {
+            connections: read(&self.connections),
+            connections_refused: read(&self.connections_refused),
+            requests: read(&self.requests),
+            executed_ok: read(&self.executed_ok),
+            executed_error: read(&self.executed_error),
+            refused: read(&self.refused),
+            received_bytes: read(&self.received_bytes),
+            sent_bytes: read(&self.sent_bytes),
+            released_listeners: read(&self.released_listeners),
+        }
+    }
+}
+
+impl Activity {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            seen_micros: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            now: Mutex::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// The main thread has come round.
+    pub(crate) fn seen(&self) {
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
+        self.seen_micros.store(micros + 1, Ordering::Relaxed);
+    }
+
+    /// Since the main thread came round; `None` when it never has.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let seen = self.seen_micros.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.started.elapsed().saturating_sub(Duration::from_micros(seen)))
+    }
+
+    pub(crate) fn begin(&self, job: &mut Job) {
+        self.seen();
+        let since = *job.begun.get_or_insert_with(Instant::now);
+        let running = Running { number: job.number, first_line: job.title.clone(), since, output: job.output.clone() };
+        self.now().running = Some(running);
+    }
+
+    /// The running request has ended, or (`ok` is `None`) waits for its deferred result.
+    pub(crate) fn end(&self, ok: Option<bool>) {
+        self.seen();
+        let mut now = self.now();
+        let Some(running) = now.running.take() else { return };
+        let Some(ok) = ok else { return };
+        add(if ok { &self.totals.executed_ok } else { &self.totals.executed_error }, 1);
+        let took_secs = running.since.elapsed().as_secs_f64();
+        let Running { number: request, first_line, .. } = running;
+        now.last = Some((LastRequest { request, first_line, ok, took_secs, ended_secs_ago: 0.0 }, Instant::now()));
+    }
+
+    pub(crate) fn set_deferred(&self, count: usize) {
+        self.now().deferred = count;
+    }
+
+    pub(crate) fn set_file(&self, file: String) {
+        self.now().file = file;
+    }
+
+    pub(crate) fn file(&self) -> String {
+        self.now().file.clone()
+    }
+
+    pub(crate) fn deferred(&self) -> usize {
+        self.now().deferred
+    }
+
+    pub(crate) fn running(&self) -> Option<RunningRequest> {
+        self.now().running.as_ref().map(|running| RunningRequest {
+            request: running.number,
+            first_line: running.first_line.clone(),
+            running_secs: running.since.elapsed().as_secs_f64(),
+            last_output_line: running.output.last_line(),
+        })
+    }
+
+    pub(crate) fn last(&self) -> Option<LastRequest> {
+        let now = self.now();
+        let (last, ended) = now.last.as_ref()?;
+        Some(LastRequest { ended_secs_ago: ended.elapsed().as_secs_f64(), ..last.clone() })
+    }
+
+    /// The state, and why no request can run now where that is so.
+    pub(crate) fn state(&self) -> (State, Option<String>) {
+        if self.stopping.load(Ordering::Relaxed) {
+            return (State::Stopping, Some("the server is stopping".to_owned()));
+        }
+        let Some(age) = self.age() else {
+            return (State::Starting, Some("Blender is starting and has not come round to requests yet".to_owned()));
+        };
+        let age_secs = age.as_secs_f64();
+        let is_late = age > ALIVE_WITHIN;
+        match self.running() {
+            Some(running) if is_late => {
+                let RunningRequest { request, running_secs, first_line, .. } = running;
+                let reason = format!("request {request} has been running for {running_secs:.1} s: {first_line}");
+                (State::Busy, Some(reason))
+            }
+            Some(_) => (State::Busy, None),
+            None if is_late => {
+                let reason = format!(
+                    "Blender's main thread has not come round for {age_secs:.1} s: \
+                     a dialog is open, or Blender renders, loads or saves a file"
+                );
+                (State::Blocked, Some(reason))
+            }
+            None => (State::Idle, None),
+        }
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_whose_main_thread_never_came_is_starting() {
+        let activity = Activity::new();
+        assert_eq!(activity.state().0, State::Starting);
+        activity.seen();
+        assert_eq!(activity.state(), (State::Idle, None));
+    }
+
+    #[test]
+    fn last_request_is_kept_and_a_deferred_one_is_not_ended() {
+        let activity = Activity::new();
+        let (mut job, _answer) = Job::new(7, "x = 1".to_owned(), Output::new(10));
+        activity.begin(&mut job);
+        assert_eq!(activity.running().unwrap().first_line, "x = 1");
+        activity.end(None);
+        assert_eq!((activity.running(), activity.last()), (None, None));
+        activity.begin(&mut job);
+        activity.end(Some(true));
+        assert_eq!(activity.last().unwrap().request, 7);
+        assert_eq!(activity.totals.read().executed_ok, 1);
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Settings of one server, with their defaults and the reasons for them.
+
+use blendwire_protocol::{DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, PROTOCOL_VERSION, Versions};
+
+/// Settings of one server. They hold from its start to its stop.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `localhost` (both loopback addresses, because clients resolve it to either) or one loopback address.
+    pub host: String,
+    /// TCP port. 0 lets the system choose, for tests.
+    pub port: u16,
+    /// Try the ports above `port` when it is taken. Off by default: clients look at one port.
+    pub next_free_port: bool,
+    /// Longest request in bytes.
+    pub max_request_bytes: usize,
+    /// Connections open at a time. Each costs about 10 KiB when it is idle.
+    pub max_connections: usize,
+    /// Requests that wait for the main thread, all connections together.
+    pub max_queue: usize,
+    /// Requests of one connection that may be unanswered; further ones stay in the socket until answers have gone
+    /// out. Keeps a client that pipelines from filling the queue alone.
+    pub max_pipelined: usize,
+    /// What one script may print, in bytes; the rest is dropped and the reply says so.
+    pub max_output_bytes: usize,
+    /// Whether the host runs without its window.
+    pub background: bool,
+    /// Versions that `status` reports.
+    pub versions: Versions,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            port: DEFAULT_PORT,
+            next_free_port: false,
+            max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
+            max_connections: 1024,
+            max_queue: 4096,
+            max_pipelined: 256,
+            max_output_bytes: DEFAULT_MAX_REQUEST_BYTES,
+            background: false,
+            versions: Versions {
+                protocol: PROTOCOL_VERSION,
+                core: env!("CARGO_PKG_VERSION").to_owned(),
+                ..Versions::default()
+            },
+        }
+    }
+}

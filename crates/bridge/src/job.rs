@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! One request on its way to the main thread and its answer on the way back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use blendwire_protocol::{Reply, first_line};
+use tokio::sync::oneshot;
+
+use crate::output::Output;
+use crate::queue::LaneGuard;
+
+/// Replies up to this size let the next request of their connection run before they have gone out. A longer one is
+/// written first, so that a client that does not read holds at most one of them in memory.
+const SMALL_REPLY_BYTES: usize = 64 * 1024;
+
+/// What travels back to the connection: the reply, and for a large one the right to start the next request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    /// Held until the reply has been written.
+    pub(crate) lane: Option<LaneGuard>,
+}
+
+/// A script to run on the main thread. Dropping it unanswered answers that it was dropped.
+#[derive(Debug)]
+pub struct Job {
+    /// Number of the request since the server was started, from 1.
+    pub number: u64,
+    /// The first telling line of the source.
+    pub title: String,
+    /// The source text.
+    pub code: String,
+    /// When its script was started; a deferred request is taken up again later.
+    pub(crate) begun: Option<Instant>,
+    /// Where the script's output goes.
+    pub output: Arc<Output>,
+    reply: Option<oneshot::Sender<Answer>>,
+    lane: Option<LaneGuard>,
+}
+
+impl Job {
+    pub(crate) fn new(number: u64, code: String, output: Output) -> (Self, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        let job = Self {
+            number,
+            title: first_line(&code),
+            code,
+            begun: None,
+            output: Arc::new(output),
+            reply: Some(reply),
+            lane: None,
+        };
+        (job, answer)
+    }
+
+    /// Ties the job to its connection's place in the queue: the next request of that connection waits for the guard.
+    pub(crate) fn enter(&mut self, lane: LaneGuard) {
+        self.lane = Some(lane);
+    }
+
+    /// Sends the final reply. A client that has gone away loses only this.
+    pub fn answer(mut self, reply: Reply) {
+        self.send(reply);
+    }
+
+    fn send(&mut self, reply: Reply) {
+        let lane = self.lane.take().filter(|_| is_large(&reply));
+        if let Some(sender) = self.reply.take() {
+            let _ = sender.send(Answer { reply, lane });
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.reply.is_some() {
+            self.send(Reply::refused(
+                "the request was dropped before it ran to its end, because the server was stopped; \
+                 send it again when the server is back",
+            ));
+        }
+    }
+}
+
+fn is_large(reply: &Reply) -> bool {
+    match reply {
+        Reply::Ok { result, stdout } => result.len() + stdout.len() > SMALL_REPLY_BYTES,
+        Reply::Raised { message, stdout } => message.len() + stdout.len() > SMALL_REPLY_BYTES,
+        Reply::Refused { .. } => false,
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The server inside a host program: it listens, finds out what a client speaks, answers what needs no host, and
+//! queues what does.
+//!
+//! One thread of its own runs a tokio runtime with everything that touches a socket. The host's main thread *pulls*
+//! jobs from the [`Queue`] when it has time, and answers each through its [`Job`]. The two meet in [`Shared`] only.
+//!
+//! **Architecture invariants:** no Python and no MCP here; the network thread never waits for the host; every
+//! accepted request gets exactly one final reply, because dropping an unanswered [`Job`] sends one; everything that
+//! grows has a limit in [`Config`].
+
+mod activity;
+mod bind;
+mod config;
+mod connection;
+mod framed;
+mod http;
+mod job;
+mod output;
+mod queue;
+mod server;
+mod sniff;
+
+pub use bind::StartError;
+pub use config::Config;
+pub use job::Job;
+pub use output::Output;
+pub use queue::Queue;
+pub use server::{Server, Shared};

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Start and stop: the network thread, its runtime, and what the main thread and the network thread share.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use blendwire_protocol::{QueueStatus, Status};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::activity::{Activity, add};
+use crate::bind::{self, StartError};
+use crate::config::Config;
+use crate::connection;
+use crate::job::Job;
+use crate::queue::Queue;
+
+/// How long a stop waits for last replies to go out to clients that read slowly.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// Pause after the system refused to accept (too many open files, mostly): accepting at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A running server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    shutdown: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the network thread and the main thread share. Every method returns at once.
+#[derive(Debug)]
+pub struct Shared {
+    pub(crate) config: Config,
+    pub(crate) endpoints: Vec<SocketAddr>,
+    pub(crate) activity: Activity,
+    pub(crate) clients: AtomicUsize,
+    pub(crate) next_request: AtomicU64,
+    queue: Arc<Queue>,
+}
+
+impl Server {
+    /// Listens and serves until [`Server::stop`].
+    ///
+    /// # Errors
+    /// [`StartError`], written for the person in front of Blender.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let listeners = bind::listen(&config)?;
+        let endpoints = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let shared = Arc::new(Shared {
+            queue: Arc::new(Queue::new(config.max_queue)),
+            activity: Activity::new(),
+            clients: AtomicUsize::new(0),
+            next_request: AtomicU64::new(1),
+            endpoints,
+            config,
+        });
+        let (shutdown, watched) = watch::channel(false);
+        let thread = spawn(shared.clone(), listeners, watched).map_err(StartError::Thread)?;
+        log::info!("listening on {}", shared.endpoint_names().join(" and "));
+        Ok(Self { shared, shutdown, thread: Some(thread) })
+    }
+
+    /// What the main thread works with.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Answers what waits, lets replies go out, closes every connection and joins the network thread.
+    pub fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        self.shared.activity.stopping.store(true, Ordering::Relaxed);
+        self.shared.queue.close();
+        let _ = self.shutdown.send(true);
+        if thread.join().is_err() {
+            log::error!("the network thread had panicked");
+        }
+        log::info!("stopped");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    /// The queue that the main thread pulls from.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// To be called whenever the main thread comes round.
+    pub fn main_thread_seen(&self) {
+        self.activity.seen();
+    }
+
+    /// To be called right before `job` runs.
+    pub fn job_begins(&self, job: &mut Job) {
+        self.activity.begin(job);
+    }
+
+    /// To be called right after a job has run; `ok` is `None` when its result is deferred.
+    pub fn job_ends(&self, ok: Option<bool>) {
+        self.activity.end(ok);
+    }
+
+    /// How many requests wait for a deferred result.
+    pub fn set_deferred(&self, count: usize) {
+        self.activity.set_deferred(count);
+    }
+
+    /// The open .blend file, for `status`.
+    pub fn set_file(&self, file: String) {
+        self.activity.set_file(file);
+    }
+
+    /// Counts listeners that a start found still open.
+    pub fn count_released_listener(&self) {
+        add(&self.activity.totals.released_listeners, 1);
+    }
+
+    /// Addresses as `host:port`.
+    pub fn endpoint_names(&self) -> Vec<String> {
+        self.endpoints.iter().map(ToString::to_string).collect()
+    }
+
+    /// Everything the server knows of itself, without asking the main thread.
+    pub fn status(&self) -> Status {
+        let (state, reason) = self.activity.state();
+        Status {
+            state,
+            ready: reason.is_none(),
+            reason,
+            endpoints: self.endpoint_names(),
+            pid: std::process::id(),
+            background: self.config.background,
+            file: self.activity.file(),
+            versions: self.config.versions.clone(),
+            running: self.activity.running(),
+            last: self.activity.last(),
+            queue: QueueStatus {
+                length: self.queue.len(),
+                limit: self.queue.limit(),
+                deferred: self.activity.deferred(),
+            },
+            clients: self.clients.load(Ordering::Relaxed),
+            main_thread_age_secs: self.activity.age().map_or(0.0, |age| age.as_secs_f64()),
+            uptime_secs: self.activity.started.elapsed().as_secs_f64(),
+            counters: self.activity.totals.read(),
+        }
+    }
+}
+
+/// Returns when the server is being stopped.
+pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone, which is the same.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+fn spawn(
+    shared: Arc<Shared>,
+    listeners: Vec<TcpListener>,
+    shutdown: watch::Receiver<bool>,
+) -> std::io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listeners = {
+        let _entered = runtime.enter();
+        listeners.into_iter().map(into_tokio).collect::<std::io::Result<Vec<_>>>()?
+    };
+    std::thread::Builder::new().name("blendwire".to_owned()).spawn(move || {
+        runtime.block_on(serve(shared, listeners, shutdown));
+        // Connections that did not flush in time die with the runtime.
+        runtime.shutdown_background();
+    })
+}
+
+fn into_tokio(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
+}
+
+async fn serve(shared: Arc<Shared>, listeners: Vec<tokio::net::TcpListener>, shutdown: watch::Receiver<bool>) {
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(shared.clone(), listener, shutdown.clone()));
+    }
+    while accepting.join_next().await.is_some() {}
+}
+
+/// Accepts on one listener until shutdown; then waits a moment for its connections to end.
+async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, mut shutdown: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let mut stop = shutdown.clone();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection::serve(shared.clone(), stream, peer, shutdown.clone()));
+                }
+                Err(error) => {
+                    log::warn!("cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    stopped(&mut shutdown).await;
+    let _ = tokio::time::timeout(FLUSH_WITHIN, async { while connections.join_next().await.is_some() {} }).await;
+}
