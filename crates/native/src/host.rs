@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The one server of this process: started, stopped and asked by the add-on, on the main thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use blendwire_bridge::{Config, Server, Shared};
+use blendwire_protocol::Versions;
+use pyo3::prelude::*;
+
+use crate::execute::is_executing;
+use crate::python::Python3;
+use crate::{StartError, deferred, exit, guarded};
+
+static SERVER: Mutex<Option<Server>> = Mutex::new(None);
+
+/// A script asked to stop the server that runs it: done when it has been answered.
+static STOP_AFTER_REQUEST: AtomicBool = AtomicBool::new(false);
+
+/// What the running server shares; `None` when none runs.
+pub(crate) fn shared() -> Option<Arc<Shared>> {
+    let server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    server.as_ref().map(|server| server.shared().clone())
+}
+
+/// Starts the server and returns its addresses as `host:port`. A server that this process already has is stopped
+/// first and counted as released, unless it is running the script that calls this: then it stays as it is.
+#[pyfunction]
+#[pyo3(signature = (host, port, *, next_free_port, addon_version, blender_version, python_version, background))]
+#[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
+pub(crate) fn start(
+    py: Python<'_>,
+    host: String,
+    port: u16,
+    next_free_port: bool,
+    addon_version: String,
+    blender_version: String,
+    python_version: String,
+    background: bool,
+) -> PyResult<Vec<String>> {
+    guarded(|| {
+        Python3::get(py)?;
+        if is_executing()
+            && let Some(shared) = shared()
+        {
+            log::warn!("a request asked to start the server that runs it; it goes on as it is");
+            STOP_AFTER_REQUEST.store(false, Ordering::Relaxed);
+            return Ok(shared.endpoint_names());
+        }
+        let released = stop_now(py);
+        let default = Config::default();
+        let versions =
+            Versions { addon: addon_version, blender: blender_version, python: python_version, ..default.versions };
+        let config = Config { host, port, next_free_port, versions, background, ..default };
+        exit::register(py)?;
+        let server = py.detach(|| Server::start(config)).map_err(|error| StartError::new_err(error.to_string()))?;
+        if released {
+            server.shared().count_released_listener();
+        }
+        let names = server.shared().endpoint_names();
+        *SERVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        Ok(names)
+    })
+}
+
+/// Stops the server: answers what waits, closes the connections, joins the network thread. Called from inside a
+/// request's script, it happens after that request has been answered.
+#[pyfunction]
+pub(crate) fn stop(py: Python<'_>) -> PyResult<()> {
+    guarded(|| {
+        if is_executing() {
+            STOP_AFTER_REQUEST.store(true, Ordering::Relaxed);
+        } else {
+            stop_now(py);
+        }
+        Ok(())
+    })
+}
+
+/// Does what [`stop`] put off. To be called after each request.
+pub(crate) fn stop_if_asked(py: Python<'_>) {
+    if STOP_AFTER_REQUEST.swap(false, Ordering::Relaxed) {
+        stop_now(py);
+    }
+}
+
+/// Whether there was a server to stop.
+fn stop_now(py: Python<'_>) -> bool {
+    STOP_AFTER_REQUEST.store(false, Ordering::Relaxed);
+    let Some(mut server) = take_server() else { return false };
+    deferred::drop_all();
+    py.detach(|| server.stop());
+    true
+}
+
+/// Takes the server out, to stop it without Python.
+pub(crate) fn take_server() -> Option<Server> {
+    SERVER.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Whether the server runs.
+#[pyfunction]
+pub(crate) fn is_running() -> bool {
+    shared().is_some()
+}
+
+/// Whether a script that a client sent is on the main thread now.
+#[pyfunction]
+#[pyo3(name = "is_executing")]
+pub(crate) fn is_executing_() -> bool {
+    is_executing()
+}
+
+/// The status as a dictionary with the keys of the protocol's `status`; `None` when no server runs. Never waits.
+#[pyfunction]
+pub(crate) fn status(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    guarded(|| {
+        let Some(shared) = shared() else { return Ok(None) };
+        let text = serde_json::to_string(&shared.status()).unwrap_or_default();
+        Python3::get(py)?.json_loads.bind(py).call1((text,)).map(Some)
+    })
+}
+
+/// The path of the open .blend file, for `status`.
+#[pyfunction]
+pub(crate) fn set_file(path: String) {
+    if let Some(shared) = shared() {
+        shared.set_file(path);
+    }
+}

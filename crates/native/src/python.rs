@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The few Python objects that running a script needs, looked up once. A script may replace `builtins.exec`,
+//! `traceback.format_exception` or the contents of `sys.modules`; what is held here still works.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList, PyModule};
+
+use crate::capture::Streams;
+
+/// See the module.
+pub(crate) struct Python3 {
+    pub(crate) builtins: Py<PyModule>,
+    pub(crate) compile: Py<PyAny>,
+    pub(crate) exec: Py<PyAny>,
+    pub(crate) repr: Py<PyAny>,
+    pub(crate) int_repr: Py<PyAny>,
+    pub(crate) format_exception: Py<PyAny>,
+    pub(crate) json_loads: Py<PyAny>,
+    pub(crate) sys: Py<PyModule>,
+    pub(crate) streams: Streams,
+    /// `None` outside Blender, where the core can be tried on a plain interpreter.
+    pub(crate) bpy: Option<Py<PyModule>>,
+    linecache: Py<PyModule>,
+    /// The real dictionary behind `sys.modules`, and a copy of it from when it was last known to be whole.
+    modules: Py<PyDict>,
+    modules_copy: Mutex<(usize, Py<PyDict>)>,
+    /// File names registered with `linecache`, oldest first.
+    sources: Mutex<VecDeque<String>>,
+}
+
+/// Sources of this many requests stay known to tracebacks: a function may be called long after its request, by a
+/// handler or a timer, but memory is bounded.
+const KEPT_SOURCES: usize = 64;
+
+static PYTHON3: PyOnceLock<Python3> = PyOnceLock::new();
+
+impl Python3 {
+    /// The objects, looked up at the first call.
+    pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Self> {
+        PYTHON3.get_or_try_init(py, || Self::look_up(py))
+    }
+
+    fn look_up(py: Python<'_>) -> PyResult<Self> {
+        let builtins = py.import("builtins")?;
+        let sys = py.import("sys")?;
+        let modules = sys.getattr("modules")?.cast_into::<PyDict>()?;
+        Ok(Self {
+            compile: builtins.getattr("compile")?.unbind(),
+            exec: builtins.getattr("exec")?.unbind(),
+            repr: builtins.getattr("repr")?.unbind(),
+            int_repr: builtins.getattr("int")?.getattr("__repr__")?.unbind(),
+            format_exception: py.import("traceback")?.getattr("format_exception")?.unbind(),
+            json_loads: py.import("json")?.getattr("loads")?.unbind(),
+            streams: Streams::new(py)?,
+            bpy: py.import("bpy").ok().map(Bound::unbind),
+            linecache: py.import("linecache")?.unbind(),
+            modules_copy: Mutex::new((modules.len(), modules.copy()?.unbind())),
+            modules: modules.unbind(),
+            builtins: builtins.unbind(),
+            sys: sys.unbind(),
+            sources: Mutex::default(),
+        })
+    }
+
+    /// A fresh namespace for one request.
+    pub(crate) fn namespace<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let namespace = PyDict::new(py);
+        namespace.set_item(intern!(py, "__name__"), intern!(py, "__main__"))?;
+        namespace.set_item(intern!(py, "__builtins__"), &self.builtins)?;
+        if let Some(bpy) = &self.bpy {
+            namespace.set_item(intern!(py, "bpy"), bpy)?;
+        }
+        namespace.set_item(intern!(py, "result"), py.None())?;
+        Ok(namespace)
+    }
+
+    /// Lets tracebacks show the lines of `code`. A script that broke `linecache` gets tracebacks without lines.
+    pub(crate) fn register_source(&self, py: Python<'_>, name: &str, code: &str) -> PyResult<()> {
+        let cache = self.linecache.bind(py).getattr(intern!(py, "cache"))?;
+        let lines = PyList::new(py, code.split_inclusive('\n'))?;
+        // No modification time: `linecache.checkcache` then leaves the entry alone.
+        cache.set_item(name, (code.len(), py.None(), lines, name))?;
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.push_back(name.to_owned());
+        if sources.len() > KEPT_SOURCES
+            && let Some(oldest) = sources.pop_front()
+        {
+            let _ = cache.del_item(oldest);
+        }
+        Ok(())
+    }
+
+    /// Remembers `sys.modules` before a script runs; copies it only when its size has changed.
+    pub(crate) fn remember_modules(&self, py: Python<'_>) -> PyResult<()> {
+        let modules = self.modules.bind(py);
+        let mut copy = self.modules_copy.lock().unwrap_or_else(PoisonError::into_inner);
+        if copy.0 != modules.len() {
+            *copy = (modules.len(), modules.copy()?.unbind());
+        }
+        Ok(())
+    }
+
+    /// Puts `sys.modules` back when a script has replaced it or emptied it: without it no later script can import.
+    pub(crate) fn restore_modules(&self, py: Python<'_>) -> PyResult<()> {
+        let (sys, modules) = (self.sys.bind(py), self.modules.bind(py));
+        if !sys.getattr(intern!(py, "modules")).is_ok_and(|now| now.is(modules)) {
+            log::warn!("a request replaced sys.modules; it was put back");
+            sys.setattr(intern!(py, "modules"), modules)?;
+        }
+        if modules.contains(intern!(py, "builtins"))? && modules.contains(intern!(py, "sys"))? {
+            return Ok(());
+        }
+        log::warn!("a request emptied sys.modules; it was put back");
+        let copy = self.modules_copy.lock().unwrap_or_else(PoisonError::into_inner);
+        modules.update(copy.1.bind(py).as_mapping())
+    }
+}
