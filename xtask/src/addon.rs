@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `cargo xtask addon`: the native core, optimised, packed with the add-on into one zip for this platform.
+//!
+//! The zip has one top folder, `blendwire/`, and installs both as an extension (Blender 4.2 and later) and as
+//! a legacy add-on. Equal input gives an equal file: entries are sorted and carry a fixed time. `build`,
+//! `test` and `bench` call `pack`. Whether versions agree is checked by `tidy`, not here.
+
+use std::collections::BTreeMap;
+use std::env::consts::{ARCH, DLL_EXTENSION, OS};
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use toml_edit::{Array, DocumentMut, value};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use crate::process;
+use crate::workspace::Workspace;
+
+const MANIFEST: &str = "blender_manifest.toml";
+
+/// Name inside the add-on's folder → content.
+type Files = BTreeMap<String, Vec<u8>>;
+
+pub(crate) fn run(workspace: &Workspace, out: Option<PathBuf>) -> Result<()> {
+    let zip = pack(workspace, &out.unwrap_or_else(|| workspace.dist()))?;
+    println!("{}", zip.display());
+    Ok(())
+}
+
+/// Builds the core, packs the add-on into `out`, and returns the zip's absolute path.
+pub(crate) fn pack(workspace: &Workspace, out: &Path) -> Result<PathBuf> {
+    let platform = platform(OS, ARCH)?;
+    let core = build_core(workspace)?;
+    let files = collect(workspace, &core, &platform)?;
+    fs::create_dir_all(out)?;
+    let path = fs::canonicalize(out)?.join(format!("blendwire-{}-{platform}.zip", workspace.version));
+    fs::write(&path, zip(&files)?)?;
+    Ok(path)
+}
+
+/// The platform in Blender's words.
+fn platform(os: &str, arch: &str) -> Result<String> {
+    let arch = match arch {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => bail!("Blender has no platform name for processor {other}: build on x86_64 or aarch64"),
+    };
+    match os {
+        "linux" | "windows" | "macos" => Ok(format!("{os}-{arch}")),
+        other => bail!("Blender has no platform name for {other}: build on Linux, Windows or macOS"),
+    }
+}
+
+fn build_core(workspace: &Workspace) -> Result<PathBuf> {
+    let mut command = process::cargo(workspace);
+    command.args(["build", "--release", "--package", "blendwire-native"]);
+    process::build_artifact(&mut command, "_core")?
+        .into_iter()
+        .find(|file| file.extension().is_some_and(|extension| extension == DLL_EXTENSION))
+        .context("building blendwire-native made no loadable library: is its crate-type still cdylib?")
+}
+
+/// The core's name beside the Python files; it says which Pythons may load it.
+fn core_name() -> &'static str {
+    if cfg!(windows) { "_core.pyd" } else { "_core.abi3.so" }
+}
+
+fn collect(workspace: &Workspace, core: &Path, platform: &str) -> Result<Files> {
+    let mut files = Files::new();
+    let source = workspace.root.join("addon/blendwire");
+    read_folder(&source, "", &mut files)?;
+    let manifest = files.remove(MANIFEST).with_context(|| format!("{} has no {MANIFEST}", source.display()))?;
+    files.insert(MANIFEST.into(), for_platform(&manifest, platform)?);
+    files.insert("LICENSE".into(), fs::read(workspace.root.join("LICENSE"))?);
+    files.insert(core_name().into(), fs::read(core)?);
+    Ok(files)
+}
+
+/// Reads a folder of Python files, without what Python, type checkers or a developer left there.
+fn read_folder(folder: &Path, prefix: &str, files: &mut Files) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if is_left_out(&name) {
+            continue;
+        }
+        if path.is_dir() {
+            read_folder(&path, &format!("{prefix}{name}/"), files)?;
+        } else {
+            files.insert(format!("{prefix}{name}"), fs::read(&path)?);
+        }
+    }
+    Ok(())
+}
+
+fn is_left_out(name: &str) -> bool {
+    let extension = Path::new(name).extension().unwrap_or_default();
+    name.starts_with('.') || name == "__pycache__" || ["pyc", "pyi", "so", "pyd"].iter().any(|left| extension == *left)
+}
+
+/// A zip with loose binaries must say which platform it is for.
+fn for_platform(manifest: &[u8], platform: &str) -> Result<Vec<u8>> {
+    let text = std::str::from_utf8(manifest).context(MANIFEST)?;
+    let mut document: DocumentMut = text.parse().context(MANIFEST)?;
+    document["platforms"] = value(Array::from_iter([platform]));
+    Ok(document.to_string().into_bytes())
+}
+
+fn zip(files: &Files) -> Result<Vec<u8>> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o644);
+    for (name, content) in files {
+        writer.start_file(format!("blendwire/{name}"), options)?;
+        writer.write_all(content)?;
+    }
+    Ok(writer.finish()?.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_platforms_as_blender_does() {
+        assert_eq!(platform("linux", "x86_64").unwrap(), "linux-x64");
+        assert_eq!(platform("macos", "aarch64").unwrap(), "macos-arm64");
+        assert!(platform("freebsd", "x86_64").is_err());
+    }
+
+    #[test]
+    fn manifest_gains_platform_and_keeps_comments() {
+        let text = for_platform(b"# why\nid = \"blendwire\"\n\n[permissions]\nnetwork = \"x\"\n", "linux-x64").unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("# why"), "{text}");
+        let table = text.find("[permissions]").unwrap();
+        assert!(text.find("platforms = [\"linux-x64\"]").unwrap() < table, "{text}");
+    }
+
+    #[test]
+    fn equal_files_make_equal_zips() {
+        let files = Files::from([("a.py".into(), b"1".to_vec()), ("b.py".into(), b"2".to_vec())]);
+        assert_eq!(zip(&files).unwrap(), zip(&files).unwrap());
+    }
+
+    #[test]
+    fn leaves_out_what_python_leaves_behind() {
+        assert!(is_left_out("__pycache__") && is_left_out("_core.abi3.so") && is_left_out("_core.pyi"));
+        assert!(!is_left_out("__init__.py") && !is_left_out(MANIFEST));
+    }
+}

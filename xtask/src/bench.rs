@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `cargo xtask bench NAME …`: provides Blenders, builds, then hands over to the bench in `tests/`.
+//!
+//! The bench gets the same environment as the end-to-end tests. What is measured, and where results are
+//! kept, is the bench's own business.
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+use crate::{build, process, provide};
+
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let built = build::build(workspace)?;
+    let provided = provide::provide()?;
+    let mut command = process::cargo(workspace);
+    command.args(["run", "--release", "--package", "blendwire-e2e", "--bin", "bench", "--"]);
+    command.args(args);
+    command.envs(provide::test_environment(workspace, &built, &provided)?);
+    process::run(&mut command)
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the tests run against: Blenders, and the clients of other people.
+//!
+//! `provide` makes sure that everything is there and says where; `test`, `bench` and `cargo xtask provide` call
+//! it. Whatever the environment already names is taken as it is, the rest comes from the registries and is
+//! kept in a cache outside the checkout. It never changes the host, except for packages of a Debian host
+//! that runs it as root, and it says so when it does.
+
+mod cache;
+mod debian;
+mod python;
+mod task;
+mod venv;
+mod window;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use fs_err as fs;
+
+pub(crate) use self::cache::Cache;
+pub(crate) use self::venv::python_tools;
+use crate::build::Built;
+use crate::workspace::Workspace;
+
+const BPY_5_0: &str = "BLENDWIRE_TEST_BPY_5_0";
+const BPY_5_2: &str = "BLENDWIRE_TEST_BPY_5_2";
+const CONNECTOR: &str = "BLENDWIRE_TEST_CONNECTOR";
+const BLENDER: &str = "BLENDWIRE_TEST_BLENDER";
+const XVFB: &str = "BLENDWIRE_TEST_XVFB";
+
+/// Environment variable → the program it names.
+pub(crate) struct Provided(Vec<(&'static str, PathBuf)>);
+
+impl Provided {
+    /// The windowed Blender.
+    pub(crate) fn blender(&self) -> &Path {
+        let found = self.0.iter().find(|(name, _)| *name == BLENDER);
+        found.map_or(Path::new("blender"), |(_, path)| path)
+    }
+}
+
+impl fmt::Display for Provided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(name, path)| writeln!(f, "{name}={}", path.display()))
+    }
+}
+
+pub(crate) fn run() -> Result<()> {
+    print!("{}", provide()?);
+    Ok(())
+}
+
+/// Makes sure that everything is there; quick when it already is.
+pub(crate) fn provide() -> Result<Provided> {
+    let cache = Cache::open()?;
+    let mut provided = vec![
+        (BPY_5_0, given_or(BPY_5_0, || venv::bpy(&cache, "5.0.1", python::Minor(11)))?),
+        (BPY_5_2, given_or(BPY_5_2, || venv::bpy(&cache, "5.2.3", python::Minor(13)))?),
+        (CONNECTOR, given_or(CONNECTOR, || venv::connector(&cache))?),
+    ];
+    let window = window::provide(&cache)?;
+    provided.push((BLENDER, window.blender));
+    provided.extend(window.xvfb.map(|xvfb| (XVFB, xvfb)));
+    Ok(Provided(provided))
+}
+
+/// What the end-to-end tests and the bench find in their environment.
+pub(crate) fn test_environment(
+    workspace: &Workspace,
+    built: &Built,
+    provided: &Provided,
+) -> Result<Vec<(&'static str, OsString)>> {
+    let artefacts = workspace.artefacts();
+    fs::create_dir_all(&artefacts)?;
+    let own = [
+        ("BLENDWIRE_TEST_BIN", &built.executable),
+        ("BLENDWIRE_TEST_ADDON_ZIP", &built.zip),
+        ("BLENDWIRE_TEST_ARTEFACTS", &artefacts),
+        ("BLENDWIRE_WORKSPACE", &workspace.root),
+    ];
+    let given = provided.0.iter().map(|(name, path)| (*name, path));
+    Ok(own.into_iter().chain(given).map(|(name, path)| (name, path.into())).collect())
+}
+
+/// What the variable names, if it is set; else what `make` makes.
+fn given_or(variable: &str, make: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    given(variable)?.map_or_else(make, Ok)
+}
+
+/// The program that the variable names. One that is set but names nothing is a mistake, never ignored.
+fn given(variable: &str) -> Result<Option<PathBuf>> {
+    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let path = std::path::absolute(&value).with_context(|| format!("reading {variable}"))?;
+    ensure!(
+        path.is_file(),
+        "{variable} names {}, which is not a file: correct it, or unset it to have one provided",
+        path.display()
+    );
+    Ok(Some(path))
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `cargo xtask test`: the whole suite in order, and the only thing that CI calls.
+//!
+//! The cheap steps come first and the first failure ends the run. A step that cannot get what it needs fails
+//! with what to do: nothing is skipped. What a single step needs from earlier ones (`--only e2e` needs a
+//! build and Blenders) is made on demand, so any step can be run alone.
+
+use std::cell::OnceCell;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::build::{self, Built};
+use crate::provide::{self, Provided};
+use crate::workspace::Workspace;
+use crate::{process, python, tidy};
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hostile --only e2e")]
+pub(crate) struct Options {
+    /// Run only the end-to-end tests whose name contains this
+    filter: Option<String>,
+    /// Run one step alone, and what it needs
+    #[arg(long, value_name = "STEP")]
+    only: Option<Step>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Step {
+    /// Rust is formatted
+    Fmt,
+    /// Clippy has nothing to say
+    Lint,
+    /// The rules of the repository hold
+    Tidy,
+    /// Tests that need no Blender
+    Unit,
+    /// The add-on and the tool snippets: formatting, lints, types
+    Python,
+    /// The add-on's zip and the executable
+    Build,
+    /// Blenders and foreign clients
+    Provide,
+    /// Blender's own validator accepts the zip
+    Validate,
+    /// Real Blenders, real clients
+    E2e,
+}
+
+/// A run of the suite, with what its steps share.
+struct Suite<'a> {
+    workspace: &'a Workspace,
+    filter: Option<&'a str>,
+    built: OnceCell<Built>,
+    provided: OnceCell<Provided>,
+    timings: Vec<(Step, Duration)>,
+}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let mut suite = Suite {
+        workspace,
+        filter: options.filter.as_deref(),
+        built: OnceCell::new(),
+        provided: OnceCell::new(),
+        timings: Vec::new(),
+    };
+    let steps = options.only.map_or_else(|| Step::value_variants().to_vec(), |step| vec![step]);
+    let verdict = steps.into_iter().try_for_each(|step| suite.timed(step));
+    suite.summarise();
+    verdict
+}
+
+impl Suite<'_> {
+    fn timed(&mut self, step: Step) -> Result<()> {
+        println!("\n━━━ {} ━━━", name(step));
+        let start = Instant::now();
+        let verdict = self.step(step);
+        self.timings.push((step, start.elapsed()));
+        verdict.with_context(|| {
+            let name = name(step);
+            format!("step `{name}` failed; once mended, run it alone with `cargo xtask test --only {name}`")
+        })
+    }
+
+    fn step(&self, step: Step) -> Result<()> {
+        match step {
+            Step::Fmt => self.cargo(&["fmt", "--all", "--check"]),
+            Step::Lint => self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+            Step::Tidy => tidy::run(self.workspace),
+            Step::Unit => self.cargo(&["test", "--workspace", "--exclude", "blendwire-e2e"]),
+            Step::Python => python::check(self.workspace),
+            Step::Build => self.built().map(|built| println!("{}", built.executable.display())),
+            Step::Provide => self.provided().map(|provided| print!("{provided}")),
+            Step::Validate => self.validate(),
+            Step::E2e => self.end_to_end(),
+        }
+    }
+
+    fn cargo(&self, args: &[&str]) -> Result<()> {
+        process::run(process::cargo(self.workspace).args(args))
+    }
+
+    /// Needs an empty settings folder: the validator must not see this user's own extensions.
+    fn validate(&self) -> Result<()> {
+        let settings = tempfile::tempdir()?;
+        let mut command = Command::new(self.provided()?.blender());
+        command.args(["--command", "extension", "validate"]).arg(&self.built()?.zip);
+        command.env("BLENDER_USER_RESOURCES", settings.path());
+        command.env("BLENDWIRE_WORKSPACE", &self.workspace.root);
+        process::run(&mut command)
+    }
+
+    fn end_to_end(&self) -> Result<()> {
+        let mut command = process::cargo(self.workspace);
+        command.args(["test", "--release", "--package", "blendwire-e2e", "--test", "e2e", "--"]);
+        command.args(self.filter);
+        command.envs(provide::test_environment(self.workspace, self.built()?, self.provided()?)?);
+        process::run(&mut command)
+    }
+
+    fn built(&self) -> Result<&Built> {
+        once(&self.built, || build::build(self.workspace))
+    }
+
+    fn provided(&self) -> Result<&Provided> {
+        once(&self.provided, provide::provide)
+    }
+
+    fn summarise(&self) {
+        println!("\n━━━ summary ━━━");
+        for (step, duration) in &self.timings {
+            println!("{:<9} {:>7.1} s", name(*step), duration.as_secs_f64());
+        }
+        let total: Duration = self.timings.iter().map(|(_, duration)| *duration).sum();
+        println!("{:<9} {:>7.1} s", "total", total.as_secs_f64());
+    }
+}
+
+/// `OnceCell::get_or_try_init`, which is not stable yet.
+fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if cell.get().is_none() {
+        let value = make()?;
+        if cell.set(value).is_err() {
+            bail!("a step of the suite ran inside itself");
+        }
+    }
+    cell.get().context("a value just made is missing")
+}
+
+fn name(step: Step) -> String {
+    format!("{step:?}").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_named_as_typed() {
+        for step in Step::value_variants() {
+            let typed = step.to_possible_value().unwrap();
+            assert_eq!(typed.get_name(), name(*step));
+        }
+    }
+}
