@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The add-on's life in a windowed Blender: start, stop, restart, reload, disable, load, quit.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Process, Settings, free_port, http, wait_until};
+
+use crate::suite::Suite;
+
+/// Long enough for software rendering on a busy machine.
+const SOON: Duration = Duration::from_mins(1);
+
+pub(crate) fn add(suite: &mut Suite) {
+    suite.own("addon::starts_by_itself_on_the_default_port", starts_by_itself);
+    suite.own("addon::installs_as_a_legacy_addon_too", legacy);
+    suite.own("addon::survives_restart_reload_disable_and_files", life);
+    suite.own("addon::says_who_holds_the_port", port_taken);
+    suite.own("addon::moves_to_the_next_free_port_when_told", next_free_port);
+    suite.own("addon::quits_cleanly_with_clients_connected", quits);
+    suite.own("addon::validates_its_address", refuses_address);
+}
+
+fn started(environment: &Environment) -> Result<Blender> {
+    Blender::start(environment, Flavour::Windowed, &Settings::default())
+}
+
+fn starts_by_itself(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Windowed, &Settings { defaults: true, ..Settings::default() })?;
+    ensure!(blender.port == 9876 && blender.result("result = bpy.app.background")? == false);
+    let module = blender.result("result = [m for m in bpy.context.preferences.addons.keys() if 'blendwire' in m]")?;
+    ensure!(module[0] == "bl_ext.user_default.blendwire", "{module}");
+    Ok(())
+}
+
+fn legacy(environment: &Environment) -> Result<()> {
+    let settings = Settings { legacy: true, ..Settings::default() };
+    let blender = Blender::start(environment, Flavour::Windowed, &settings)?;
+    let module = blender.result("result = [m for m in bpy.context.preferences.addons.keys() if 'blendwire' in m]")?;
+    ensure!(module[0] == "blendwire", "{module}");
+    Ok(())
+}
+
+/// Has Blender do something that its server may not survive as a request's own deed, a moment after the answer.
+fn later(blender: &Blender, code: &str) -> Result<()> {
+    let code = serde_json::to_string(code)?;
+    let wrapped = format!(
+        "def later():\n    exec({code}, {{'bpy': bpy}})\nbpy.app.timers.register(later, first_interval=0.3, persistent=True)"
+    );
+    blender.result(&wrapped).map(drop)
+}
+
+fn answers(blender: &mut Blender) -> Result<()> {
+    blender.wait_until_ready()?;
+    ensure!(blender.result("result = 1")? == 1);
+    let listeners = listeners_of(blender)?;
+    ensure!(listeners == 2, "{listeners} listening sockets: one for each loopback address is right");
+    Ok(())
+}
+
+/// Listening sockets on the server's port, by the system's own tables.
+fn listeners_of(blender: &Blender) -> Result<usize> {
+    const LISTEN: &str = "0A";
+    let port = format!("{:04X}", blender.port);
+    let mut count = 0;
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = fs_err::read_to_string(table)?;
+        let is_ours = |line: &&str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields.get(1).is_some_and(|local| local.ends_with(&port)) && fields.get(3) == Some(&LISTEN)
+        };
+        count += text.lines().filter(is_ours).count();
+    }
+    Ok(count)
+}
+
+fn is_closed(blender: &Blender) -> Result<()> {
+    wait_until("the server to stop", SOON, || http(blender.port, "GET /health", "").is_err().then_some(()))
+}
+
+const MODULE: &str = "module = next(m for m in bpy.context.preferences.addons.keys() if m.endswith('blendwire'))\n";
+
+fn life(environment: &Environment) -> Result<()> {
+    let mut blender = started(environment)?;
+    answers(&mut blender)?;
+    // Stop and start by the operators that the panel's buttons call; the file proves that Blender saw the stop.
+    let marker = blender.file("stopped").display().to_string();
+    later(
+        &blender,
+        &format!(
+            "bpy.ops.blendwire.server_stop()\nopen({marker:?}, 'w').close()\n\
+         bpy.app.timers.register(lambda: bpy.ops.blendwire.server_start() and None, first_interval=2.0)"
+        ),
+    )?;
+    is_closed(&blender)?;
+    ensure!(blender.file("stopped").exists(), "the operator did not stop the server");
+    answers(&mut blender)?;
+    for _ in 0..3 {
+        later(&blender, "bpy.ops.blendwire.server_restart()")?;
+        is_restarted(&mut blender)?;
+    }
+    // Asked for by a request itself: it is answered, and the server comes back.
+    let module = blender.result(&format!("{MODULE}result = module"))?;
+    let module = module.as_str().context("no module")?.to_owned();
+    blender.result(&format!("import sys\nsys.modules['{module}'].server_restart()"))?;
+    answers(&mut blender)?;
+    // Started twice: still one server.
+    blender.result(&format!("import sys\nsys.modules['{module}'].server_start()"))?;
+    answers(&mut blender)?;
+    later(&blender, "bpy.ops.script.reload()")?;
+    std::thread::sleep(Duration::from_secs(3));
+    answers(&mut blender)?;
+    later(
+        &blender,
+        &format!(
+            "bpy.ops.preferences.addon_disable(module='{module}')\n\
+         bpy.app.timers.register(lambda: bpy.ops.preferences.addon_enable(module='{module}') and None, \
+         first_interval=2.0)"
+        ),
+    )?;
+    is_closed(&blender)?;
+    answers(&mut blender)?;
+    let file = blender.file("scene.blend");
+    blender.result(&format!("bpy.ops.wm.save_as_mainfile(filepath={:?})", file.display().to_string()))?;
+    blender.result(&format!("bpy.ops.wm.open_mainfile(filepath={:?})", file.display().to_string()))?;
+    answers(&mut blender)?;
+    let (_, status) = http(blender.port, "GET /status", "")?;
+    let status: serde_json::Value = serde_json::from_str(&status)?;
+    ensure!(status["file"] == file.display().to_string(), "{status}");
+    later(&blender, &format!("bpy.ops.wm.open_mainfile(filepath={:?})", file.display().to_string()))?;
+    std::thread::sleep(Duration::from_secs(2));
+    answers(&mut blender)?;
+    ensure!(!blender.process.output().contains("Traceback"), "{}", blender.process.output());
+    Ok(())
+}
+
+/// Waits until the server is a new one: its clock begins again.
+fn is_restarted(blender: &mut Blender) -> Result<()> {
+    let uptime = || -> Option<f64> {
+        let status: serde_json::Value = serde_json::from_str(&http(blender.port, "GET /status", "").ok()?.1).ok()?;
+        status["uptime_secs"].as_f64()
+    };
+    let before = uptime().context("no status")?;
+    wait_until("a new server", SOON, || uptime().filter(|now| *now < before))?;
+    answers(blender)
+}
+
+/// Waits until the add-on's own status, written to a file by Blender, holds `words`.
+fn problem(environment: &Environment, settings: &Settings, bind: &str, words: &[&str]) -> Result<()> {
+    let first = Blender::start(environment, Flavour::Windowed, settings)?;
+    let (resources, report) = (first.resources.clone(), first.file("report"));
+    let report_text = report.display().to_string();
+    // A second Blender with the same settings, whose server cannot start.
+    let code = format!(
+        "import bpy, json, sys\n\
+         def tell():\n    \
+             module = next(m for m in bpy.context.preferences.addons.keys() if m.endswith('blendwire'))\n    \
+             status = sys.modules[module].server_status()\n    \
+             status and status['problem'] and open({report_text:?}, 'w').write(json.dumps(status))\n    \
+             return 0.2\n\
+         bpy.app.timers.register(tell, first_interval=1.0)"
+    );
+    let display = blendwire_e2e::Display::start(&environment.xvfb)?;
+    let mut command = std::process::Command::new(&environment.blender);
+    command.args(["--python-expr", &code]).env("DISPLAY", &display.name).env("LIBGL_ALWAYS_SOFTWARE", "1");
+    command
+        .env("BLENDER_USER_RESOURCES", resources)
+        .env("BLENDWIRE_BIND", bind.replace("PORT", &first.port.to_string()));
+    command.env("XDG_RUNTIME_DIR", first.folder.path());
+    let second = Process::start(&mut command, &first.file("second.log"))?;
+    let told = wait_until("the second Blender to tell its problem", SOON * 2, || {
+        fs_err::read_to_string(&report).ok().filter(|text| text.ends_with('}'))
+    });
+    let told = told.with_context(|| second.output())?;
+    for word in words {
+        let word = word.replace("PID", &first.process.pid().to_string()).replace("PORT", &first.port.to_string());
+        ensure!(told.contains(&word), "{word:?} is not in {told}");
+        wait_until("the same words in the log", SOON, || second.output().contains(&word).then_some(()))?;
+    }
+    ensure!(first.result("result = 1")? == 1, "the first Blender is not disturbed");
+    Ok(())
+}
+
+fn port_taken(environment: &Environment) -> Result<()> {
+    problem(environment, &Settings::default(), "localhost:PORT", &["port PORT is taken by", "(process PID)"])
+}
+
+fn refuses_address(environment: &Environment) -> Result<()> {
+    problem(environment, &Settings::default(), "0.0.0.0:PORT", &["0.0.0.0"])
+}
+
+fn next_free_port(environment: &Environment) -> Result<()> {
+    // The port must stay taken while two Blenders start: one sets the preference, the other lives by it.
+    let holder = TcpListener::bind(("127.0.0.1", free_port()?))?;
+    let taken = holder.local_addr()?.port();
+    let first = started(environment)?;
+    first.result(&format!(
+        "{MODULE}prefs = bpy.context.preferences.addons[module].preferences\n\
+         prefs.port = {taken}\nprefs.next_free_port = True\nbpy.ops.wm.save_userpref()"
+    ))?;
+    let settings = Settings {
+        defaults: true,
+        port: Some(taken + 1),
+        resources: Some(first.resources.clone()),
+        ..Settings::default()
+    };
+    let second = Blender::start(environment, Flavour::Windowed, &settings)?;
+    ensure!(second.result("result = 1")? == 1);
+    Ok(())
+}
+
+fn quits(environment: &Environment) -> Result<()> {
+    let mut blender = started(environment)?;
+    let mut idle = blender.wire()?;
+    ensure!(idle.result("result = 1")? == 1);
+    later(&blender, "bpy.ops.wm.quit_blender()")?;
+    let status = blender.process.wait(SOON)?;
+    ensure!(status.success(), "Blender ended with {status}:\n{}", blender.process.output());
+    ensure!(idle.read_to_end()?.is_empty(), "the connection was closed");
+    let output = blender.process.output();
+    ensure!(!output.contains("Traceback") && !output.contains("panicked"), "{output}");
+    TcpListener::bind(("127.0.0.1", blender.port)).context("the port is free again")?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The `blendwire` command as people use it: exec, status, launch.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, free_port};
+use serde_json::{Value, json};
+
+use crate::suite::Suite;
+
+pub(crate) fn add(suite: &mut Suite) {
+    suite.own("command::exec_and_status", |environment| {
+        let blender = Blender::start(environment, Flavour::Bpy52, &blendwire_e2e::Settings::default())?;
+        exec(environment, &blender)?;
+        status(environment, &blender)
+    });
+    suite.own("command::says_what_to_do_when_nothing_listens", nothing_listens);
+    suite.own("command::launches_an_installed_blender_in_the_background", |environment| {
+        let blender = environment.blender.display().to_string();
+        launch(environment, &["--background", "--blender", &blender], true)
+    });
+    suite.own("command::launches_an_installed_blender_with_its_window", |environment| {
+        let blender = environment.blender.display().to_string();
+        launch(environment, &["--blender", &blender], false)
+    });
+    suite.own("command::launches_the_embedded_blender", |environment| launch(environment, &["--embedded"], true));
+}
+
+fn blendwire(environment: &Environment, port: u16) -> Command {
+    let mut command = Command::new(&environment.blendwire);
+    command.env("BLENDWIRE_PORT", port.to_string()).stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn expect(output: &Output, code: i32, stdout: &str, stderr: &str) -> Result<()> {
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    ensure!(output.status.code() == Some(code), "exit status {}, stdout {out:?}, stderr {err:?}", output.status);
+    ensure!(out == stdout, "stdout is {out:?}, not {stdout:?}; stderr {err:?}");
+    ensure!(err.contains(stderr), "{stderr:?} is not in stderr {err:?}");
+    Ok(())
+}
+
+fn exec(environment: &Environment, blender: &Blender) -> Result<()> {
+    let run = |arguments: &[&str]| blendwire(environment, blender.port).arg("exec").args(arguments).output();
+    expect(&run(&["-c", "print('said'); result = [1, 'ü']"])?, 0, "[1, \"ü\"]\n", "said\n")?;
+    expect(&run(&["-c", "pass"])?, 0, "", "")?;
+    expect(&run(&["-c", "x = 1\n1 / 0"])?, 1, "", "line 2, in <module>")?;
+    let script = blender.file("script.py");
+    fs_err::write(&script, "result = bpy.app.version_string\n")?;
+    let version = serde_json::to_string(&blender.result("result = bpy.app.version_string")?)? + "\n";
+    expect(&run(&[&script.display().to_string()])?, 0, &version, "")?;
+    expect(&run(&["no-such-file.py"])?, 2, "", "no-such-file.py")?;
+    let reply: Value = serde_json::from_slice(&run(&["--json", "-c", "print(1); result = 2"])?.stdout)?;
+    ensure!(reply == json!({"status": "ok", "result": 2, "stdout": "1\n"}), "{reply}");
+    from_stdin(environment, blender.port)
+}
+
+fn from_stdin(environment: &Environment, port: u16) -> Result<()> {
+    use std::io::Write as _;
+    let mut child = blendwire(environment, port)
+        .args(["exec", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    child.stdin.take().context("no stdin")?.write_all(b"result = 'from stdin'")?;
+    expect(&child.wait_with_output()?, 0, "\"from stdin\"\n", "")
+}
+
+fn status(environment: &Environment, blender: &Blender) -> Result<()> {
+    let output = blendwire(environment, blender.port).args(["status", "--json"]).output()?;
+    let status: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(output.status.success() && status["state"] == "idle", "{status}");
+    ensure!(status["pid"] == blender.process.pid(), "{status}");
+    let plain = blendwire(environment, blender.port).arg("status").output()?;
+    ensure!(text(&plain.stdout).contains(&blender.port.to_string()), "{}", text(&plain.stdout));
+    ensure!(!text(&plain.stdout).contains('\u{1b}'), "colours although nobody looks");
+    Ok(())
+}
+
+fn nothing_listens(environment: &Environment) -> Result<()> {
+    let port = free_port()?;
+    for arguments in [&["status"][..], &["exec", "-c", "1"]] {
+        let output = blendwire(environment, port).args(arguments).output()?;
+        let said = text(&output.stderr);
+        ensure!(output.status.code() == Some(1) && output.stdout.is_empty(), "{}: {said}", output.status);
+        ensure!(said.contains(&port.to_string()) && said.contains("blendwire launch"), "{said}");
+    }
+    let wrong = blendwire(environment, port).args(["status", "--port", "99999"]).output()?;
+    ensure!(wrong.status.code() == Some(2), "{}", wrong.status);
+    Ok(())
+}
+
+/// Where `launch` keeps what it unpacks and installs. Kept between runs, because the embedded Blender is large.
+fn data_folder(environment: &Environment) -> Result<std::path::PathBuf> {
+    let provided = environment.bpy_5_0.ancestors().nth(3).unwrap_or(Path::new("/tmp"));
+    let folder = provided.join("launch-data");
+    fs_err::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn launch(environment: &Environment, arguments: &[&str], background: bool) -> Result<()> {
+    let port = free_port()?;
+    let display = blendwire_e2e::Display::start(&environment.xvfb)?;
+    let folder = tempfile::tempdir()?;
+    let output = Command::new(&environment.blendwire)
+        .args(["launch", "--json", "--port", &port.to_string()])
+        .args(arguments)
+        .env("XDG_DATA_HOME", data_folder(environment)?)
+        .env("DISPLAY", &display.name)
+        .env("LIBGL_ALWAYS_SOFTWARE", "1")
+        .env("BLENDER_USER_RESOURCES", folder.path())
+        .env("XDG_RUNTIME_DIR", folder.path())
+        .stdin(Stdio::null())
+        .output()?;
+    ensure!(output.status.success(), "{}: {}", output.status, text(&output.stderr));
+    let launched: Value = serde_json::from_slice(&output.stdout).with_context(|| text(&output.stdout))?;
+    let pid = launched["pid"].as_u64().context("no pid")?.to_string();
+    let checked = (|| {
+        let mut wire = blendwire_e2e::Wire::connect(port)?;
+        let found = wire.result("import os\nresult = [os.getpid(), bpy.app.background]")?;
+        ensure!(found == json!([launched["pid"], background]), "{found} and {launched}");
+        Ok(())
+    })();
+    let _ = Command::new("kill").arg(&pid).status();
+    checked
+}

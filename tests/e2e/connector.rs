@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Blender's official MCP connector, as it comes from PyPI, in front of our add-on.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings};
+use serde_json::{Value, json};
+
+use crate::suite::Suite;
+
+pub(crate) fn add(suite: &mut Suite) {
+    suite.own("windowed::connector::official_tools_answer", |environment| official(environment, Flavour::Windowed));
+    suite.own("bpy_5_2::connector::official_tools_answer", |environment| official(environment, Flavour::Bpy52));
+}
+
+fn official(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let blender = Blender::start(environment, flavour, &Settings::default())?;
+    // A small picture: the point is the deferred answer, not the render. Debian's Blender has no denoiser.
+    blender.result(
+        "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.samples = 4\n\
+         scene.cycles.use_denoising = False\n\
+         scene.render.resolution_x, scene.render.resolution_y = 160, 120",
+    )?;
+    let mut command = Command::new(&environment.connector);
+    command.args(["-m", "blmcp"]);
+    command.env("BLENDER_MCP_HOST", "127.0.0.1").env("BLENDER_MCP_PORT", blender.port.to_string());
+    let session = McpSession::start(command)?;
+    ensure!(session.tools()?.len() > 20, "the connector lists its tools");
+
+    let run = session.call("execute_blender_code", json!({"code": "result = {'version': bpy.app.version_string}"}))?;
+    let version = blender.result("result = bpy.app.version_string")?;
+    ensure!(run.value()["result"]["version"] == version, "{}", run.text());
+    for (tool, arguments, words) in [
+        ("get_objects_summary", json!({}), "Cube"),
+        ("get_object_detail_summary", json!({"name": "Cube"}), "MESH"),
+        ("get_blendfile_summary_datablocks", json!({}), "ok"),
+        ("get_blendfile_summary_path_info", json!({}), "ok"),
+    ] {
+        let answer = session.call(tool, arguments)?;
+        ensure!(!answer.is_error() && answer.text().contains(words), "{tool}: {}", answer.text());
+    }
+    if flavour == Flavour::Bpy52 {
+        // Its code needs `bpy.data.file_path_foreach`, which Blender 4.3 does not have.
+        let missing = session.call("get_blendfile_summary_missing_files", json!({}))?;
+        ensure!(missing.text().contains("ok"), "{}", missing.text());
+    }
+    if flavour == Flavour::Windowed {
+        let shot = session.call("get_screenshot_of_window_as_image", json!({}))?;
+        ensure!(shot.image_base64().is_some(), "{}", shot.text());
+        let tab = session.call("jump_to_tab_by_name", json!({"name": "Modeling"}))?;
+        ensure!(!tab.is_error(), "{}", tab.text());
+    }
+    for tool in ["render_thumbnail_to_path", "render_viewport_to_path"] {
+        let answer = session.call(tool, json!({"output_path": format!("{tool}.png")}))?;
+        let path = rendered(&answer.value()).with_context(|| format!("{tool}: {}", answer.text()))?;
+        let bytes = fs_err::read(&path)?;
+        ensure!(bytes.starts_with(b"\x89PNG"), "{tool} left no picture at {}", path.display());
+    }
+    ensure!(blender.result("result = 1")? == 1);
+    Ok(())
+}
+
+/// The path that a render tool names in its reply.
+fn rendered(reply: &Value) -> Result<PathBuf> {
+    ensure!(reply["result"]["status"] == "ok", "{reply}");
+    let path = reply["result"]["filepath"].as_str().context("no path")?;
+    Ok(Path::new(path).to_owned())
+}

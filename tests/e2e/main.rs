@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The end-to-end tests: real Blenders, real clients, real processes. Run by `cargo xtask test`, which provides them.
+//!
+//! A test that does not disturb its Blender shares one with others of the same flavour; one that ends, restarts or
+//! reconfigures it starts its own.
+
+mod addon;
+mod command;
+mod connector;
+mod limits;
+mod mcp;
+mod panel;
+mod script;
+mod suite;
+mod wire;
+
+use suite::Suite;
+
+fn main() {
+    let arguments = libtest_mimic::Arguments::from_args();
+    let environment = match blendwire_e2e::Environment::from_env() {
+        Ok(environment) => environment,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::exit(2);
+        }
+    };
+    let mut suite = Suite::new(environment);
+    wire::add(&mut suite);
+    script::add(&mut suite);
+    limits::add(&mut suite);
+    addon::add(&mut suite);
+    panel::add(&mut suite);
+    command::add(&mut suite);
+    mcp::add(&mut suite);
+    connector::add(&mut suite);
+    suite.run(&arguments).exit();
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Our MCP server over stdio, driven by the SDK's own client, in front of real Blenders.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, free_port};
+use serde_json::json;
+
+use crate::suite::Suite;
+
+const TOOLS: [&str; 5] = [
+    "execute_blender_code",
+    "get_blender_status",
+    "get_object_detail_summary",
+    "get_objects_summary",
+    "get_viewport_image",
+];
+
+pub(crate) fn add(suite: &mut Suite) {
+    for flavour in [Flavour::Bpy50, Flavour::Bpy52, Flavour::Windowed] {
+        suite.own(&format!("{}::mcp::every_tool_answers", flavour.name()), move |environment| {
+            every_tool(environment, flavour)
+        });
+    }
+    suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
+}
+
+fn session(environment: &Environment, port: u16) -> Result<McpSession> {
+    let mut command = Command::new(&environment.blendwire);
+    command.args(["mcp", "--port", &port.to_string()]);
+    McpSession::start(command)
+}
+
+fn every_tool(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let blender = Blender::start(environment, flavour, &Settings::default())?;
+    let session = session(environment, blender.port)?;
+    let mut names: Vec<String> = session.tools()?.iter().map(|tool| tool.name.to_string()).collect();
+    names.sort();
+    ensure!(names == TOOLS, "{names:?}");
+
+    let code = "import bpy\nprint('made')\nbpy.ops.mesh.primitive_uv_sphere_add(location=(1, 2, 3))\n\
+        bpy.context.object.name = 'Ball'\nresult = {'objects': len(bpy.data.objects)}";
+    let made = session.call("execute_blender_code", json!({"code": code}))?;
+    ensure!(made.value()["result"]["objects"] == 4 && made.value()["stdout"] == "made\n", "{}", made.value());
+    let failed = session.call("execute_blender_code", json!({"code": "x = 1\nraise ValueError('why')"}))?;
+    ensure!(
+        failed.is_error() && failed.text().contains("line 2") && failed.text().contains("ValueError: why"),
+        "{}",
+        failed.text()
+    );
+
+    let status = session.call("get_blender_status", json!({}))?;
+    ensure!(status.value()["pid"] == blender.process.pid(), "{}", status.value());
+
+    let objects = session.call("get_objects_summary", json!({}))?;
+    ensure!(objects.text().contains("Ball"), "{}", objects.text());
+    let detail = session.call("get_object_detail_summary", json!({"name": "Ball"}))?.value();
+    ensure!(detail["type"] == "MESH" && detail["location"] == json!([1.0, 2.0, 3.0]), "{detail}");
+    let unknown = session.call("get_object_detail_summary", json!({"name": "Bal"}))?;
+    ensure!(unknown.is_error() && unknown.text().contains("Ball"), "{}", unknown.text());
+
+    for arguments in [json!({}), json!({"view": "front", "shading": "wireframe", "width": 320, "height": 200})] {
+        let image = session.call("get_viewport_image", arguments.clone())?;
+        let data = image.image_base64().with_context(|| format!("no picture: {}", image.text()))?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(data)?;
+        ensure!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "not a PNG");
+        let view = arguments["view"].as_str().unwrap_or("default");
+        fs_err::write(environment.artefacts.join(format!("viewport-{}-{view}.png", flavour.name())), bytes)?;
+    }
+    Ok(())
+}
+
+fn starts_closed(environment: &Environment) -> Result<()> {
+    let port = free_port()?;
+    let session = session(environment, port)?;
+    println!("initialize with Blender closed took {:?}", session.handshake);
+    ensure!(session.tools()?.len() == TOOLS.len());
+    let closed = session.call("get_objects_summary", json!({}))?;
+    ensure!(closed.is_error() && closed.text().contains("blendwire launch"), "{}", closed.text());
+
+    let settings = Settings { port: Some(port), ..Settings::default() };
+    let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let open = session.call("execute_blender_code", json!({"code": "result = 1"}))?;
+    ensure!(open.value()["result"] == 1, "{}", open.text());
+    // Blender ends between two calls and comes back.
+    drop(blender);
+    let gone = session.call("execute_blender_code", json!({"code": "result = 2"}))?;
+    ensure!(gone.is_error(), "{}", gone.text());
+    let _blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let back = blendwire_e2e::wait_until("the call to succeed again", Duration::from_secs(20), || {
+        session.call("execute_blender_code", json!({"code": "result = 3"})).ok().filter(|call| !call.is_error())
+    })?;
+    ensure!(back.value()["result"] == 3, "{}", back.text());
+    Ok(())
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Real Blenders with the add-on in them, each with settings of its own in a temporary folder.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
+
+use crate::display::Display;
+use crate::environment::Environment;
+use crate::process::{Process, wait_until};
+use crate::wire::{Wire, http};
+
+/// Software rendering and a cold disk make a first start slow.
+const START_WITHIN: Duration = Duration::from_mins(2);
+
+/// Which Blender, and how it lends its main thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    /// The `bpy` module 5.0 on Python 3.11, by `python -m blendwire`.
+    Bpy50,
+    /// The `bpy` module 5.2 on Python 3.13, likewise.
+    Bpy52,
+    /// Blender with its window on a virtual display, the extension installed by Blender's own command.
+    Windowed,
+    /// The same Blender without its window, by `--command blendwire`.
+    Background,
+}
+
+impl Flavour {
+    /// For test names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bpy50 => "bpy_5_0",
+            Self::Bpy52 => "bpy_5_2",
+            Self::Windowed => "windowed",
+            Self::Background => "background",
+        }
+    }
+}
+
+/// What differs between starts.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Port; `None` takes a free one and forces it by `BLENDWIRE_BIND`.
+    pub port: Option<u16>,
+    /// Leave the address to the add-on's own defaults (port 9876).
+    pub defaults: bool,
+    /// Settings folder of an earlier start, to start again with the same preferences.
+    pub resources: Option<PathBuf>,
+    /// Install as a legacy add-on and not as an extension.
+    pub legacy: bool,
+    /// Python that a windowed Blender runs at its start.
+    pub python_expr: Option<String>,
+}
+
+/// A running Blender. Killed when dropped.
+#[derive(Debug)]
+pub struct Blender {
+    /// Which one it is.
+    pub flavour: Flavour,
+    /// The port that its server listens on.
+    pub port: u16,
+    /// The process.
+    pub process: Process,
+    /// Its settings folder.
+    pub resources: PathBuf,
+    /// A folder for the files of a test, seen by Blender under the same path.
+    pub folder: TempDir,
+    /// The display that it draws on, when it has a window.
+    pub display: Option<Display>,
+}
+
+/// A port that nothing listens on at this moment.
+///
+/// # Errors
+/// The system's.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+impl Blender {
+    /// Starts one and waits until it takes requests.
+    ///
+    /// # Errors
+    /// With what it printed, when it does not come up.
+    pub fn start(environment: &Environment, flavour: Flavour, settings: &Settings) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("blendwire-test-").tempdir()?;
+        let resources = settings.resources.clone().unwrap_or_else(|| folder.path().join("resources"));
+        let port = match settings.port {
+            Some(port) => port,
+            None if settings.defaults => 9876,
+            None => free_port()?,
+        };
+        let mut display = None;
+        let mut command = match flavour {
+            Flavour::Bpy50 => module(&environment.bpy_5_0, environment, folder.path(), port)?,
+            Flavour::Bpy52 => module(&environment.bpy_5_2, environment, folder.path(), port)?,
+            Flavour::Windowed => {
+                install(environment, &resources, settings)?;
+                let display = display.insert(Display::start(&environment.xvfb)?);
+                windowed(environment, &display.name, settings)
+            }
+            Flavour::Background => {
+                install(environment, &resources, settings)?;
+                let mut command = Command::new(&environment.blender);
+                command.args(["--background", "--command", "blendwire", "--port", &port.to_string()]);
+                command
+            }
+        };
+        if flavour == Flavour::Windowed && !settings.defaults {
+            command.env("BLENDWIRE_BIND", format!("localhost:{port}"));
+        }
+        command.env("BLENDER_USER_RESOURCES", &resources).env("XDG_RUNTIME_DIR", folder.path());
+        let process = Process::start(&mut command, &folder.path().join("blender.log"))?;
+        let mut blender = Self { flavour, port, process, resources, folder, display };
+        blender.wait_until_ready()?;
+        Ok(blender)
+    }
+
+    /// Waits until `/health` says that it takes requests.
+    ///
+    /// # Errors
+    /// With what it printed, when it ends or takes too long.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
+        let port = self.port;
+        let ready = wait_until("Blender to take requests", START_WITHIN, || {
+            if let Some(status) = self.process.try_wait() {
+                return Some(Err(anyhow::anyhow!("Blender ended: {status}")));
+            }
+            matches!(http(port, "GET /health", ""), Ok((200, _))).then_some(Ok(()))
+        });
+        ready.and_then(|ready| ready).with_context(|| format!("its output:\n{}", self.process.output()))
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn wire(&self) -> Result<Wire> {
+        Wire::connect(self.port)
+    }
+
+    /// Runs code over a new connection; it must end well.
+    ///
+    /// # Errors
+    /// With the traceback.
+    pub fn result(&self, code: &str) -> Result<serde_json::Value> {
+        self.wire()?.result(code)
+    }
+
+    /// A path in the test's own folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// `python -m blendwire` with the add-on unpacked next to it.
+fn module(python: &Path, environment: &Environment, folder: &Path, port: u16) -> Result<Command> {
+    let addon = folder.join("addon");
+    unpack(&environment.addon_zip, &addon, python)?;
+    let mut command = Command::new(python);
+    command.args(["-m", "blendwire", "--port", &port.to_string()]).env("PYTHONPATH", addon).current_dir(folder);
+    Ok(command)
+}
+
+fn unpack(zip: &Path, into: &Path, python: &Path) -> Result<()> {
+    let done = Command::new(python).args(["-m", "zipfile", "-e"]).arg(zip).arg(into).status()?;
+    ensure!(done.success(), "cannot unpack {}", zip.display());
+    Ok(())
+}
+
+fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Command {
+    let mut command = Command::new(&environment.blender);
+    // The splash would lie over the panel, and a fixed size makes pictures comparable.
+    command.args(["--window-geometry", "0", "0", "1600", "1000", "--python-expr"]);
+    let quiet = "import bpy; bpy.context.preferences.view.show_splash = False";
+    command.arg(match &settings.python_expr {
+        Some(more) => format!("{quiet}\n{more}"),
+        None => quiet.to_owned(),
+    });
+    command.env("DISPLAY", display).env("LIBGL_ALWAYS_SOFTWARE", "1");
+    command
+}
+
+/// Installs and enables the add-on as a user would, by Blender's own means.
+fn install(environment: &Environment, resources: &Path, settings: &Settings) -> Result<()> {
+    if resources.exists() {
+        return Ok(());
+    }
+    fs_err::create_dir_all(resources)?;
+    let mut command = Command::new(&environment.blender);
+    command.env("BLENDER_USER_RESOURCES", resources);
+    if settings.legacy {
+        let zip = serde_json::to_string(&environment.addon_zip)?;
+        let install = format!(
+            "import bpy\nbpy.ops.preferences.addon_install(filepath={zip})\n\
+             bpy.ops.preferences.addon_enable(module='blendwire')\nbpy.ops.wm.save_userpref()"
+        );
+        command.args(["--background", "--python-exit-code", "1", "--python-expr", &install]);
+    } else {
+        command
+            .args(["--command", "extension", "install-file", "-r", "user_default", "-e"])
+            .arg(&environment.addon_zip);
+    }
+    let done = command.output()?;
+    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "Blender did not install the add-on:\n{said}");
+    Ok(())
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What there is to test with, as `cargo xtask provide` sets it out.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+/// Paths of everything that the tests start.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The `blendwire` executable.
+    pub blendwire: PathBuf,
+    /// The add-on for this platform.
+    pub addon_zip: PathBuf,
+    /// A Python with the `bpy` module 5.0.
+    pub bpy_5_0: PathBuf,
+    /// A Python with the `bpy` module 5.2.
+    pub bpy_5_2: PathBuf,
+    /// A Blender with its window.
+    pub blender: PathBuf,
+    /// The virtual display's server.
+    pub xvfb: PathBuf,
+    /// A Python with the official connector's MCP server (`blmcp`).
+    pub connector: PathBuf,
+    /// Where pictures and logs that a person may want to see are kept.
+    pub artefacts: PathBuf,
+    /// The root of the repository.
+    pub workspace: PathBuf,
+}
+
+impl Environment {
+    /// Reads the environment variables.
+    ///
+    /// # Errors
+    /// Names the variable that is missing and the command that sets them all.
+    pub fn from_env() -> Result<Self> {
+        Ok(Self {
+            blendwire: path("BLENDWIRE_TEST_BIN")?,
+            addon_zip: path("BLENDWIRE_TEST_ADDON_ZIP")?,
+            bpy_5_0: path("BLENDWIRE_TEST_BPY_5_0")?,
+            bpy_5_2: path("BLENDWIRE_TEST_BPY_5_2")?,
+            blender: path("BLENDWIRE_TEST_BLENDER")?,
+            xvfb: path("BLENDWIRE_TEST_XVFB")?,
+            connector: path("BLENDWIRE_TEST_CONNECTOR")?,
+            artefacts: path("BLENDWIRE_TEST_ARTEFACTS")?,
+            workspace: path("BLENDWIRE_WORKSPACE")?,
+        })
+    }
+}
+
+fn path(variable: &str) -> Result<PathBuf> {
+    let value = std::env::var_os(variable)
+        .with_context(|| format!("{variable} is not set; run the tests with `cargo xtask test`, which provides it"))?;
+    Ok(PathBuf::from(value))
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Starts real Blenders and talks to them as clients do: what the end-to-end tests and the benchmarks stand on.
+//!
+//! What there is to test with comes from the environment, which `cargo xtask test` and `cargo xtask bench` provide.
+//! The wire is spoken here in raw bytes on purpose: these clients are the strangers that the server must serve.
+
+mod blender;
+mod display;
+mod environment;
+mod mcp;
+mod process;
+mod wire;
+
+pub use blender::{Blender, Flavour, Settings, free_port};
+pub use display::{Display, Picture};
+pub use environment::Environment;
+pub use mcp::{McpSession, ToolCall};
+pub use process::{Process, wait_until};
+pub use wire::{Wire, execute_request, http};

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A session of a real MCP client (the SDK's) with a server over stdio, for callers without a runtime of their own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use rmcp::ServiceExt as _;
+use rmcp::model::{CallToolRequestParams, CallToolResult, Tool};
+use rmcp::service::{RoleClient, RunningService};
+use rmcp::transport::TokioChildProcess;
+use serde_json::{Map, Value};
+
+/// A running session; the server ends with it.
+pub struct McpSession {
+    runtime: tokio::runtime::Runtime,
+    client: Option<RunningService<RoleClient, ()>>,
+    /// From starting the server to the end of the handshake.
+    pub handshake: Duration,
+}
+
+/// One answered call.
+pub struct ToolCall {
+    /// What the server answered.
+    pub result: CallToolResult,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl ToolCall {
+    /// All text parts, one after another.
+    pub fn text(&self) -> String {
+        self.result.content.iter().filter_map(|part| part.as_text()).map(|text| text.text.as_str()).collect()
+    }
+
+    /// The structured content, or else the text parsed as JSON; null when it is neither.
+    pub fn value(&self) -> Value {
+        let structured = self.result.structured_content.clone();
+        structured.or_else(|| serde_json::from_str(&self.text()).ok()).unwrap_or_default()
+    }
+
+    /// The first picture, as base64.
+    pub fn image_base64(&self) -> Option<&str> {
+        self.result.content.iter().find_map(|part| part.as_image()).map(|image| image.data.as_str())
+    }
+
+    /// Whether the server says that the call failed.
+    pub fn is_error(&self) -> bool {
+        self.result.is_error == Some(true)
+    }
+}
+
+impl McpSession {
+    /// Starts the server and shakes hands.
+    ///
+    /// # Errors
+    /// When the server does not start or does not speak MCP.
+    pub fn start(command: std::process::Command) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let before = Instant::now();
+        let client = runtime.block_on(async {
+            let transport = TokioChildProcess::new(tokio::process::Command::from(command))?;
+            anyhow::Ok(().serve(transport).await?)
+        })?;
+        Ok(Self { runtime, client: Some(client), handshake: before.elapsed() })
+    }
+
+    /// Every tool that the server lists.
+    ///
+    /// # Errors
+    /// The session's.
+    pub fn tools(&self) -> Result<Vec<Tool>> {
+        Ok(self.runtime.block_on(self.client()?.list_all_tools())?)
+    }
+
+    /// Calls a tool with a JSON object of arguments.
+    ///
+    /// # Errors
+    /// When the call itself is refused; a tool that failed is a result with [`ToolCall::is_error`].
+    pub fn call(&self, name: &str, arguments: Value) -> Result<ToolCall> {
+        let arguments: Map<String, Value> = serde_json::from_value(arguments).context("arguments must be an object")?;
+        let before = Instant::now();
+        let request = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
+        let result = self.runtime.block_on(self.client()?.call_tool(request))?;
+        Ok(ToolCall { result, took: before.elapsed() })
+    }
+
+    fn client(&self) -> Result<&RunningService<RoleClient, ()>> {
+        self.client.as_ref().context("the session has ended")
+    }
+}
+
+impl Drop for McpSession {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            let _ = self.runtime.block_on(client.cancel());
+        }
+    }
+}
