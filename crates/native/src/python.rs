@@ -79,9 +79,9 @@ impl Python3 {
         Ok(namespace)
     }
 
-    /// Lets tracebacks show the lines of `code`. A script that broke `linecache` gets tracebacks without lines.
+    /// Lets tracebacks show the lines of `code`.
     pub(crate) fn register_source(&self, py: Python<'_>, name: &str, code: &str) -> PyResult<()> {
-        let cache = self.linecache.bind(py).getattr(intern!(py, "cache"))?;
+        let cache = self.source_cache(py)?;
         let lines = PyList::new(py, code.split_inclusive('\n'))?;
         // No modification time: `linecache.checkcache` then leaves the entry alone.
         cache.set_item(name, (code.len(), py.None(), lines, name))?;
@@ -93,6 +93,19 @@ impl Python3 {
             let _ = cache.del_item(oldest);
         }
         Ok(())
+    }
+
+    /// The dictionary in which `linecache` keeps sources; a new one where a script has broken it.
+    pub(crate) fn source_cache<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let linecache = self.linecache.bind(py);
+        if let Ok(cache) = linecache.getattr(intern!(py, "cache"))
+            && let Ok(cache) = cache.cast_into::<PyDict>()
+        {
+            return Ok(cache);
+        }
+        let cache = PyDict::new(py);
+        linecache.setattr(intern!(py, "cache"), &cache)?;
+        Ok(cache)
     }
 
     /// Remembers `sys.modules` before a script runs; copies it only when its size has changed.
