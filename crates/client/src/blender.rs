@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A Blender that may or may not be there: connects at the first call and again whenever that is safe.
+//!
+//! Scripts go over one connection, one after the other, so that they run in the order in which they were asked for.
+//! Questions about the server have a connection of their own and are answered while a script runs.
+
+use std::time::Duration;
+
+use blendwire_protocol::{ClientReply, ClientRequest, Status};
+use bytes::Bytes;
+use tokio::sync::Mutex;
+
+use crate::connection::Connection;
+use crate::{ClientError, Endpoint, Outcome};
+
+/// The server answers `status` and `ping` in milliseconds without Blender's main thread; this is for slow networks.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Up to this much of an unknown answer is shown.
+const SHOWN_CHARS: usize = 80;
+
+/// A remote Blender.
+#[derive(Debug)]
+pub struct Blender {
+    endpoint: Endpoint,
+    scripts: Lane,
+    questions: Lane,
+}
+
+/// One connection, kept between calls and used by one call at a time, in order.
+type Lane = Mutex<Option<Connection>>;
+
+impl Blender {
+    /// A Blender at `endpoint`. Touches no network: that happens at the first call.
+    pub fn connect_lazily(endpoint: Endpoint) -> Self {
+        Self { endpoint, scripts: Lane::default(), questions: Lane::default() }
+    }
+
+    /// Where it is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Runs `code` on Blender's main thread and waits for its end, however long that takes.
+    ///
+    /// # Errors
+    /// When no reply came. A script that raised is [`Outcome::Failed`], not an error.
+    pub async fn execute(&self, code: &str) -> Result<Outcome, ClientError> {
+        let reply = self.call(&self.scripts, &ClientRequest::Execute { code, strict_json: false }).await?;
+        self.outcome(&reply)
+    }
+
+    /// What the server and Blender are doing, answered also while a script runs.
+    ///
+    /// # Errors
+    /// When no reply came, or when the server is one that has no status.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        let result = self.question(&ClientRequest::Status, "status").await?;
+        serde_json::from_str(result.get()).map_err(|_| ClientError::Unsupported {
+            endpoint: self.endpoint.clone(),
+            asked: "status",
+            message: shown(result.get().as_bytes()),
+        })
+    }
+
+    /// Whether the server is there and speaks this protocol.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub async fn ping(&self) -> Result<(), ClientError> {
+        self.question(&ClientRequest::Ping, "ping").await.map(drop)
+    }
+
+    async fn question(
+        &self,
+        request: &ClientRequest<'_>,
+        asked: &'static str,
+    ) -> Result<Box<serde_json::value::RawValue>, ClientError> {
+        let endpoint = self.endpoint.clone();
+        let reply = match tokio::time::timeout(STATUS_TIMEOUT, self.call(&self.questions, request)).await {
+            Ok(reply) => reply?,
+            Err(_) => return Err(ClientError::AnswerTimeout { endpoint, asked, timeout: STATUS_TIMEOUT }),
+        };
+        match self.outcome(&reply)? {
+            Outcome::Finished { result, .. } => Ok(result),
+            Outcome::Failed { message, .. } => Err(ClientError::Unsupported { endpoint, asked, message }),
+        }
+    }
+
+    /// Sends on the lane's connection if that is sound, else on a new one. The connection is taken out meanwhile: a
+    /// caller that goes away half-way takes it with it, and no other call meets a late answer.
+    async fn call(&self, lane: &Lane, request: &ClientRequest<'_>) -> Result<Bytes, ClientError> {
+        let mut kept = lane.lock().await;
+        let mut connection = match kept.take().filter(Connection::is_usable) {
+            Some(connection) => connection,
+            None => Connection::open(&self.endpoint).await?,
+        };
+        let reply = connection.call(&request.encode()).await?;
+        *kept = Some(connection);
+        Ok(reply)
+    }
+
+    fn outcome(&self, reply: &[u8]) -> Result<Outcome, ClientError> {
+        let foreign = |why| ClientError::NotOurProtocol { endpoint: self.endpoint.clone(), why, began: shown(reply) };
+        let reply = ClientReply::parse(reply).map_err(|_| foreign("its answer is no JSON reply"))?;
+        Outcome::from_reply(reply).ok_or_else(|| foreign("its answer has another `status` than ok or error"))
+    }
+}
+
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(&text[..text.len().min(4 * SHOWN_CHARS)]).chars().take(SHOWN_CHARS).collect()
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! One TCP connection that carries framed JSON: a request out, a reply in, again and again.
+//!
+//! Only [`crate::Blender`] uses it, one request at a time. A connection whose last call did not end cleanly says so
+//! (`is_usable`) and is thrown away by its owner; it never repairs itself.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use blendwire_protocol::Decoder;
+use bytes::{Bytes, BytesMut};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+use crate::{ClientError, Endpoint};
+
+/// Long enough for a slow network, short enough for a person who waits: an unreachable host swallows packets.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A script may run for hours without a byte; a peer that vanished is noticed about a minute and a half later.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// Longest answer in bytes: what one process can be asked to hold without surprise.
+const LONGEST_ANSWER_BYTES: usize = 1024 * 1024 * 1024;
+
+/// At least this much room for each read, so that a large answer takes few of them.
+const READ_BYTES: usize = 256 * 1024;
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    endpoint: Endpoint,
+    stream: TcpStream,
+    buffer: BytesMut,
+    decoder: Decoder,
+    /// Whether the last request went out whole and its answer came whole. False while one is under way, so that a
+    /// call that was dropped half-way leaves a connection that nobody uses again.
+    is_clean: bool,
+}
+
+impl Connection {
+    /// Connects to the first address of `endpoint` that takes the connection.
+    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, ClientError> {
+        let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connect(endpoint)).await {
+            Ok(connected) => connected.map_err(|source| connect_error(endpoint, source))?,
+            Err(_) => return Err(ClientError::ConnectTimeout { endpoint: endpoint.clone(), timeout: CONNECT_TIMEOUT }),
+        };
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            stream,
+            buffer: BytesMut::new(),
+            decoder: Decoder::new(LONGEST_ANSWER_BYTES),
+            is_clean: true,
+        })
+    }
+
+    /// Whether a request may be sent: the last one ended cleanly and the peer has neither closed nor said anything.
+    pub(crate) fn is_usable(&self) -> bool {
+        // Asks the system: what tokio knows of the socket's readiness may be older than the peer's goodbye.
+        let looked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+        self.is_clean && matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends one encoded request and waits for the text of its reply.
+    pub(crate) async fn call(&mut self, request: &[u8]) -> Result<Bytes, ClientError> {
+        self.is_clean = false;
+        let (mut reader, mut writer) = self.stream.split();
+        let answer = read_frame(&mut reader, &mut self.buffer, &mut self.decoder);
+        match write_and_read(&mut writer, request, answer).await {
+            Ok((text, is_clean)) => {
+                self.is_clean = is_clean && self.buffer.is_empty();
+                self.shrink();
+                Ok(text)
+            }
+            Err(Broken::TooLong) => {
+                Err(ClientError::AnswerTooLong { endpoint: self.endpoint.clone(), limit_bytes: LONGEST_ANSWER_BYTES })
+            }
+            Err(Broken::Ended(reason)) => Err(ClientError::OutcomeUnknown { endpoint: self.endpoint.clone(), reason }),
+        }
+    }
+
+    /// Gives back the memory of a large answer.
+    fn shrink(&mut self) {
+        if self.is_clean {
+            self.buffer = BytesMut::new();
+        }
+    }
+}
+
+/// Why no whole answer came.
+enum Broken {
+    Ended(String),
+    TooLong,
+}
+
+/// Writes and reads at the same time: a server that refuses a request says so while we still write it.
+/// Gives the answer and whether the request had gone out whole before it.
+async fn write_and_read(
+    writer: &mut WriteHalf<'_>,
+    request: &[u8],
+    answer: impl Future<Output = Result<Bytes, Broken>>,
+) -> Result<(Bytes, bool), Broken> {
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        biased;
+        answered = &mut answer => return answered.map(|text| (text, false)),
+        written = writer.write_all(request) => if let Err(error) = written {
+            let ended = |reason| if let Broken::Ended(_) = reason { Broken::Ended(error.to_string()) } else { reason };
+            return answer.await.map(|text| (text, false)).map_err(ended);
+        }
+    }
+    answer.await.map(|text| (text, true))
+}
+
+async fn read_frame(reader: &mut ReadHalf<'_>, buffer: &mut BytesMut, decoder: &mut Decoder) -> Result<Bytes, Broken> {
+    loop {
+        if let Some(frame) = decoder.decode(buffer).map_err(|_| Broken::TooLong)? {
+            return Ok(frame.text);
+        }
+        // Doubles with what has come, so that a hundred megabytes are not copied again and again.
+        buffer.reserve(READ_BYTES.max(buffer.len()));
+        match reader.read_buf(buffer).await {
+            Ok(0) if buffer.is_empty() => return Err(Broken::Ended("closed by the other side".to_owned())),
+            Ok(0) => return Err(Broken::Ended(format!("closed after {} bytes of the answer", buffer.len()))),
+            Ok(_) => {}
+            Err(error) => return Err(Broken::Ended(error.to_string())),
+        }
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    for address in endpoint.addresses().await? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                return Ok(stream);
+            }
+            // A refusal on one loopback address says more than "no such address family" on the other.
+            Err(error) if last_error.kind() == io::ErrorKind::ConnectionRefused => drop(error),
+            Err(error) => last_error = error,
+        }
+    }
+    Err(last_error)
+}
+
+fn connect_error(endpoint: &Endpoint, source: io::Error) -> ClientError {
+    let endpoint = endpoint.clone();
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => ClientError::Refused { endpoint },
+        io::ErrorKind::TimedOut => ClientError::ConnectTimeout { endpoint, timeout: CONNECT_TIMEOUT },
+        _ => ClientError::Connect { endpoint, source },
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Where a Blender listens: a host and a port.
+//!
+//! The command line decides which one; this module only turns it into addresses to try, in order.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use blendwire_protocol::DEFAULT_PORT;
+
+/// A host name or address, and a TCP port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A name, an IPv4 address, or an IPv6 address without brackets.
+    pub host: String,
+    /// The TCP port; 9876 by default, which Blender's official connector uses too.
+    pub port: u16,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self::new("localhost", DEFAULT_PORT)
+    }
+}
+
+impl Endpoint {
+    /// An endpoint of this host and port. Brackets around an IPv6 address are taken off.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        let host = host.into();
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::to_owned);
+        Self { host: bare.unwrap_or(host), port }
+    }
+
+    /// The addresses to try, in order. `localhost` is both loopback addresses without asking the system: a server of
+    /// ours listens on both, others on either, and a resolver may name one only.
+    ///
+    /// # Errors
+    /// The resolver's, when the name is unknown.
+    pub(crate) async fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        if self.host.eq_ignore_ascii_case("localhost") {
+            let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+            return Ok(loopback.map(|address| SocketAddr::new(address, self.port)).to_vec());
+        }
+        Ok(tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(formatter, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv6_is_shown_in_brackets_and_kept_without() {
+        let endpoint = Endpoint::new("[::1]", 5);
+        assert_eq!(endpoint.host, "::1");
+        assert_eq!(endpoint.to_string(), "[::1]:5");
+    }
+
+    #[tokio::test]
+    async fn localhost_is_ipv4_first_then_ipv6() {
+        let addresses = Endpoint::default().addresses().await.unwrap();
+        assert_eq!(addresses, ["127.0.0.1:9876".parse().unwrap(), "[::1]:9876".parse().unwrap()]);
+    }
+}

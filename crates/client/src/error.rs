@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What may keep a call from being answered, each with what to do about it.
+//!
+//! The texts go to people and to language models as they are: what happened, then what to do. A Python error in the
+//! script is no error here but an [`crate::Outcome`].
+
+use std::io;
+use std::time::Duration;
+
+use crate::Endpoint;
+
+/// Why a call brought no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No process listens there.
+    #[error(
+        "nothing listens at {endpoint}: start Blender and enable the add-on (in the 3D View press N, tab MCP, Start), \
+         or run `blendwire launch`; if Blender listens elsewhere, give --host and --port or set BLENDWIRE_PORT"
+    )]
+    Refused {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// The address did not answer at all.
+    #[error(
+        "no answer from {endpoint} within {} s while connecting: check the host name, that Blender listens on that \
+         address and not on loopback only, and that no firewall drops the port", .timeout.as_secs()
+    )]
+    ConnectTimeout {
+        /// Where.
+        endpoint: Endpoint,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// The system could not connect for another reason, an unknown host name among them.
+    #[error("cannot connect to {endpoint}: {source}; check --host and --port")]
+    Connect {
+        /// Where.
+        endpoint: Endpoint,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The connection ended after the request was, or may have been, sent.
+    #[error(
+        "the connection to Blender at {endpoint} ended before the answer came ({reason}): it is unknown whether the \
+         request ran; look at what is there now (`blendwire status`, or ask for the objects) before sending it again"
+    )]
+    OutcomeUnknown {
+        /// Where.
+        endpoint: Endpoint,
+        /// How it ended.
+        reason: String,
+    },
+    /// Connected and asked, but no answer in time. Only for questions that any server answers at once.
+    #[error(
+        "{endpoint} took the connection but did not answer {asked} within {} s: another program may hold the port, \
+         or another add-on that speaks another protocol (mcp-for-blender does not answer at all); stop it, start \
+         Blendwire's MCP Server in Blender's N-panel, and give its port with --port or BLENDWIRE_PORT", .timeout.as_secs()
+    )]
+    AnswerTimeout {
+        /// Where.
+        endpoint: Endpoint,
+        /// What was asked.
+        asked: &'static str,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// Something answered that does not speak the protocol.
+    #[error(
+        "what listens at {endpoint} does not speak this protocol ({why}): another program holds the port; give that \
+         of Blender's MCP Server panel with --port or BLENDWIRE_PORT; it began its answer with {began:?}"
+    )]
+    NotOurProtocol {
+        /// Where.
+        endpoint: Endpoint,
+        /// What is wrong about the answer.
+        why: &'static str,
+        /// The first characters of the answer.
+        began: String,
+    },
+    /// The answer is longer than this client holds.
+    #[error(
+        "the answer from {endpoint} is longer than {limit_bytes} bytes: the script ran; have it write such data to a \
+         file and assign the path to `result`"
+    )]
+    AnswerTooLong {
+        /// Where.
+        endpoint: Endpoint,
+        /// The limit in bytes.
+        limit_bytes: usize,
+    },
+    /// A server of the same framed protocol that does not know this question: the official connector's add-on.
+    #[error(
+        "the add-on at {endpoint} runs scripts but cannot say its {asked} (another server of the same protocol, such \
+         as Blender's official connector); enable Blendwire's add-on for that; its answer was: {message}"
+    )]
+    Unsupported {
+        /// Where.
+        endpoint: Endpoint,
+        /// What was asked.
+        asked: &'static str,
+        /// What it said.
+        message: String,
+    },
+}

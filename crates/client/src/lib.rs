@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A remote Blender, over the wire of `docs/protocol.md`.
+//!
+//! Owns the endpoint, the connections to it and what a call may end with; `blendwire-mcp` and the command line are its
+//! callers. It never prints, never reads the environment and never chooses an endpoint.
+//!
+//! **Architecture invariant:** a request is never sent twice. Once one of its bytes may have left this process, a
+//! failure says that the outcome is unknown, because running a script a second time may destroy work.
+
+mod blender;
+mod connection;
+mod endpoint;
+mod error;
+mod outcome;
+
+pub use blender::Blender;
+pub use endpoint::Endpoint;
+pub use error::ClientError;
+pub use outcome::Outcome;

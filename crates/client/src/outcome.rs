@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! How a request ended: the final reply, taken apart.
+
+use blendwire_protocol::ClientReply;
+use serde_json::value::RawValue;
+
+/// The final reply to one `execute`.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The script ran to its end.
+    Finished {
+        /// `result`, as the JSON text that came: large numbers and long texts stay exact.
+        result: Box<RawValue>,
+        /// What it printed.
+        stdout: String,
+    },
+    /// The script raised, or was refused before it ran.
+    Failed {
+        /// The traceback, or the reason of the refusal.
+        message: String,
+        /// What it printed before; `None` when it never ran, or when a server of another kind left it out.
+        stdout: Option<String>,
+    },
+}
+
+impl Outcome {
+    /// `None` when the reply's `status` is neither `ok` nor `error`: then it is of another protocol.
+    pub(crate) fn from_reply(reply: ClientReply) -> Option<Self> {
+        match reply.status.as_str() {
+            "ok" => {
+                let result = reply.result.unwrap_or_else(|| RawValue::NULL.to_owned());
+                Some(Self::Finished { result, stdout: reply.stdout.unwrap_or_default() })
+            }
+            "error" => {
+                let message = reply.message.unwrap_or_else(|| "the server gave no reason".to_owned());
+                Some(Self::Failed { message, stdout: reply.stdout })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(text: &str) -> Option<Outcome> {
+        Outcome::from_reply(ClientReply::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_missing_result_is_null_and_missing_stdout_is_empty() {
+        let Some(Outcome::Finished { result, stdout }) = outcome(r#"{"status": "ok"}"#) else { panic!() };
+        assert_eq!((result.get(), stdout.as_str()), ("null", ""));
+    }
+
+    #[test]
+    fn an_unknown_status_is_another_protocol() {
+        assert!(outcome(r#"{"status": "success"}"#).is_none());
+    }
+}
