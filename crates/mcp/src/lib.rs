@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The MCP server: what a language model sees of Blender.
+//!
+//! Owns the tools, their schemas and instructions, and beside each tool the snippet of Python that it runs. It drives
+//! any [`Blender`]: a remote one over the wire, or, inside Blender, the one that it lives in. It opens no socket
+//! itself, and listing what it can do never touches Blender.
+//!
+//! **Architecture invariant:** what cannot be done is told to the model as the result of the tool, in words that say
+//! what to do next; a protocol error is only for requests that are no valid MCP.
+
+mod blender;
+mod server;
+mod snippet;
+mod tools;
+
+pub use blender::{Blender, Call, NoReply};
+pub use server::{INSTRUCTIONS, ServeError, Server, serve_stdio, tool_definitions};

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `get_blender_status`: whether Blender is there and what it is doing, answered also while a script runs.
+
+use rmcp::model::{CallToolResult, JsonObject, Tool};
+use serde_json::json;
+
+use super::{Failure, NoParameters, ToolEntry, output_schema, parameters, read_only, tool};
+use crate::Blender;
+
+pub(super) const TOOL: ToolEntry =
+    ToolEntry { name: NAME, definition, call: |blender, arguments| Box::pin(call(blender, arguments)) };
+
+const NAME: &str = "get_blender_status";
+
+const DESCRIPTION: &str = "Whether Blender is reachable and what it is doing now: state (idle, busy, blocked, …), what \
+    script runs and since when, the queue, the open file, versions of Blender and Python. Answers at once, also while a \
+    script or a render runs.";
+
+fn definition() -> Tool {
+    tool::<NoParameters>(NAME, "Blender's status", DESCRIPTION).with_annotations(read_only()).with_raw_output_schema(
+        output_schema(json!({
+            "type": "object",
+            "properties": {
+                "state": {"enum": ["starting", "idle", "busy", "blocked", "stopping"]},
+                "ready": {"type": "boolean"},
+                "reason": {"type": "string", "description": "Why it is not ready"},
+                "background": {"type": "boolean"},
+                "file": {"type": "string", "description": "Empty when never saved"},
+                "versions": {"type": "object"},
+                "running": {"type": ["object", "null"]},
+                "last": {"type": ["object", "null"]},
+                "queue": {"type": "object"},
+            },
+            "required": ["state", "ready", "versions"],
+        })),
+    )
+}
+
+async fn call(blender: &dyn Blender, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+    let NoParameters {} = parameters(arguments)?;
+    let status = blender.status().await?;
+    let value = serde_json::to_value(status).map_err(|error| Failure(error.to_string()))?;
+    Ok(CallToolResult::structured(value))
+}

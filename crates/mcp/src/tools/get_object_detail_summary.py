@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One object in detail. Reads only."""
+
+import difflib
+
+import bpy
+
+# Names offered for an unknown one.
+MOST_SUGGESTIONS = 8
+
+
+def unknown(name):
+    """Says what there is instead of `name`."""
+    names = bpy.data.objects.keys()
+    by_lower = {known.lower(): known for known in names}
+    close = [by_lower[key] for key in difflib.get_close_matches(name.lower(), by_lower, MOST_SUGGESTIONS, 0.5)]
+    close += [known for known in names if name and name.lower() in known.lower() and known not in close]
+    if close:
+        hint = "similar names: " + ", ".join(map(repr, close[:MOST_SUGGESTIONS]))
+    else:
+        hint = f"no name is similar; get_objects_summary lists all {len(names)}"
+    return {"status": "error", "message": f"there is no object named {name!r}; {hint}"}
+
+
+def euler(item):
+    """The rotation as Euler angles, whatever way the object keeps it."""
+    by_angles = item.rotation_mode not in {"QUATERNION", "AXIS_ANGLE"}
+    return list(item.rotation_euler if by_angles else item.matrix_basis.to_euler())
+
+
+def main(name):
+    """Entry point."""
+    item = bpy.data.objects.get(name)
+    if item is None:
+        return unknown(name)
+    present = item.name in bpy.context.view_layer.objects
+    return {
+        "status": "ok",
+        "name": item.name,
+        "type": item.type,
+        "location": list(item.location),
+        "rotation": euler(item),
+        "rotation_mode": item.rotation_mode,
+        "scale": list(item.scale),
+        "dimensions": list(item.dimensions),
+        "parent": item.parent.name if item.parent else None,
+        "children": [child.name for child in item.children],
+        "modifiers": [
+            {
+                "name": modifier.name,
+                "type": modifier.type,
+                "show_viewport": modifier.show_viewport,
+                "show_render": modifier.show_render,
+            }
+            for modifier in item.modifiers
+        ],
+        "constraints": [
+            {"name": constraint.name, "type": constraint.type, "enabled": constraint.enabled}
+            for constraint in item.constraints
+        ],
+        "materials": [slot.material.name if slot.material else None for slot in item.material_slots],
+        "visibility": {
+            "hide_viewport": item.hide_viewport,
+            "hide_render": item.hide_render,
+            "hide_get": present and item.hide_get(),
+        },
+        "data_name": item.data.name if item.data else None,
+        "collections": [collection.name for collection in item.users_collection],
+    }

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Draws the scene off-screen and gives the picture back as PNG.
+
+With a window, the 3D viewport's own drawing code draws into an off-screen buffer. Without one (or where the viewport
+cannot draw: Cycles), a copy of the scene is rendered and removed again. Nothing stays in the file: no data-blocks, no
+changed setting, no undo step.
+"""
+
+import base64
+import math
+import os
+import struct
+import sys
+import tempfile
+import zlib
+
+import bpy
+from mathutils import Euler, Matrix, Vector
+
+# Where the camera of each named view is turned to (degrees); it looks along its own -Z.
+VIEW_ANGLES = {
+    "front": (90, 0, 0),
+    "back": (90, 0, 180),
+    "left": (90, 0, -90),
+    "right": (90, 0, 90),
+    "top": (0, 0, 0),
+    "bottom": (180, 0, 0),
+    "isometric": (54.7356, 0, 45),
+}
+SHADING_TYPES = {"solid": "SOLID", "material": "MATERIAL", "rendered": "RENDERED", "wireframe": "WIREFRAME"}
+# Types whose bounding box says what is to be seen; lights and cameras have none worth framing.
+FRAMED_TYPES = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "VOLUME", "POINTCLOUD", "GPENCIL", "GREASEPENCIL"}
+# Enough to frame any scene; a forest of a million instances must not take seconds to measure.
+LARGEST_INSTANCE_COUNT = 20_000
+# Samples of a rendered picture: a preview, not a final image.
+PREVIEW_SAMPLES = 16
+# Air around the framed objects.
+MARGIN = 1.12
+
+
+class Problem(Exception):
+    """What cannot be drawn, in words for the caller."""
+
+
+class Camera:
+    """An orthographic camera that frames the scene from one side."""
+
+    def __init__(self, view, aspect):
+        rotation = Euler([math.radians(angle) for angle in VIEW_ANGLES[view]]).to_matrix()
+        low, high = _bounds(rotation.transposed())
+        size = high - low
+        fitted = max(size.x, size.y * aspect) if aspect >= 1 else max(size.y, size.x / aspect)
+        self.scale = max(fitted * MARGIN, 1e-3)
+        distance = size.z / 2 + self.scale
+        self.clip_end = distance + size.z + self.scale
+        position = rotation @ ((low + high) / 2 + Vector((0, 0, distance)))
+        self.matrix = Matrix.Translation(position) @ rotation.to_4x4()
+
+    def projection(self, aspect):
+        """The matrix that maps what this camera sees into the unit cube."""
+        half_width = self.scale / 2 if aspect >= 1 else self.scale / 2 * aspect
+        half_height = half_width / aspect
+        matrix = Matrix.Diagonal((1 / half_width, 1 / half_height, -2 / self.clip_end, 1))
+        matrix[2][3] = -1
+        return matrix
+
+
+def _bounds(to_view):
+    """Lowest and highest corner of everything visible, in the view's own axes."""
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    low, high = Vector((math.inf,) * 3), Vector((-math.inf,) * 3)
+    for count, instance in enumerate(depsgraph.object_instances):
+        if instance.object.type not in FRAMED_TYPES or not instance.show_self:
+            continue
+        matrix = to_view.to_4x4() @ instance.matrix_world
+        for corner in instance.object.bound_box:
+            point = matrix @ Vector(corner)
+            low, high = Vector(map(min, low, point)), Vector(map(max, high, point))
+        if count > LARGEST_INSTANCE_COUNT:
+            break
+    if low.x > high.x:
+        return Vector((-5, -5, -5)), Vector((5, 5, 5))
+    return low, high
+
+
+def _viewport():
+    """The largest 3D viewport with its window: (window, area, region, space), or None."""
+    found = [
+        (area.width * area.height, window, area)
+        for window in bpy.context.window_manager.windows
+        for area in window.screen.areas
+        if area.type == "VIEW_3D"
+    ]
+    if not found or bpy.app.background:
+        return None
+    _, window, area = max(found, key=lambda item: item[0])
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    return window, area, region, area.spaces.active
+
+
+def _matrices(view, region_3d, width, height):
+    """View and projection matrix of a windowed drawing."""
+    aspect = width / height
+    if view == "camera":
+        camera = _scene_camera()
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        return camera.matrix_world.normalized().inverted(), camera.calc_matrix_camera(depsgraph, x=width, y=height)
+    if view != "current":
+        camera = Camera(view, aspect)
+        return camera.matrix.inverted(), camera.projection(aspect)
+    # The viewport has another shape than the picture: widen one side, so that nothing that is visible is cut off.
+    projection = region_3d.window_matrix.copy()
+    if projection[0][0] * aspect > projection[1][1]:
+        projection[0] *= projection[1][1] / aspect / projection[0][0]
+    else:
+        projection[1] *= projection[0][0] * aspect / projection[1][1]
+    return region_3d.view_matrix.copy(), projection
+
+
+def _scene_camera():
+    camera = bpy.context.scene.camera
+    if camera is None:
+        raise Problem("the scene has no camera: use view='isometric', or add one and set bpy.context.scene.camera")
+    return camera
+
+
+def _draw(viewport, view, shading, width, height):
+    """Lets the 3D viewport draw into an off-screen buffer."""
+    import gpu
+
+    window, area, region, space = viewport
+    matrices = _matrices(view, space.region_3d, width, height)
+    before = space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective
+    offscreen = gpu.types.GPUOffScreen(width, height)
+    try:
+        space.shading.type = SHADING_TYPES[shading]
+        if view != "current":
+            space.overlay.show_overlays = shading == "wireframe"
+            # EEVEE believes the viewport more than the matrix it is given.
+            space.region_3d.view_perspective = "ORTHO" if matrices[1][3][3] else "PERSP"
+        with bpy.context.temp_override(window=window, area=area, region=region), offscreen.bind():
+            context = bpy.context
+            offscreen.draw_view3d(context.scene, context.view_layer, space, region, *matrices, do_color_management=True)
+            pixels = gpu.state.active_framebuffer_get().read_color(0, 0, width, height, 4, 0, "UBYTE")
+    finally:
+        space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective = before
+        offscreen.free()
+    pixels.dimensions = width * height * 4
+    return _png(bytes(pixels), width, height)
+
+
+def _png(rgba, width, height):
+    """A PNG file of 8-bit RGBA pixels, bottom row first. No numpy: not every distribution's Blender has it."""
+    rgb = bytearray(width * height * 3)
+    for channel in range(3):
+        rgb[channel::3] = rgba[channel::4]
+    stride = width * 3
+    rows = b"".join(b"\0" + rgb[start : start + stride] for start in range(stride * (height - 1), -1, -stride))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+def _render(view, shading, width, height):
+    """Renders a copy of the scene: the way without a window."""
+    scene = bpy.context.scene.copy()
+    had_result = "Render Result" in bpy.data.images
+    colors = {}
+    camera = None
+    try:
+        if shading == "material":
+            colors = _show_base_colors()
+        if view == "camera":
+            scene.camera = _scene_camera()
+        else:
+            camera = _temporary_camera(scene, Camera(view, width / height))
+        engine = _prepare(scene, shading, width, height)
+        return _rendered_file(scene), engine
+    finally:
+        for material, color in colors.items():
+            material.diffuse_color = color
+        if camera is not None:
+            bpy.data.cameras.remove(camera.data)
+        bpy.data.scenes.remove(scene)
+        if not had_result and "Render Result" in bpy.data.images:
+            bpy.data.images.remove(bpy.data.images["Render Result"])
+
+
+def _show_base_colors():
+    """Gives each material its shader's base colour as viewport colour; returns what was there before."""
+    before = {}
+    for material in bpy.data.materials:
+        nodes = material.node_tree.nodes if material.node_tree and not material.library else ()
+        shader = next((node for node in nodes if node.type == "BSDF_PRINCIPLED"), None)
+        if shader is not None and not shader.inputs["Base Color"].is_linked:
+            before[material] = material.diffuse_color[:]
+            material.diffuse_color = shader.inputs["Base Color"].default_value
+    return before
+
+
+def _temporary_camera(scene, spec):
+    data = bpy.data.cameras.new("blendwire")
+    data.type, data.ortho_scale = "ORTHO", spec.scale
+    data.clip_start, data.clip_end = 1e-3, spec.clip_end
+    camera = bpy.data.objects.new("blendwire", data)
+    camera.matrix_world = spec.matrix
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    return camera
+
+
+def _prepare(scene, shading, width, height):
+    """Settings of the scene's copy. Returns the engine that will render."""
+    render = scene.render
+    render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
+    render.use_border = render.use_compositing = render.use_sequencer = render.use_stamp = False
+    render.pixel_aspect_x = render.pixel_aspect_y = 1
+    # Noise against banding makes the file five times as large.
+    render.dither_intensity = 0
+    if hasattr(render.image_settings, "media_type"):
+        render.image_settings.media_type = "IMAGE"
+    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
+    render.image_settings.color_depth = "8"
+    if shading == "rendered":
+        _limit_samples(scene)
+        return render.engine
+    render.engine = "BLENDER_WORKBENCH"
+    _set_up_workbench(scene, shading)
+    return render.engine
+
+
+def _limit_samples(scene):
+    for settings, name in ((getattr(scene, "cycles", None), "samples"), (scene.eevee, "taa_render_samples")):
+        if settings is not None:
+            setattr(settings, name, min(getattr(settings, name), PREVIEW_SAMPLES))
+    # Debian's Cycles is built without the denoiser and refuses to render with it.
+    cycles = sys.modules.get("_cycles")
+    if hasattr(scene, "cycles") and not getattr(cycles, "with_openimagedenoise", True):
+        scene.cycles.use_denoising = False
+
+
+def _set_up_workbench(scene, shading):
+    """As near to the viewport's solid mode as a render comes."""
+    scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
+    scene.view_settings.exposure, scene.view_settings.gamma = 0, 1
+    scene.display.render_aa = "8"
+    look = scene.display.shading
+    look.type, look.light, look.studio_light = "SOLID", "STUDIO", "Default"
+    look.color_type = "TEXTURE" if shading == "material" else "MATERIAL"
+    look.show_cavity = look.show_object_outline = True
+    look.show_xray = shading == "wireframe"
+    look.background_type, look.background_color = "VIEWPORT", (0.05, 0.05, 0.05)
+
+
+def _rendered_file(scene):
+    handle, path = tempfile.mkstemp(suffix=".png", prefix="blendwire-")
+    os.close(handle)
+    try:
+        scene.render.filepath = path
+        bpy.ops.render.render(scene=scene.name, write_still=True)
+        with open(path, "rb") as file:
+            return file.read()
+    finally:
+        os.remove(path)
+
+
+def main(view, width, height, shading=None):
+    """Entry point; the caller has checked names and ranges."""
+    viewport = _viewport()
+    if shading is None:
+        shading = viewport[3].shading.type.lower() if viewport and view == "current" else "solid"
+    scene, notes = bpy.context.scene, []
+    try:
+        if viewport and not (shading == "rendered" and scene.render.engine == "CYCLES"):
+            png, drawn_by = _draw(viewport, view, shading, width, height), "viewport"
+        else:
+            if view == "current":
+                view = "camera" if scene.camera else "isometric"
+                notes.append(f"rendered, not seen through a viewport, so this is the {view} view")
+            png, drawn_by = _render(view, shading, width, height)
+            notes += _render_notes(shading)
+    except Problem as problem:
+        return {"status": "error", "message": str(problem)}
+    return {
+        "status": "ok",
+        "view": view,
+        "shading": shading,
+        "width": width,
+        "height": height,
+        "drawn_by": drawn_by,
+        "notes": notes,
+        "png": base64.b64encode(png).decode(),
+    }
+
+
+def _render_notes(shading):
+    if shading == "wireframe":
+        return ["wires need a window; outlines and see-through surfaces stand in for them"]
+    if shading == "material":
+        return ["material preview needs a window; Workbench with the shaders' base colours stands in for it"]
+    return []

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `get_viewport_image`: a picture of the scene, drawn off-screen, from any side.
+//!
+//! The picture crosses the wire as PNG, so Blender may run on another machine. The result carries no structured
+//! content, because some clients show the model that alone and drop the picture.
+
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, ToolEntry, parameters, read, read_only, run, tool};
+use crate::Blender;
+
+pub(super) const TOOL: ToolEntry =
+    ToolEntry { name: NAME, definition, call: |blender, arguments| Box::pin(call(blender, arguments)) };
+
+const NAME: &str = "get_viewport_image";
+
+const SNIPPET: &str = include_str!("get_viewport_image.py");
+
+const DESCRIPTION: &str = "See the scene: a PNG drawn off-screen. view=current is what the user sees, camera looks \
+    through the scene's camera, the others frame everything visible from that side. Changes nothing. In a background \
+    Blender the scene is rendered instead, as near to the wanted shading as that comes; the caption says how.";
+
+/// Largest width and height in pixels: what a graphics card takes for certain, and more than a model can see.
+const LARGEST_SIDE: u32 = 4096;
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Parameters {
+    view: View,
+    /// Default: the user's own for view=current, else solid
+    #[schemars(with = "Shading")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shading: Option<Shading>,
+    /// Pixels
+    #[schemars(range(min = 1, max = LARGEST_SIDE), with = "i32")]
+    width: u32,
+    /// Pixels
+    #[schemars(range(min = 1, max = LARGEST_SIDE), with = "i32")]
+    height: u32,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self { view: View::Current, shading: None, width: 800, height: 600 }
+    }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum View {
+    Current,
+    Camera,
+    Front,
+    Back,
+    Left,
+    Right,
+    Top,
+    Bottom,
+    Isometric,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Shading {
+    Solid,
+    Material,
+    Rendered,
+    Wireframe,
+}
+
+/// What the snippet returns.
+#[derive(Deserialize)]
+struct Picture {
+    view: String,
+    shading: String,
+    width: u32,
+    height: u32,
+    drawn_by: String,
+    notes: Vec<String>,
+    /// The PNG file in Base64.
+    png: String,
+}
+
+impl Picture {
+    fn caption(&self) -> String {
+        let Self { view, shading, width, height, drawn_by, notes, .. } = self;
+        let drawn = format!("{view} view, {shading}, {width}×{height} pixels, drawn by {drawn_by}");
+        std::iter::once(drawn).chain(notes.iter().cloned()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn definition() -> Tool {
+    tool::<Parameters>(NAME, "Picture of the scene", DESCRIPTION).with_annotations(read_only())
+}
+
+async fn call(blender: &dyn Blender, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+    let parameters: Parameters = parameters(arguments)?;
+    for (name, value) in [("width", parameters.width), ("height", parameters.height)] {
+        if !(1..=LARGEST_SIDE).contains(&value) {
+            return Err(Failure(format!("wrong arguments: {name} must be 1 to {LARGEST_SIDE} pixels, not {value}")));
+        }
+    }
+    let picture: Picture = read(run(blender, SNIPPET, &parameters).await?.as_ref())?;
+    let caption = ContentBlock::text(picture.caption());
+    Ok(CallToolResult::success(vec![ContentBlock::image(picture.png, "image/png"), caption]))
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The tools, one file each, and what they share: reading arguments, running a snippet, telling a failure.
+//!
+//! Names and parameters are those of Blender's official connector where the function is the same, so that prompts and
+//! skills written for it keep working.
+
+mod execute_blender_code;
+mod get_blender_status;
+mod get_object_detail_summary;
+mod get_objects_summary;
+mod get_viewport_image;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use blendwire_client::Outcome;
+use rmcp::handler::server::tool::schema_for_input;
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::{Blender, NoReply, snippet};
+
+type Calling<'a> = Pin<Box<dyn Future<Output = Result<CallToolResult, Failure>> + Send + 'a>>;
+
+/// One tool.
+pub(crate) struct ToolEntry {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Name, description, schemas and annotations as clients see them.
+    pub(crate) definition: fn() -> Tool,
+    /// What it does.
+    pub(crate) call: for<'a> fn(&'a dyn Blender, JsonObject) -> Calling<'a>,
+}
+
+/// All tools in the order of the list.
+pub(crate) const TOOLS: &[ToolEntry] = &[
+    execute_blender_code::TOOL,
+    get_blender_status::TOOL,
+    get_objects_summary::TOOL,
+    get_object_detail_summary::TOOL,
+    get_viewport_image::TOOL,
+];
+
+/// Why a tool could not do its work, in words for the model: what happened and what to do.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    /// The failure as the tool's result.
+    pub(crate) fn into_result(self) -> CallToolResult {
+        CallToolResult::error(vec![ContentBlock::text(self.0)])
+    }
+
+    /// The failure of a script: its traceback, and what it printed before.
+    fn of_script(message: String, stdout: Option<String>) -> Self {
+        match stdout {
+            Some(printed) if !printed.is_empty() => Self(format!("{message}\n\nPrinted before the error:\n{printed}")),
+            _ => Self(message),
+        }
+    }
+}
+
+impl From<NoReply> for Failure {
+    fn from(error: NoReply) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The parameters of tools that have none.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoParameters {}
+
+/// The definition of a tool with parameters `P`.
+fn tool<P: JsonSchema + 'static>(name: &'static str, title: &str, description: &'static str) -> Tool {
+    // Only a type that is no object fails here, and the snapshot test would show it.
+    let mut schema = schema_for_input::<P>().map(Arc::unwrap_or_clone).unwrap_or_default();
+    schema.remove("$schema");
+    // Some clients refuse an object without them.
+    schema.entry("properties").or_insert_with(|| Value::Object(JsonObject::new()));
+    Tool::new(name, description, schema).with_title(title)
+}
+
+/// Annotations of a tool that only looks.
+fn read_only() -> ToolAnnotations {
+    ToolAnnotations::new().read_only(true).open_world(false)
+}
+
+/// An output schema written by hand: what the snippet returns is decided in Python.
+fn output_schema(schema: Value) -> Arc<JsonObject> {
+    Arc::new(if let Value::Object(object) = schema { object } else { JsonObject::new() })
+}
+
+fn parameters<P: DeserializeOwned>(arguments: JsonObject) -> Result<P, Failure> {
+    serde_json::from_value(Value::Object(arguments)).map_err(|error| Failure(format!("wrong arguments: {error}")))
+}
+
+/// How every snippet's answer begins.
+#[derive(Deserialize)]
+struct Verdict {
+    status: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// Runs a snippet and gives what its `main` returned. `{"status": "error", "message": …}` becomes a failure.
+async fn run(blender: &dyn Blender, source: &str, parameters: &impl Serialize) -> Result<Box<RawValue>, Failure> {
+    let script = snippet::call(source, parameters).map_err(|error| Failure(error.to_string()))?;
+    let result = match blender.execute(&script).await? {
+        Outcome::Finished { result, .. } => result,
+        Outcome::Failed { message, stdout } => return Err(Failure::of_script(message, stdout)),
+    };
+    match read::<Verdict>(&result)? {
+        Verdict { status, message } if status != "ok" => Err(Failure(message)),
+        _ => Ok(result),
+    }
+}
+
+/// Reads what a snippet returned.
+fn read<T: DeserializeOwned>(result: &RawValue) -> Result<T, Failure> {
+    serde_json::from_str(result.get()).map_err(|error| {
+        Failure(format!("Blender's answer has another form than this tool expects ({error}); is another add-on there?"))
+    })
+}
+
+/// What a snippet returned as the tool's structured result.
+fn structured(result: &RawValue) -> Result<CallToolResult, Failure> {
+    Ok(CallToolResult::structured(read(result)?))
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A whole MCP session in this process, with a Blender made of canned answers.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::sync::{Arc, Mutex};
+
+use blendwire_client::Outcome;
+use blendwire_mcp::{Blender, Call, NoReply, Server};
+use blendwire_protocol::Status;
+use rmcp::ServiceExt;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
+
+/// Answers each script with the next outcome and remembers the script.
+#[derive(Default)]
+struct Canned {
+    outcomes: Mutex<Vec<Outcome>>,
+    scripts: Mutex<Vec<String>>,
+}
+
+impl Blender for Canned {
+    fn execute<'a>(&'a self, code: &'a str) -> Call<'a, Outcome> {
+        self.scripts.lock().unwrap().push(code.to_owned());
+        let outcome = self.outcomes.lock().unwrap().pop();
+        Box::pin(async { outcome.ok_or_else(|| NoReply("nothing listens; run `blendwire launch`".to_owned())) })
+    }
+
+    fn status(&self) -> Call<'_, Status> {
+        Box::pin(async { Err(NoReply("nothing listens; run `blendwire launch`".to_owned())) })
+    }
+}
+
+fn finished(result: &str) -> Outcome {
+    Outcome::Finished { result: RawValue::from_string(result.to_owned()).unwrap(), stdout: String::new() }
+}
+
+struct Session {
+    reader: BufReader<ReadHalf<DuplexStream>>,
+    writer: WriteHalf<DuplexStream>,
+}
+
+impl Session {
+    async fn begin(blender: Arc<Canned>, version: &str) -> (Self, Value) {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        tokio::spawn(async move { Server::new(blender).serve(theirs).await.unwrap().waiting().await });
+        let (reader, writer) = tokio::io::split(ours);
+        let mut session = Self { reader: BufReader::new(reader), writer };
+        let client =
+            json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        let greeting = session.request("initialize", &client).await;
+        session.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        (session, greeting)
+    }
+
+    async fn send(&mut self, message: &Value) {
+        self.writer.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn request(&mut self, method: &str, params: &Value) -> Value {
+        self.send(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})).await;
+        let mut line = String::new();
+        self.reader.read_line(&mut line).await.unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    async fn call(&mut self, name: &str, arguments: Value) -> Value {
+        self.request("tools/call", &json!({"name": name, "arguments": arguments})).await
+    }
+}
+
+async fn session(outcomes: Vec<Outcome>) -> (Session, Arc<Canned>) {
+    let blender = Arc::new(Canned { outcomes: Mutex::new(outcomes), scripts: Mutex::default() });
+    (Session::begin(blender.clone(), "2025-11-25").await.0, blender)
+}
+
+#[tokio::test]
+async fn every_revision_is_negotiated() {
+    for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+        let (_, greeting) = Session::begin(Arc::default(), version).await;
+        assert_eq!(greeting["result"]["protocolVersion"], version);
+        assert_eq!(greeting["result"]["serverInfo"]["name"], "blendwire");
+        assert!(greeting["result"]["instructions"].as_str().unwrap().contains("execute_blender_code"));
+    }
+}
+
+#[tokio::test]
+async fn tools_are_listed_without_touching_blender() {
+    let (mut session, blender) = session(Vec::new()).await;
+    let listed = session.request("tools/list", &json!({})).await;
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 5);
+    assert!(blender.scripts.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn code_brings_its_result_as_structure() {
+    let (mut session, blender) = session(vec![finished("{\"x\":1}")]).await;
+    let reply = session.call("execute_blender_code", json!({"code": "result = {'x': 1}"})).await;
+    let expected = json!({"status": "ok", "result": {"x": 1}, "stdout": ""});
+    assert_eq!(reply["result"]["structuredContent"], expected);
+    assert_eq!(reply["result"]["isError"], false);
+    assert_eq!(blender.scripts.lock().unwrap()[0], "result = {'x': 1}");
+}
+
+#[tokio::test]
+async fn an_integer_too_large_for_us_keeps_its_digits() {
+    let digits = "1".repeat(400);
+    let (mut session, _) = session(vec![finished(&digits)]).await;
+    let reply = session.call("execute_blender_code", json!({"code": "result = big"})).await;
+    assert_eq!(reply["result"]["structuredContent"]["result"], digits);
+}
+
+#[tokio::test]
+async fn a_python_error_is_a_tool_error_with_traceback_and_output() {
+    let raised = Outcome::Failed { message: "Traceback…\nZeroDivisionError".into(), stdout: Some("so far".into()) };
+    let (mut session, _) = session(vec![raised]).await;
+    let reply = session.call("execute_blender_code", json!({"code": "1/0"})).await;
+    assert_eq!(reply["result"]["isError"], true);
+    let text = reply["result"]["content"][0]["text"].as_str().unwrap();
+    assert_eq!(text, "Traceback…\nZeroDivisionError\n\nPrinted before the error:\nso far");
+}
+
+#[tokio::test]
+async fn an_unreachable_blender_is_a_tool_error_that_says_what_to_do() {
+    let (mut session, _) = session(Vec::new()).await;
+    for name in ["get_blender_status", "get_objects_summary"] {
+        let reply = session.call(name, json!({})).await;
+        assert_eq!(reply["result"]["isError"], true);
+        assert!(reply["result"]["content"][0]["text"].as_str().unwrap().contains("blendwire launch"));
+    }
+}
+
+#[tokio::test]
+async fn a_snippets_refusal_is_a_tool_error_in_its_own_words() {
+    let (mut session, _) = session(vec![finished(r#"{"status": "error", "message": "there is no object"}"#)]).await;
+    let reply = session.call("get_object_detail_summary", json!({"name": "Cub"})).await;
+    assert_eq!(reply["result"]["isError"], true);
+    assert_eq!(reply["result"]["content"][0]["text"], "there is no object");
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_named() {
+    let (mut session, _) = session(Vec::new()).await;
+    for (arguments, named) in [
+        (json!({"view": "sideways"}), "unknown variant `sideways`"),
+        (json!({"width": 5000}), "width must be 1 to 4096 pixels, not 5000"),
+        (json!({"size": 1}), "unknown field `size`"),
+    ] {
+        let reply = session.call("get_viewport_image", arguments).await;
+        let text = reply["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(text.contains(named), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_comes_as_image_with_caption() {
+    let picture = r#"{"status": "ok", "view": "front", "shading": "solid", "width": 8, "height": 6,
+        "drawn_by": "viewport", "notes": ["a note"], "png": "iVBORw0="}"#;
+    let (mut session, blender) = session(vec![finished(picture)]).await;
+    let reply = session.call("get_viewport_image", json!({"view": "front", "width": 8, "height": 6})).await;
+    let content = &reply["result"]["content"];
+    assert_eq!(content[0], json!({"type": "image", "data": "iVBORw0=", "mimeType": "image/png"}));
+    assert_eq!(content[1]["text"], "front view, solid, 8×6 pixels, drawn by viewport; a note");
+    let script = blender.scripts.lock().unwrap()[0].clone();
+    assert!(
+        script.ends_with(
+            "result = main(**json.loads(\"{\\\"view\\\":\\\"front\\\",\\\"width\\\":8,\\\"height\\\":6}\"))\n"
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_tool_is_answered_with_those_there_are() {
+    let (mut session, _) = session(Vec::new()).await;
+    let reply = session.call("make_coffee", json!({})).await;
+    assert!(reply["error"]["message"].as_str().unwrap().contains("get_viewport_image"));
+}
