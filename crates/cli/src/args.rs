@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What can be typed, and the help that explains it. Nothing is decided here.
+
+#![expect(clippy::doc_markdown, reason = "these comments are the help, shown as they are")]
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// One wire into a running Blender.
+///
+/// Drives Blender from MCP clients, scripts and the shell. Blender needs the Blendwire add-on, which `blendwire launch`
+/// brings along; Blender's official MCP add-on works for most things too.
+#[derive(Debug, Parser)]
+#[command(
+    name = "blendwire",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  blendwire launch                    start Blender with the server on
+  blendwire exec -c 'result = 6 * 7'  run Python in it, get JSON
+  blendwire mcp                       serve an MCP client over stdio
+
+Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
+Environment: BLENDWIRE_HOST and BLENDWIRE_PORT say which Blender (BLENDER_MCP_HOST|PORT and BLENDER_HOST|PORT too)."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve MCP over stdio, for Claude, Cursor, VS Code and other MCP clients
+    Mcp(McpArgs),
+    /// Run Python in Blender: `result` as JSON on stdout, what it prints on stderr
+    Exec(ExecArgs),
+    /// Show what Blender and the server in it are doing
+    Status(StatusArgs),
+    /// Start a Blender with the server on, and wait until it answers
+    Launch(LaunchArgs),
+}
+
+/// Which Blender to talk to.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct EndpointArgs {
+    /// Host name or address of the Blender [default: BLENDWIRE_HOST, else localhost]
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Port of the Blender [default: BLENDWIRE_PORT, else 9876]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+}
+
+/// `blendwire mcp`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Starts at once, also with Blender closed, and connects when the first tool is called.
+
+Examples:
+  claude mcp add blender -- blendwire mcp
+  blendwire mcp --port 9877
+
+In a client's configuration file:
+  {\"mcpServers\": {\"blender\": {\"command\": \"blendwire\", \"args\": [\"mcp\"]}}}")]
+pub(crate) struct McpArgs {
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
+}
+
+/// `blendwire exec`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+The script assigns what it wants to give back to `result`. Line numbers in tracebacks are those of the file.
+
+Examples:
+  blendwire exec build_scene.py
+  blendwire exec -c 'result = [o.name for o in bpy.data.objects]' | jq
+  echo 'print(bpy.app.version_string)' | blendwire exec -
+
+Exit status: 0 it ran, 1 it raised or the connection failed, 2 wrong use (no such file, …).")]
+pub(crate) struct ExecArgs {
+    /// File with the script, or `-` for stdin
+    #[arg(conflicts_with = "code")]
+    pub(crate) file: Option<PathBuf>,
+    /// The script itself
+    #[arg(short = 'c', value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// Print the whole reply as JSON: status, result or message, stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
+}
+
+/// `blendwire status`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  blendwire status
+  blendwire status --watch
+  blendwire status --json | jq .state
+
+Exit status: 0 Blender answered, 1 it did not.")]
+pub(crate) struct StatusArgs {
+    /// Print the status as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Go on every second until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
+}
+
+/// `blendwire launch`
+#[expect(clippy::struct_excessive_bools, reason = "each is one option")]
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Starts the Blender given by --blender or BLENDWIRE_BLENDER, else the one on PATH, else the newest one found. The add-on
+comes with this command; one that is enabled in that Blender already is used instead. Blender goes on running when this
+command has ended.
+
+Examples:
+  blendwire launch
+  blendwire launch scene.blend --background --port 9900
+  blendwire launch --embedded                # no Blender installed: fetches Blender's own bpy from PyPI, about 400 MB
+  blendwire launch --blender /opt/blender-4.5/blender --json")]
+pub(crate) struct LaunchArgs {
+    /// The .blend file to open
+    pub(crate) file: Option<PathBuf>,
+    /// Without a window
+    #[arg(long)]
+    pub(crate) background: bool,
+    /// Blender's own bpy module from PyPI in a private environment, made at the first time; has no window
+    #[arg(long, conflicts_with = "blender")]
+    pub(crate) embedded: bool,
+    /// The Blender executable [default: BLENDWIRE_BLENDER, else found]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) blender: Option<PathBuf>,
+    /// Address to listen on [default: localhost]
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Port to listen on [default: BLENDWIRE_PORT, else the first free one from 9876]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// Stay until Blender ends, its output on stderr; Ctrl-C ends both
+    #[arg(long)]
+    pub(crate) foreground: bool,
+    /// Print endpoint, process id and log file as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The process of the Blender that was started: detached with its output in a log file, or attended to its end.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use blendwire_client::Endpoint;
+
+use super::data;
+use crate::exit::{Ended, Failure};
+
+/// How often to look whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// For a script to finish and Blender to clean up after Ctrl-C, before it is killed.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// The end of the log that is shown when it failed.
+const SHOWN_BYTES: u64 = 4096;
+const SHOWN_LINES: usize = 20;
+
+/// A Blender that was started.
+pub(super) struct Child {
+    process: std::process::Child,
+    /// Where its output goes, unless it is attended.
+    pub(super) log: PathBuf,
+    is_logged: bool,
+}
+
+impl Child {
+    /// Starts it in a process group of its own, so that Ctrl-C in this terminal does not reach it.
+    pub(super) fn start(mut command: Command, endpoint: &Endpoint, is_attended: bool) -> Result<Self> {
+        let logs = data::folder()?.join("logs");
+        fs_err::create_dir_all(&logs)?;
+        let log = logs.join(format!("launch-{}.log", endpoint.port));
+        if is_attended {
+            command.stdout(std::io::stderr()).stderr(std::io::stderr());
+        } else {
+            let file = fs_err::File::create(&log)?.into_parts().0;
+            command.stdout(file.try_clone()?).stderr(file);
+        }
+        detach(&mut command);
+        let program = command.get_program().to_owned();
+        let process = command.stdin(Stdio::null()).spawn();
+        let process = process.with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { process, log, is_logged: !is_attended })
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.process.try_wait()?)
+    }
+
+    /// An error that says `what` happened and what Blender said last.
+    pub(super) fn failure(&self, what: &str) -> anyhow::Error {
+        if !self.is_logged {
+            return anyhow!("{what}; its output stands above");
+        }
+        let tail = tail(&self.log).unwrap_or_default();
+        anyhow!("{what}; its output is in {}, and ends with:\n{tail}", self.log.display())
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Waits for its end; passes Ctrl-C and termination on to it.
+    pub(super) async fn attend(mut self) -> Ended {
+        tokio::select! {
+            ended = self.wait() => {
+                let status = ended.map_err(Failure::Failed)?;
+                if status.success() { Ok(()) } else { Err(Failure::Failed(anyhow!("Blender ended with {status}"))) }
+            }
+            () = asked_to_end() => {
+                self.ask_to_end();
+                if tokio::time::timeout(END_WITHIN, self.wait()).await.is_err() {
+                    self.kill();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    #[cfg(unix)]
+    fn ask_to_end(&self) {
+        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn ask_to_end(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(unix)]
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_end() {
+    drop(tokio::signal::ctrl_c().await);
+}
+
+#[cfg(unix)]
+fn detach(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    command.process_group(0);
+}
+
+#[cfg(windows)]
+fn detach(command: &mut Command) {
+    use std::os::windows::process::CommandExt as _;
+    const DETACHED_PROCESS: u32 = 0x0000_0008;
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+    command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
+}
+
+/// The last lines of a file.
+fn tail(path: &Path) -> Result<String> {
+    let mut file = fs_err::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(SHOWN_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n"))
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The folder for what `launch` unpacks, installs and logs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use etcetera::BaseStrategy as _;
+
+use crate::env_vars;
+
+/// `BLENDWIRE_DATA_DIR`, else `blendwire` in the place that the system has for data. Made when it is not there.
+pub(super) fn folder() -> Result<PathBuf> {
+    let folder = match env_vars::read(env_vars::DATA_DIR) {
+        Some(folder) => std::path::absolute(folder)?,
+        None => etcetera::choose_base_strategy().context("no home folder")?.data_dir().join("blendwire"),
+    };
+    fs_err::create_dir_all(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `blendwire launch`: starts a Blender with the server on and waits until it answers.
+//!
+//! This file decides the order; `installed` finds a Blender, `embedded` makes one out of PyPI's bpy, `addon` unpacks the
+//! add-on that the executable carries, `child` runs the process and `ready` waits for it.
+
+mod addon;
+mod child;
+mod data;
+mod embedded;
+mod installed;
+mod pip;
+mod port;
+mod python;
+mod ready;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use blendwire_client::Endpoint;
+use serde_json::json;
+
+use self::addon::Addon;
+use self::child::Child;
+use super::block_on;
+use crate::args::LaunchArgs;
+use crate::exit::{Ended, Failure};
+use crate::{env_vars, printer};
+
+pub(crate) fn run(args: &LaunchArgs) -> Ended {
+    let file = args.file.as_deref().map(blend_file).transpose().map_err(Failure::could_not_start)?;
+    let endpoint = port::choose(args).map_err(Failure::could_not_start)?;
+    let addon = addon::unpack().map_err(Failure::could_not_start)?;
+    let mut command = command(args, &addon, &endpoint).map_err(Failure::could_not_start)?;
+    // `--python` comes before the file in no case: Blender takes its arguments in order.
+    command.args(file).env(env_vars::BIND, endpoint.to_string());
+    if !args.embedded {
+        command.args(["--python-exit-code", "1", "--python"]).arg(&addon.launcher);
+    }
+    let child = Child::start(command, &endpoint, args.foreground).map_err(Failure::could_not_start)?;
+    block_on(serve(args, &endpoint, child))
+}
+
+/// The program and what it needs before the file's name.
+fn command(args: &LaunchArgs, addon: &Addon, endpoint: &Endpoint) -> Result<Command> {
+    if args.embedded {
+        let mut command = Command::new(embedded::python()?);
+        command.args(["-m", "blendwire", "--host", &endpoint.host, "--port", &endpoint.port.to_string()]);
+        command.env("PYTHONPATH", &addon.folder).env("PYTHONUNBUFFERED", "1");
+        return Ok(command);
+    }
+    let blender = installed::find(args.blender.as_deref())?;
+    printer::talk(&format!("starting Blender {} ({})", blender.version, blender.path.display()));
+    let mut command = Command::new(blender.path);
+    if args.background {
+        command.arg("--background");
+    }
+    Ok(command)
+}
+
+async fn serve(args: &LaunchArgs, endpoint: &Endpoint, mut child: Child) -> Ended {
+    let status = ready::wait(endpoint, &mut child).await.map_err(Failure::Failed)?;
+    let log = child.log.display().to_string();
+    printer::talk(&format!("Blender {} is ready", status.versions.blender));
+    if args.foreground {
+        printer::data(&report(args.json, endpoint, status.pid, None))?;
+        return child.attend().await;
+    }
+    printer::talk(&format!("its output goes to {log}"));
+    printer::data(&report(args.json, endpoint, status.pid, Some(&log)))
+}
+
+/// The one line of data: where Blender listens, and which process it is.
+fn report(as_json: bool, endpoint: &Endpoint, pid: u32, log: Option<&str>) -> String {
+    if as_json {
+        let Endpoint { host, port } = endpoint;
+        json!({"endpoint": endpoint.to_string(), "host": host, "port": port, "pid": pid, "log": log}).to_string()
+    } else {
+        format!("{endpoint} pid {pid}")
+    }
+}
+
+fn blend_file(path: &Path) -> Result<PathBuf> {
+    fs_err::canonicalize(path).context("cannot open the file")
+}

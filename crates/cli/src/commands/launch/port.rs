@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Chooses the address that the new Blender listens on, before it is started.
+
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+
+use anyhow::{Result, bail};
+use blendwire_client::Endpoint;
+use blendwire_protocol::DEFAULT_PORT;
+
+use crate::args::{EndpointArgs, LaunchArgs};
+use crate::endpoint::Wanted;
+use crate::printer;
+
+/// Ports looked at from the default on: more Blenders than that on one machine choose their ports themselves.
+const PORTS_TRIED: u16 = 100;
+
+/// The wanted port, which has to be free, else the first free one from the default on. The host is that of the option
+/// alone: the environment's names a Blender to talk to, which may be on another machine.
+pub(super) fn choose(args: &LaunchArgs) -> Result<Endpoint> {
+    let host = args.host.clone().unwrap_or_else(|| Endpoint::default().host);
+    let wanted = Wanted::read(&EndpointArgs { host: None, port: args.port })?.port;
+    let port = match wanted {
+        Some(port) if is_free(port) => port,
+        Some(port) => bail!(
+            "port {port} is taken: `blendwire status --port {port}` says whether by a Blender; give another with \
+             --port, or none for the first free one"
+        ),
+        None => first_free()?,
+    };
+    if wanted.is_none() && port != DEFAULT_PORT {
+        printer::talk(&format!("port {DEFAULT_PORT} is taken; using {port} (clients: set BLENDWIRE_PORT={port})"));
+    }
+    Ok(Endpoint::new(host, port))
+}
+
+fn first_free() -> Result<u16> {
+    match (DEFAULT_PORT..DEFAULT_PORT + PORTS_TRIED).find(|port| is_free(*port)) {
+        Some(port) => Ok(port),
+        None => bail!("no port from {DEFAULT_PORT} on is free ({PORTS_TRIED} tried); give one with --port"),
+    }
+}
+
+/// Whether both loopback addresses can be bound; a machine without IPv6 has one.
+fn is_free(port: u16) -> bool {
+    let taken = |bound: std::io::Result<TcpListener>| {
+        matches!(bound, Err(error) if error.kind() != std::io::ErrorKind::AddrNotAvailable
+            && error.kind() != std::io::ErrorKind::Unsupported)
+    };
+    !taken(TcpListener::bind((Ipv4Addr::LOCALHOST, port))) && !taken(TcpListener::bind((Ipv6Addr::LOCALHOST, port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_someone_listens_on_is_not_free() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(!is_free(port));
+        drop(listener);
+        assert!(is_free(port));
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `blendwire status`: what Blender and the server in it are doing, as a table for people or as JSON.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use blendwire_client::Blender;
+use blendwire_protocol::{State, Status};
+use owo_colors::OwoColorize as _;
+
+use super::block_on;
+use crate::args::StatusArgs;
+use crate::endpoint::Wanted;
+use crate::exit::{Ended, Failure};
+use crate::printer;
+
+/// How often `--watch` looks: often enough to follow a script, too rarely to matter to Blender.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Moves the cursor home and clears the screen below it.
+const CLEAR_SCREEN: &str = "\x1b[H\x1b[J";
+
+pub(crate) fn run(args: &StatusArgs) -> Ended {
+    let endpoint = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?.endpoint();
+    let blender = Blender::connect_lazily(endpoint);
+    block_on(async {
+        if args.watch {
+            return watch(&blender, args.json).await;
+        }
+        let status = blender.status().await.map_err(Failure::failed)?;
+        show(&status, args.json, "")
+    })
+}
+
+/// Goes on until Ctrl-C; a Blender that is not there may come.
+async fn watch(blender: &Blender, as_json: bool) -> Ended {
+    let clear = if as_json || !std::io::stdout().is_terminal() { "" } else { CLEAR_SCREEN };
+    loop {
+        match blender.status().await {
+            Ok(status) => show(&status, as_json, clear)?,
+            Err(error) => printer::talk(&format!("{clear}{error}")),
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+fn show(status: &Status, as_json: bool, clear: &str) -> Ended {
+    if as_json {
+        return printer::data(&serde_json::to_string(status).map_err(Failure::failed)?);
+    }
+    printer::table(&format!("{clear}{}", table(status)))
+}
+
+fn table(status: &Status) -> String {
+    let versions = &status.versions;
+    let window = if status.background { "background" } else { "windowed" };
+    let file = if status.file.is_empty() { "never saved" } else { &status.file };
+    let counters = &status.counters;
+    let rows = [
+        ("state", state(status)),
+        ("endpoint", status.endpoints.join(", ")),
+        ("blender", format!("{} ({window}, process {})", versions.blender, status.pid)),
+        ("file", file.to_owned()),
+        ("running", running(status)),
+        ("last", last(status)),
+        ("queue", format!("{} of {}", status.queue.length, status.queue.limit)),
+        ("clients", status.clients.to_string()),
+        ("scripts", format!("{} ok, {} raised", counters.executed_ok, counters.executed_error)),
+        ("up", duration(status.uptime_secs)),
+        ("main thread", format!("last came round {} ago", duration(status.main_thread_age_secs))),
+        ("versions", format!("core {}, add-on {}, Python {}", versions.core, versions.addon, versions.python)),
+    ];
+    rows.map(|(name, value)| format!("{:<12} {value}", name.bold())).join("\n")
+}
+
+fn state(status: &Status) -> String {
+    let word = match status.state {
+        State::Starting => "starting".yellow().to_string(),
+        State::Idle => "idle".green().to_string(),
+        State::Busy => "busy".yellow().to_string(),
+        State::Blocked => "blocked".red().to_string(),
+        State::Stopping => "stopping".red().to_string(),
+    };
+    status.reason.as_ref().map_or(word.clone(), |reason| format!("{word}: {reason}"))
+}
+
+fn running(status: &Status) -> String {
+    let Some(request) = &status.running else { return "nothing".to_owned() };
+    let printed = match request.last_output_line.as_str() {
+        "" => String::new(),
+        line => format!(", last printed: {line}"),
+    };
+    format!("#{} {} for {}{printed}", request.request, request.first_line, duration(request.running_secs))
+}
+
+fn last(status: &Status) -> String {
+    let Some(request) = &status.last else { return "nothing yet".to_owned() };
+    let ended = if request.ok { "ok" } else { "raised" };
+    let (took, ago) = (duration(request.took_secs), duration(request.ended_secs_ago));
+    format!("#{} {}: {ended} after {took}, {ago} ago", request.request, request.first_line)
+}
+
+/// A duration for people: the unit follows the size.
+fn duration(secs: f64) -> String {
+    match secs {
+        secs if secs < 1.0 => format!("{:.0} ms", secs * 1000.0),
+        secs if secs < 120.0 => format!("{secs:.1} s"),
+        secs if secs < 7200.0 => format!("{:.0} min", secs / 60.0),
+        secs => format!("{:.1} h", secs / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_unit_of_their_size() {
+        assert_eq!([0.0123, 12.34, 300.0, 9000.0].map(duration), ["12 ms", "12.3 s", "5 min", "2.5 h"]);
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Every environment variable that the command reads. An empty one counts as not set.
+//!
+//! Beside these, the data folder follows the system's rules (`XDG_DATA_HOME`, `APPDATA`), colours follow `NO_COLOR` and
+//! `CLICOLOR_FORCE`, and `PATH` is searched for Blender and Python.
+
+/// Hosts of the Blender to talk to, most important first: ours, the official connector's, mcp-for-blender's.
+pub(crate) const HOSTS: [&str; 3] = ["BLENDWIRE_HOST", "BLENDER_MCP_HOST", "BLENDER_HOST"];
+
+/// Ports of the Blender to talk to, in the same order.
+pub(crate) const PORTS: [&str; 3] = ["BLENDWIRE_PORT", "BLENDER_MCP_PORT", "BLENDER_PORT"];
+
+/// The Blender executable that `launch` starts.
+pub(crate) const BLENDER: &str = "BLENDWIRE_BLENDER";
+
+/// The Python that `launch --embedded` makes its environment with.
+pub(crate) const PYTHON: &str = "BLENDWIRE_PYTHON";
+
+/// The folder for everything that `launch` unpacks, installs and logs, instead of the system's place.
+pub(crate) const DATA_DIR: &str = "BLENDWIRE_DATA_DIR";
+
+/// Set for the Blender that `launch` starts, never read: the address that the add-on has to listen on, `host:port`.
+pub(crate) const BIND: &str = "BLENDWIRE_BIND";
+
+/// The value of a variable, unless it is unset or empty.
+pub(crate) fn read(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The `blendwire` command: arguments → command → printer → exit status.
+//!
+//! stdout is data, stderr is talk. This is the only crate that prints, reads the environment or looks at home folders.
+
+mod args;
+mod commands;
+mod endpoint;
+mod env_vars;
+mod exit;
+mod printer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let Args { command } = Args::parse();
+    let ended = match command {
+        Command::Mcp(args) => commands::mcp::run(&args),
+        Command::Exec(args) => commands::exec::run(&args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Launch(args) => commands::launch::run(&args),
+    };
+    exit::code(ended)
+}

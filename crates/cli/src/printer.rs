@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The only way out: data to stdout, talk to stderr. Colours fall away where they are not wanted or not shown.
+
+use std::io::{self, Write as _};
+
+use owo_colors::OwoColorize as _;
+
+use crate::exit::Failure;
+
+/// Writes one line of data, byte for byte.
+pub(crate) fn data(line: &str) -> Result<(), Failure> {
+    write_line(io::stdout().lock(), line)
+}
+
+/// Writes text for people, who may have redirected it: then without its colours.
+pub(crate) fn table(text: &str) -> Result<(), Failure> {
+    write_line(anstream::stdout().lock(), text)
+}
+
+fn write_line(mut out: impl io::Write, line: &str) -> Result<(), Failure> {
+    let written = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    written.map_err(Failure::failed)
+}
+
+/// Says something. Nobody listening is no reason to fail.
+pub(crate) fn talk(line: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+/// Passes on what a script printed, byte for byte.
+pub(crate) fn script_output(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
+/// Says what went wrong, with its causes.
+pub(crate) fn error(error: &anyhow::Error) {
+    talk(&format!("{} {error:#}", "error:".red().bold()));
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The executable as users and MCP clients meet it, with no Blender anywhere: help, exit statuses, what goes to stdout.
+//! What needs a Blender is tested in `tests/`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod exit_status;
+mod help;
+mod mcp_stdio;
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+/// The executable with none of the environment variables that it reads.
+fn blendwire(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_blendwire"));
+    for name in ["BLENDWIRE", "BLENDER_MCP", "BLENDER"] {
+        command.env_remove(format!("{name}_HOST")).env_remove(format!("{name}_PORT"));
+    }
+    command.env_remove("BLENDWIRE_BLENDER").stdin(Stdio::null()).args(args);
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    blendwire(args).output().unwrap()
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
