@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MCP Server: one wire into a running Blender that any client can use.
+
+This file only registers, in order, and unregisters in reverse; the work is in the modules beside it, the listening in
+the native core. One folder serves as extension (4.2 and later), as legacy add-on (4.0, 4.1) and as a plain package
+for `python -m blendwire`. Scripts and the console use `server_start`, `server_stop`, `server_restart` and
+`server_status`, on the main thread.
+"""
+
+import importlib
+import sys
+
+import bpy
+
+if not __package__:
+    raise ImportError("blendwire is a package: enable it in Preferences > Add-ons instead of running its __init__.py")
+
+# Blender reloads this file alone (Reload Scripts, an update): what it is made of has to follow, in the order of the
+# imports. Never `_core`: a native module cannot be loaded again, and it holds the server.
+if f"{__package__}.server" in sys.modules:
+    for _name in (
+        "settings",
+        "bridge",
+        "logs",
+        "wake",
+        "snapshot",
+        "pump",
+        "handlers",
+        "server",
+        "drawing",
+        "operators",
+        "panel",
+        "preferences",
+        "command_line",
+    ):
+        importlib.reload(importlib.import_module(f".{_name}", __package__))
+
+from . import command_line, operators, panel, preferences, server
+
+bl_info = {
+    "name": "MCP Server",
+    "author": "Blendwire contributors",
+    "version": (0, 1, 0),
+    "blender": (4, 0, 0),
+    "location": "3D Viewport > Sidebar > MCP",
+    "description": "One wire into a running Blender for MCP clients and scripts",
+    "doc_url": "https://github.com/blendwire/blendwire#readme",
+    "tracker_url": "https://github.com/blendwire/blendwire/issues",
+    "category": "Development",
+}
+
+server_start = server.server_start
+server_stop = server.server_stop
+server_restart = server.server_restart
+server_status = server.server_status
+
+__all__ = ["register", "server_restart", "server_start", "server_status", "server_stop", "unregister"]
+
+_CLASSES = (*preferences.CLASSES, *operators.CLASSES, *panel.CLASSES)
+
+
+def register() -> None:
+    """Called by Blender when the add-on is enabled and at every start."""
+    for cls in _CLASSES:
+        _unregister_class(cls)
+        bpy.utils.register_class(cls)
+    command_line.register()
+    server.register()
+
+
+def unregister() -> None:
+    """Called by Blender when the add-on is disabled, before scripts are reloaded, and when it quits."""
+    server.unregister()
+    command_line.unregister()
+    for cls in reversed(_CLASSES):
+        _unregister_class(cls)
+
+
+def _unregister_class(cls: type) -> None:
+    if getattr(cls, "is_registered", False):
+        bpy.utils.unregister_class(cls)

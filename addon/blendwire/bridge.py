@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only module that talks to the native core `_core`, and keeper of the reason when something is wrong.
+
+`server`, `pump`, `snapshot`, `logs` and `command_line` call it. It translates the core's errors, survives a missing
+core, and copes with the core of an earlier install that is still loaded in this process. It decides nothing: when to
+start and stop is `server`'s business. Main thread only, except `drain_logs`, `set_log_level` and `request_stop`.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import bpy
+
+from .settings import Settings
+
+try:
+    from . import _core as core
+except ImportError as error:
+    from . import core_missing as core  # type: ignore[no-redef]
+
+    # Python calls a missing file a circular import.
+    is_missing = find_spec("._core", __package__) is None
+    core.reason = "its file is missing" if is_missing else str(error)  # type: ignore[attr-defined]
+
+# The Python part's own version; blender_manifest.toml, bl_info and the workspace carry the same.
+ADDON_VERSION = "0.1.0"
+
+# Where the core that serves is remembered: on `sys`, since installing an extension again drops every module of the
+# add-on from sys.modules while the earlier core, which cannot be unloaded, may still hold the port.
+_SLOT = "_blendwire_core"
+
+_problem = ""
+
+
+class StartError(Exception):
+    """The server could not start; the text is written for the user."""
+
+
+def start(settings: Settings) -> list[str]:
+    """Starts the server and gives its endpoints, as `host:port`. Does not touch bpy.data.
+
+    # Errors
+    StartError with a text for the user.
+    """
+    _release_earlier_core()
+    core.set_log_level(settings.log_level)
+    try:
+        endpoints = core.start(
+            settings.host,
+            settings.port,
+            next_free_port=settings.next_free_port,
+            addon_version=ADDON_VERSION,
+            blender_version=bpy.app.version_string,
+            python_version=platform.python_version(),
+            background=bpy.app.background,
+        )
+    except core.StartError as error:
+        raise StartError(str(error)) from None
+    vars(sys)[_SLOT] = core
+    return endpoints
+
+
+def _release_earlier_core() -> None:
+    """Stops the server of a core that an earlier install of the add-on loaded from another file."""
+    earlier = vars(sys).pop(_SLOT, None)
+    if earlier is not None and earlier is not core and not core.is_running() and earlier.is_running():
+        earlier.stop()
+
+
+def stop() -> None:
+    """Stops the server if one runs: answers what waits, closes, joins its threads. Not from inside a request."""
+    core.stop()
+    _release_earlier_core()
+
+
+def version_problem() -> str:
+    """Why the two halves of the add-on do not belong together, or an empty string.
+
+    After an update the earlier core stays loaded until Blender ends; Windows even keeps its file.
+    """
+    if core.VERSION in ("", ADDON_VERSION):
+        return ""
+    return f"The update to {ADDON_VERSION} is not complete (core {core.VERSION} is loaded): restart Blender"
+
+
+def is_running() -> bool:
+    """Whether this process serves."""
+    return core.is_running()
+
+
+def is_executing() -> bool:
+    """Whether we are being called by a script that a client sent."""
+    return core.is_executing()
+
+
+def tick(budget_secs: float, linger_secs: float) -> bool:
+    """Runs what waits, for about `budget_secs`; True when there was work, or a deferred result is awaited."""
+    return core.tick(budget_secs, linger_secs)
+
+
+def serve() -> None:
+    """Runs requests until `request_stop`: the loop of a background Blender."""
+    core.serve()
+
+
+def request_stop() -> None:
+    """Makes `serve` return. Safe in a signal handler and inside a request."""
+    core.request_stop()
+
+
+def status() -> dict[str, Any]:
+    """The core's status, as `GET /status` gives it; empty when no server runs."""
+    return core.status() or {}
+
+
+def set_file(path: str) -> None:
+    """Tells the core which .blend is open."""
+    core.set_file(path)
+
+
+def set_log_level(level: str) -> None:
+    """Drops the core's messages below `level`."""
+    core.set_log_level(level)
+
+
+def drain_logs() -> list[tuple[str, float, str]]:
+    """Takes what the core has logged: level, Unix time in seconds, text."""
+    return core.drain_logs()
+
+
+def problem() -> str:
+    """What is wrong, in words for the user; empty when nothing is."""
+    return _problem
+
+
+def set_problem(text: str) -> None:
+    """Remembers what is wrong; an empty text forgets it."""
+    global _problem
+    _problem = text

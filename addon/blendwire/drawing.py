@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pieces of layout that panel and preferences share: the state line, the buttons, and text that is not cut off.
+
+Called from `draw` methods with the snapshot to draw; asks nothing else and changes nothing. Main thread only.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+import blf
+import bpy
+
+from .snapshot import PROBLEM, RUNNING, STOPPED, Snapshot
+
+# The mark in front of the state says it by shape, not by colour alone.
+STATES = {RUNNING: "● Running", STOPPED: "○ Stopped", PROBLEM: "▲ Problem"}
+
+
+def state_line(layout: bpy.types.UILayout, now: Snapshot, width: float) -> None:
+    """The state, and below it the reason where there is a problem, in as many lines as `width` (pixels) needs."""
+    column = layout.column(align=True)
+    row = column.row()
+    row.alert = now.state == PROBLEM
+    row.label(text=STATES[now.state])
+    if now.problem:
+        paragraph(column, now.problem, width)
+
+
+def buttons(layout: bpy.types.UILayout, now: Snapshot) -> None:
+    """Start, Stop and Restart, each enabled where it makes sense."""
+    row = layout.row(align=True)
+    for operator, is_enabled in (
+        ("blendwire.server_start", not now.is_running),
+        ("blendwire.server_stop", now.is_running),
+        ("blendwire.server_restart", now.is_running),
+    ):
+        cell = row.row(align=True)
+        cell.enabled = is_enabled
+        cell.operator(operator)
+
+
+def paragraph(layout: bpy.types.UILayout, text: str, width: float, *, alert: bool = False) -> None:
+    """Text in as many labels as `width` (pixels) needs: Blender cuts a long label."""
+    column = layout.column(align=True)
+    column.alert = alert
+    column.scale_y = 0.8
+    for line in wrapped(text, width):
+        column.label(text=line)
+
+
+def wrapped(text: str, width: float) -> list[str]:
+    """Lines of `text` that fit into `width` pixels in the font of the interface."""
+    preferences = bpy.context.preferences
+    blf.size(0, preferences.ui_styles[0].widget.points * preferences.system.ui_scale)
+    text_width = blf.dimensions(0, text)[0]
+    if not text or text_width <= width:
+        return [text]
+    characters = max(12, int(len(text) * width / text_width))
+    while True:
+        lines = textwrap.wrap(text, characters, break_on_hyphens=False)
+        if characters <= 12 or all(blf.dimensions(0, line)[0] <= width for line in lines):
+            return lines
+        characters -= 1

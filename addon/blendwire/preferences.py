@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on's preferences: where to listen, and how.
+
+Kept by Blender with the user's own preferences, never in a .blend. Values are read through `settings`, which also
+checks them; what is refused is said under the field. Changes take effect with the next start, the log level at once.
+Main thread only.
+"""
+
+# No `from __future__ import annotations` here: Blender reads the properties out of the annotations.
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+
+from . import drawing, logs, settings, snapshot
+from .snapshot import Snapshot
+
+# What the frame of the preferences takes of the region's width, at scale 1.
+MARGIN_PIXELS = 120
+
+
+def _log_level_changed(preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
+    logs.set_level(preferences.log_level)
+
+
+class BlendwirePreferences(bpy.types.AddonPreferences):
+    """Where to listen, and how"""
+
+    bl_idname = __package__
+
+    host: StringProperty(
+        name="Address",
+        description="Where to listen: localhost (both 127.0.0.1 and ::1), or one address of this machine's own",
+        default=settings.DEFAULTS.host,
+    )
+    port: IntProperty(
+        name="Port",
+        description="The port that clients connect to",
+        default=settings.DEFAULTS.port,
+        min=settings.PORT_MIN,
+        max=settings.PORT_MAX,
+    )
+    next_free_port: BoolProperty(
+        name="Next Free Port When Taken",
+        description="Where another program has the port, listen on the next one that is free",
+        default=settings.DEFAULTS.next_free_port,
+    )
+    auto_start: BoolProperty(
+        name="Start with Blender",
+        description="Start the server with Blender, and when the add-on is enabled",
+        default=settings.DEFAULTS.auto_start,
+    )
+    log_level: EnumProperty(
+        name="Log Level",
+        description="What is written to the console that Blender was started from",
+        items=[
+            ("debug", "Debug", "Everything, with each connection"),
+            ("info", "Info", "Start and stop, and what follows"),
+            ("warning", "Warning", "What may be wrong, and what is"),
+            ("error", "Error", "Only what is wrong"),
+        ],
+        default=settings.DEFAULTS.log_level,
+        update=_log_level_changed,
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        now = snapshot.current()
+        width = context.region.width - MARGIN_PIXELS * context.preferences.system.ui_scale
+        self._draw_fields(width)
+        box = self.layout.box()
+        drawing.state_line(box, now, width)
+        if now.is_running:
+            box.label(text=", ".join(now.endpoints), icon="LINKED")
+        for note in self._notes(now):
+            drawing.paragraph(box, note, width)
+        drawing.buttons(box, now)
+
+    def _draw_fields(self, width: float) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        problem = settings.host_problem(settings.unbracketed(self.host))
+        row = layout.row()
+        row.alert = bool(problem)
+        row.prop(self, "host")
+        if problem:
+            drawing.paragraph(layout, problem, width, alert=True)
+        layout.prop(self, "port")
+        layout.prop(self, "next_free_port")
+        layout.prop(self, "auto_start")
+        layout.prop(self, "log_level")
+
+    def _notes(self, now: Snapshot) -> list[str]:
+        """What a user should know about the fields above."""
+        if bind := settings.forced_bind():
+            return [f"The environment variable {settings.BIND_VARIABLE} ({bind}) goes before address and port above"]
+        if not now.is_running or settings.names_endpoints(settings.stored(), now.endpoints):
+            return []
+        if self.next_free_port and not now.endpoint.endswith(f":{self.port}"):
+            return [f"It listens elsewhere than set above: port {self.port} was taken, or restart to apply the change"]
+        return ["It listens elsewhere than set above: restart to apply the change"]
+
+
+CLASSES = (BlendwirePreferences,)

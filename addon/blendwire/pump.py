@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lends Blender's main thread to the native core: one persistent timer that ticks every time Blender comes round.
+
+`server` starts and stops it; in a background Blender, where timers never fire, `command_line` takes its place. There
+is never more than one: which one counts is kept on `sys`, so that the pump of a reloaded module finds itself replaced
+and ends. After work it keeps Blender's loop awake for a moment (`wake`); a few times a second it prints the core's
+messages and refreshes the panel's snapshot. No exception leaves the timer. Main thread only.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from contextlib import suppress
+
+import bpy
+
+from . import bridge, logs, snapshot
+from .wake import WindowTimer
+
+# A tick may keep Blender's window waiting this long while requests keep coming: three frames at 60 Hz.
+BUDGET_SECS = 0.050
+# After a request, how long to wait for the client's next one. A client back to back needs 0.1 ms (measured).
+LINGER_SECS = 0.002
+# How long Blender's loop is kept awake after the last activity.
+AWAKE_SECS = 2.0
+# The panel is looked at by people: four times a second is enough, and costs nothing that can be measured.
+REFRESH_EVERY_SECS = 0.25
+
+_SLOT = "_blendwire_pump"
+
+
+class Pump:
+    """The state of one timer."""
+
+    def __init__(self) -> None:
+        # One object for good: Blender tells timers apart by identity, and `self._run` is a new one each time.
+        self.callback = self._run
+        self._wake = WindowTimer()
+        self._awake_until = 0.0
+        self._next_refresh = 0.0
+        self._reported: set[str] = set()
+        self._has_failed = False
+        self._shows_failure = False
+
+    def release(self) -> None:
+        """Lets go of the window timer; it comes back with the next request."""
+        self._wake.remove()
+
+    def _run(self) -> float | None:
+        """What Blender calls: 0.0 to be called again as soon as it comes round, None to be forgotten."""
+        for step in (self._serve, self._refresh):
+            # A script that ran in the first step may have stopped the server, or registered the add-on anew.
+            if not self._is_current():
+                return None
+            try:
+                step()
+            except BaseException as error:
+                # Blender drops a timer that raises.
+                self._report(error)
+        return 0.0 if self._is_current() else None
+
+    def _serve(self) -> None:
+        worked = bridge.tick(BUDGET_SECS, LINGER_SECS)
+        now = time.monotonic()
+        if worked and self._is_current():
+            self._awake_until = now + AWAKE_SECS
+            self._wake.add()
+        elif now > self._awake_until:
+            self._wake.remove()
+
+    def _refresh(self) -> None:
+        """A few times a second: messages, the state of the server, the panel."""
+        now = time.monotonic()
+        if now < self._next_refresh:
+            return
+        self._next_refresh = now + REFRESH_EVERY_SECS
+        logs.flush()
+        if not bridge.is_running():
+            bridge.set_problem(
+                f"The server has ended by itself; press Start ({logs.last_error() or 'no reason was logged'})"
+            )
+            stop()
+        elif self._shows_failure and not self._has_failed:
+            self._shows_failure = False
+            bridge.set_problem(bridge.version_problem())
+        self._has_failed = False
+        if snapshot.refresh():
+            snapshot.redraw()
+
+    def _report(self, error: BaseException) -> None:
+        """Shows an error as the problem until it is over, and logs it once, however often it comes back."""
+        self._has_failed = self._shows_failure = True
+        text = f"{type(error).__name__}: {error}"
+        bridge.set_problem(f"Serving requests fails: {text}")
+        if text in self._reported:
+            return
+        self._reported.add(text)
+        # Suppressed: nothing is left to report to where reporting fails.
+        with suppress(Exception):
+            logs.write("error", "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip())
+
+    def _is_current(self) -> bool:
+        return vars(sys).get(_SLOT) is self
+
+
+def start() -> None:
+    """Starts the pump, unless this module's own runs already; one of an earlier load of the module is replaced."""
+    current = vars(sys).get(_SLOT)
+    if isinstance(current, Pump) and bpy.app.timers.is_registered(current.callback):
+        return
+    stop()
+    pump = Pump()
+    vars(sys)[_SLOT] = pump
+    bpy.app.timers.register(pump.callback, first_interval=0.0, persistent=True)
+
+
+def stop() -> None:
+    """Ends the pump, whichever load of the module it comes from. Its timer goes when Blender calls it next."""
+    release_window_timer()
+    vars(sys).pop(_SLOT, None)
+
+
+def release_window_timer() -> None:
+    """Lets go of the window timer, before its window may go."""
+    if (current := vars(sys).get(_SLOT)) is not None:
+        current.release()

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the server is to be started with, and whether that is allowed.
+
+Owns the defaults, the checks of every value (each answers with a reason written for the user) and the order of
+sources: command line, then `BLENDWIRE_BIND`, then the user's preferences, then the defaults. Called by `server`,
+`command_line` and, for the checks, by `preferences`. It starts nothing and draws nothing. Main thread only, since it
+reads Blender's preferences.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import bpy
+
+BIND_VARIABLE = "BLENDWIRE_BIND"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+# Below 1024 a system asks for privileges; the preferences do not offer those.
+PORT_MIN, PORT_MAX = 1024, 65535
+
+
+class SettingsError(ValueError):
+    """A value that is refused; the text is written for the user."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides how the server is started."""
+
+    host: str = "localhost"
+    port: int = 9876
+    auto_start: bool = True
+    next_free_port: bool = False
+    log_level: str = "info"
+
+
+DEFAULTS = Settings()
+
+
+def host_problem(host: str) -> str:
+    """Why `host` is refused, or an empty string. Loopback only: `localhost`, 127.0.0.0/8 and ::1."""
+    if host == "localhost":
+        return ""
+    if not host:
+        return "An address is needed: localhost, 127.0.0.1 or ::1"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"“{host}” is not an address of this machine: use localhost, 127.0.0.1 or ::1"
+    if address == ipaddress.IPv6Address("::1") or (address.version == 4 and address.is_loopback):
+        return ""
+    return f"{host} can be reached from other machines, which this version does not allow: use localhost"
+
+
+def unbracketed(host: str) -> str:
+    """`[::1]` as `::1`; anything else without the blanks around it."""
+    host = host.strip()
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def parse_port(text: str) -> int:
+    """The port number in `text`: 1 to 65535, or 0 for one that the system picks.
+
+    # Errors
+    SettingsError when it is none.
+    """
+    if not (text.isascii() and text.isdigit()) or int(text) > PORT_MAX:
+        raise SettingsError(f"“{text}” is not a port: use a number up to {PORT_MAX}")
+    return int(text)
+
+
+def parse_bind(text: str) -> tuple[str, int]:
+    """Host and port out of `host:port`; an IPv6 address stands in brackets.
+
+    # Errors
+    SettingsError when the text has another form, or the port is none. The host is checked later, by `checked`.
+    """
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not host:
+        raise SettingsError(f"“{text}” should read host:port, as in localhost:9876 or [::1]:9876")
+    if ":" in host and not host.startswith("["):
+        raise SettingsError(f"An IPv6 address stands in brackets, as in [::1]:9876, not “{text}”")
+    return unbracketed(host), parse_port(port)
+
+
+def checked(settings: Settings) -> Settings:
+    """The same settings, if the server may be started with them.
+
+    # Errors
+    SettingsError with the reason why not.
+    """
+    settings = replace(settings, host=unbracketed(settings.host))
+    if problem := host_problem(settings.host):
+        raise SettingsError(problem)
+    return settings
+
+
+def stored() -> Settings:
+    """The user's preferences, unchecked; the defaults where Blender keeps none for this add-on.
+
+    That is so when a script enabled it with `default_set=False`, and in `python -m blendwire`.
+    """
+    entry = bpy.context.preferences.addons.get(__package__)
+    values = getattr(entry, "preferences", None)
+    if values is None:
+        return DEFAULTS
+    return Settings(**{name: getattr(values, name, getattr(DEFAULTS, name)) for name in Settings.__dataclass_fields__})
+
+
+def forced_bind() -> str:
+    """The text of `BLENDWIRE_BIND`, or an empty string."""
+    return os.environ.get(BIND_VARIABLE, "").strip()
+
+
+def effective(host: str | None = None, port: int | None = None) -> Settings:
+    """Checked settings from all sources; `host` and `port` are those of the command line, where given.
+
+    An address given by command line or environment is meant exactly: the next free port is not tried then.
+
+    # Errors
+    SettingsError with the reason; for a wrong variable it names the variable.
+    """
+    settings = stored()
+    if (bind := forced_bind()) and (host is None or port is None):
+        try:
+            bind_host, bind_port = parse_bind(bind)
+            settings = checked(replace(settings, host=bind_host, port=bind_port, next_free_port=False))
+        except SettingsError as error:
+            raise SettingsError(f"Environment variable {BIND_VARIABLE}: {error}") from None
+    if host is not None:
+        settings = replace(settings, host=host, next_free_port=False)
+    if port is not None:
+        settings = replace(settings, port=port, next_free_port=False)
+    return checked(settings)
+
+
+def names_endpoints(settings: Settings, endpoints: Iterable[str]) -> bool:
+    """Whether a server on `endpoints` (`host:port`) is where `settings` ask for one."""
+    hosts = {"127.0.0.1", "::1"} if settings.host == "localhost" else {unbracketed(settings.host)}
+    for endpoint in endpoints:
+        host, _, port = endpoint.rpartition(":")
+        if unbracketed(host) in hosts and port == str(settings.port):
+            return True
+    return False

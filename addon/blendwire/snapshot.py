@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The picture of the server that panel and preferences draw from, so that drawing asks nobody and costs nothing.
+
+`pump` and `server` call `refresh`; the drawing code calls `current`. It holds only what is shown, already in words,
+and nothing that changes while nothing happens: an unchanged picture is equal to the last one, and nothing is redrawn.
+Main thread only.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from . import bridge
+
+RUNNING, STOPPED, PROBLEM = "running", "stopped", "problem"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is shown. `is_running` may be true with a problem: the server is up, but something is wrong."""
+
+    state: str = STOPPED
+    is_running: bool = False
+    problem: str = ""
+    endpoints: tuple[str, ...] = ()
+    clients: int = 0
+    queued: int = 0
+    running_line: str = ""
+    running_since: str = ""
+    last_line: str = ""
+    last_ok: bool = True
+    last_took: str = ""
+
+    @property
+    def endpoint(self) -> str:
+        """The one address to give to a client: `localhost:port` when both loopback addresses are served there."""
+        ports = {host: port for host, _, port in (endpoint.rpartition(":") for endpoint in self.endpoints)}
+        if "[::1]" in ports and ports.get("127.0.0.1") == ports["[::1]"]:
+            return f"localhost:{ports['[::1]']}"
+        return self.endpoints[0] if self.endpoints else ""
+
+
+_current = Snapshot()
+
+
+def current() -> Snapshot:
+    """The last picture taken."""
+    return _current
+
+
+def refresh() -> bool:
+    """Takes a new picture; True when it differs from the last."""
+    global _current
+    earlier, _current = _current, _take()
+    return _current != earlier
+
+
+def redraw() -> None:
+    """Has the sidebars of the 3D viewports and the preferences drawn again; nothing else, no scene."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager is not None else ():
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                _redraw_sidebar(area)
+            elif area.type == "PREFERENCES":
+                area.tag_redraw()
+
+
+def _redraw_sidebar(area: bpy.types.Area) -> None:
+    for region in area.regions:
+        # A region that is folded away is one pixel wide.
+        if region.type == "UI" and region.width > 1:
+            region.tag_redraw()
+
+
+def _take() -> Snapshot:
+    problem = bridge.problem()
+    if not bridge.is_running():
+        return Snapshot(state=PROBLEM if problem else STOPPED, problem=problem)
+    status = bridge.status()
+    return Snapshot(
+        state=PROBLEM if problem else RUNNING,
+        is_running=True,
+        problem=problem,
+        endpoints=tuple(status["endpoints"]),
+        clients=status["clients"],
+        queued=status["queue"]["length"],
+        **_running(status.get("running")),
+        **_last(status.get("last")),
+    )
+
+
+def _running(request: dict[str, Any] | None) -> dict[str, Any]:
+    if not request:
+        return {}
+    # The time of day stays true on a panel that cannot be redrawn while the request holds Blender.
+    since = time.localtime(time.time() - request["running_secs"])
+    return {"running_line": request["first_line"], "running_since": time.strftime("%H:%M:%S", since)}
+
+
+def _last(request: dict[str, Any] | None) -> dict[str, Any]:
+    if not request:
+        return {}
+    return {"last_line": request["first_line"], "last_ok": request["ok"], "last_took": duration(request["took_secs"])}
+
+
+def duration(secs: float) -> str:
+    """A duration in words, to two or three digits: `0.4 ms`, `12 ms`, `1.5 s`, `2 min 5 s`."""
+    if secs < 0.01:
+        return f"{secs * 1000:.1f} ms"
+    if secs < 1:
+        return f"{secs * 1000:.0f} ms"
+    if secs < 60:
+        return f"{secs:.1f} s"
+    return f"{secs // 60:.0f} min {secs % 60:.0f} s"
