@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `cargo xtask bench NAME …`: provides Blenders, builds, then hands over to the bench in `tests/`.
+//! `cargo xtask bench NAME …`: provides Blenders, builds, then hands over to the bench in `benches/`.
 //!
 //! The bench gets the same environment as the end-to-end tests. What is measured, and where results are
 //! kept, is the bench's own business.
@@ -13,7 +13,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let built = build::build(workspace)?;
     let provided = provide::provide()?;
     let mut command = process::cargo(workspace);
-    command.args(["run", "--release", "--package", "blendwire-e2e", "--bin", "bench", "--"]);
+    command.args(["run", "--release", "--package", "blendwire-benches", "--"]);
     command.args(args);
     command.envs(provide::test_environment(workspace, &built, &provided)?);
     process::run(&mut command)
