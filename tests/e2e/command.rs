@@ -112,7 +112,7 @@ fn launch(environment: &Environment, arguments: &[&str], background: bool) -> Re
     let output = Command::new(&environment.blendwire)
         .args(["launch", "--json", "--port", &port.to_string()])
         .args(arguments)
-        .env("XDG_DATA_HOME", data_folder(environment)?)
+        .env("BLENDWIRE_DATA_DIR", data_folder(environment)?)
         .env("DISPLAY", &display.name)
         .env("LIBGL_ALWAYS_SOFTWARE", "1")
         .env("BLENDER_USER_RESOURCES", folder.path())

@@ -120,11 +120,15 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "output::logging_of_one_request_reaches_the_next", logging);
     suite.shared(&EVERYWHERE, "deferred::answer_waits_for_check_is_finished", deferred);
     suite.shared(&EVERYWHERE, "deferred::others_are_served_meanwhile_and_own_order_is_kept", deferred_order);
+    suite.shared(&EVERYWHERE, "deferred::is_seen_in_the_status", deferred_is_seen);
     suite.shared(&EVERYWHERE, "deferred::a_check_that_raises_is_a_traceback", deferred_raises);
-    for flavour in [Flavour::Windowed, Flavour::Background] {
+    for flavour in [Flavour::Windowed, Flavour::Background, Flavour::Bpy50, Flavour::Bpy52] {
         let own =
             |test: fn(&Environment, Flavour) -> Result<()>| move |environment: &Environment| test(environment, flavour);
-        suite.own(&format!("{}::ending::disabling_the_addon_by_script", flavour.name()), own(disables_addon));
+        if matches!(flavour, Flavour::Windowed | Flavour::Background) {
+            // The module has no add-ons to disable.
+            suite.own(&format!("{}::ending::disabling_the_addon_by_script", flavour.name()), own(disables_addon));
+        }
         suite.own(&format!("{}::ending::factory_settings_by_script", flavour.name()), own(factory_settings));
         suite.own(&format!("{}::ending::quit_blender_is_answered_first", flavour.name()), own(quits));
     }
@@ -260,6 +264,20 @@ fn logging(blender: &mut Blender) -> Result<()> {
     )?;
     let reply = wire.execute("import logging\nlogging.getLogger('e2e').warning('heard')")?;
     ensure!(reply["stdout"] == "heard\n", "{reply}");
+    Ok(())
+}
+
+/// A render that goes on in Blender's event loop is not nothing.
+fn deferred_is_seen(blender: &mut Blender) -> Result<()> {
+    let mut waiting = blender.wire()?;
+    waiting.send(&blendwire_e2e::execute_request(DEFERRED))?;
+    let status = blendwire_e2e::wait_until("the deferred request in the status", Duration::from_secs(20), || {
+        let (_, body) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
+        serde_json::from_str::<Value>(&body).ok().filter(|status| status["queue"]["deferred"] == 1)
+    });
+    waiting.reply()?;
+    let status = status?;
+    ensure!(status["running"]["last_output_line"] == "begun" && status["state"] == "busy", "{status}");
     Ok(())
 }
 

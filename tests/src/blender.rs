@@ -175,9 +175,11 @@ fn unpack(zip: &Path, into: &Path, python: &Path) -> Result<()> {
 
 fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Command {
     let mut command = Command::new(&environment.blender);
-    // The splash would lie over the panel, and a fixed size makes pictures comparable.
+    // The splash would lie over the panel, and a fixed size makes pictures comparable. Without a graphics card the
+    // viewport's anti-aliasing keeps the main thread busy for seconds after each change.
     command.args(["--window-geometry", "0", "0", "1600", "1000", "--python-expr"]);
-    let quiet = "import bpy; bpy.context.preferences.view.show_splash = False";
+    let quiet = "import bpy\nbpy.context.preferences.view.show_splash = False\n\
+        bpy.context.preferences.system.viewport_aa = 'OFF'";
     command.arg(match &settings.python_expr {
         Some(more) => format!("{quiet}\n{more}"),
         None => quiet.to_owned(),

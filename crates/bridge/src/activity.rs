@@ -29,8 +29,9 @@ pub(crate) struct Activity {
 #[derive(Debug, Default)]
 struct Now {
     running: Option<Running>,
+    /// Those that have run and wait for their deferred result, oldest first.
+    deferred: Vec<Running>,
     last: Option<(LastRequest, Instant)>,
-    deferred: usize,
     file: String,
 }
 
@@ -105,7 +106,9 @@ impl Activity {
         self.seen();
         let since = *job.begun.get_or_insert_with(Instant::now);
         let running = Running { number: job.number, first_line: job.title.clone(), since, output: job.output.clone() };
-        self.now().running = Some(running);
+        let mut now = self.now();
+        now.deferred.retain(|deferred| deferred.number != job.number);
+        now.running = Some(running);
     }
 
     /// The running request has ended, or (`ok` is `None`) waits for its deferred result.
@@ -113,15 +116,14 @@ impl Activity {
         self.seen();
         let mut now = self.now();
         let Some(running) = now.running.take() else { return };
-        let Some(ok) = ok else { return };
+        let Some(ok) = ok else {
+            now.deferred.push(running);
+            return;
+        };
         add(if ok { &self.totals.executed_ok } else { &self.totals.executed_error }, 1);
         let took_secs = running.since.elapsed().as_secs_f64();
         let Running { number: request, first_line, .. } = running;
         now.last = Some((LastRequest { request, first_line, ok, took_secs, ended_secs_ago: 0.0 }, Instant::now()));
-    }
-
-    pub(crate) fn set_deferred(&self, count: usize) {
-        self.now().deferred = count;
     }
 
     pub(crate) fn set_file(&self, file: String) {
@@ -132,12 +134,15 @@ impl Activity {
         self.now().file.clone()
     }
 
+    /// How many requests wait for their deferred result.
     pub(crate) fn deferred(&self) -> usize {
-        self.now().deferred
+        self.now().deferred.len()
     }
 
+    /// The request that is on the main thread, else the oldest whose result is deferred: a render goes on.
     pub(crate) fn running(&self) -> Option<RunningRequest> {
-        self.now().running.as_ref().map(|running| RunningRequest {
+        let now = self.now();
+        now.running.as_ref().or(now.deferred.first()).map(|running| RunningRequest {
             request: running.number,
             first_line: running.first_line.clone(),
             running_secs: running.since.elapsed().as_secs_f64(),
@@ -161,20 +166,21 @@ impl Activity {
         };
         let age_secs = age.as_secs_f64();
         let is_late = age > ALIVE_WITHIN;
+        let is_executing = self.now().running.is_some();
         match self.running() {
-            Some(running) if is_late => {
+            Some(running) if is_executing && is_late => {
                 let RunningRequest { request, running_secs, first_line, .. } = running;
                 let reason = format!("request {request} has been running for {running_secs:.1} s: {first_line}");
                 (State::Busy, Some(reason))
             }
-            Some(_) => (State::Busy, None),
-            None if is_late => {
+            _ if is_late => {
                 let reason = format!(
                     "Blender's main thread has not come round for {age_secs:.1} s: \
                      a dialog is open, or Blender renders, loads or saves a file"
                 );
                 (State::Blocked, Some(reason))
             }
+            Some(_) => (State::Busy, None),
             None => (State::Idle, None),
         }
     }
@@ -203,9 +209,11 @@ mod tests {
         activity.begin(&mut job);
         assert_eq!(activity.running().unwrap().first_line, "x = 1");
         activity.end(None);
-        assert_eq!((activity.running(), activity.last()), (None, None));
+        assert_eq!((activity.deferred(), activity.last()), (1, None));
+        assert_eq!(activity.running().unwrap().request, 7);
         activity.begin(&mut job);
         activity.end(Some(true));
+        assert_eq!((activity.deferred(), activity.running()), (0, None));
         assert_eq!(activity.last().unwrap().request, 7);
         assert_eq!(activity.totals.read().executed_ok, 1);
     }

@@ -74,11 +74,14 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if self.reply.is_some() {
-            self.send(Reply::refused(
-                "the request was dropped before it ran to its end, because the server was stopped; \
-                 send it again when the server is back",
-            ));
+        if self.reply.is_none() {
+            return;
+        }
+        if self.begun.is_some() {
+            let message = "the server was stopped before the request had its result; what it began may be half done";
+            self.send(Reply::Raised { message: message.to_owned(), stdout: self.output.take() });
+        } else {
+            self.send(Reply::refused("the server was stopped before the request ran; send it again when it is back"));
         }
     }
 }

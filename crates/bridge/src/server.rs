@@ -110,11 +110,6 @@ impl Shared {
         self.activity.end(ok);
     }
 
-    /// How many requests wait for a deferred result.
-    pub fn set_deferred(&self, count: usize) {
-        self.activity.set_deferred(count);
-    }
-
     /// The open .blend file, for `status`.
     pub fn set_file(&self, file: String) {
         self.activity.set_file(file);

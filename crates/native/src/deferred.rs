@@ -39,12 +39,8 @@ impl Deferred {
 }
 
 /// Files a request to be polled.
-pub(crate) fn file(shared: &Shared, deferred: Deferred) {
-    let count = with_waiting(|waiting| {
-        waiting.push(deferred);
-        waiting.len()
-    });
-    shared.set_deferred(count);
+pub(crate) fn file(deferred: Deferred) {
+    with_waiting(|waiting| waiting.push(deferred));
 }
 
 /// When the next poll is due; `None` when nothing waits.
@@ -64,9 +60,7 @@ pub(crate) fn poll(py: Python<'_>, shared: &Arc<Shared>) -> bool {
             with_waiting(|waiting| waiting.push(deferred));
         }
     }
-    let count = with_waiting(|waiting| waiting.len());
-    shared.set_deferred(count);
-    count > 0
+    with_waiting(|waiting| !waiting.is_empty())
 }
 
 /// Drops all that wait; each is answered by being dropped.

@@ -58,7 +58,7 @@ pub(crate) fn run(py: Python<'_>, shared: &Arc<Shared>, mut job: Job) {
     match outcome {
         Ok(Outcome::Deferred(check)) => {
             shared.job_ends(None);
-            deferred::file(shared, Deferred::new(job, check));
+            deferred::file(Deferred::new(job, check));
         }
         other => conclude(shared, job, other),
     }
