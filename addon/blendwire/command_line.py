@@ -153,9 +153,11 @@ def _quit_ends_the_loop() -> Iterator[None]:
     original = bpy.ops.wm
     wm: Any = ModuleType("bpy.ops.wm")
     wm.__getattr__ = lambda name: getattr(original, name)
+    wm.__dir__ = lambda: dir(original)
     wm.quit_blender = quit_blender
     bpy.ops.wm = wm
     try:
         yield
     finally:
-        del bpy.ops.wm
+        # Not `del`: a script may have done that already.
+        vars(bpy.ops).pop("wm", None)

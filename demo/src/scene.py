@@ -39,15 +39,26 @@ def roof(look, half_width, half_depth, height, base):
     bpy.context.collection.objects.link(bpy.data.objects.new("Roof", mesh))
 
 
-def tree(name, trunk, leaves, x, y, height):
+def tree(name, trunk, leaves, place, height):
+    x, y = place
     add(
-        bpy.ops.mesh.primitive_cylinder_add, f"{name} trunk", trunk,
-        vertices=7, radius=0.13, depth=height * 0.5, location=(x, y, height * 0.25),
+        bpy.ops.mesh.primitive_cylinder_add,
+        f"{name} trunk",
+        trunk,
+        vertices=7,
+        radius=0.13,
+        depth=height * 0.5,
+        location=(x, y, height * 0.25),
     )
     for level, (radius, at) in enumerate(((0.85, 0.62), (0.66, 0.88), (0.44, 1.12))):
         add(
-            bpy.ops.mesh.primitive_cone_add, f"{name} crown {level + 1}", leaves,
-            vertices=8, radius1=radius, depth=height * 0.42, location=(x, y, height * at),
+            bpy.ops.mesh.primitive_cone_add,
+            f"{name} crown {level + 1}",
+            leaves,
+            vertices=8,
+            radius1=radius,
+            depth=height * 0.42,
+            location=(x, y, height * at),
             rotation=(0, 0, level * 0.5),
         )
 
@@ -72,8 +83,8 @@ def build():
         box(f"Window {index + 1}", glass, (0.66, 0.06, 0.62), (x, -1.31, 1.12))
         box(f"Sill {index + 1}", wood, (0.78, 0.14, 0.07), (x, -1.34, 0.78))
     box("Path", stone, (0.8, 3.2, 0.04), (0, -3.0, 0.02))
-    tree("Pine", wood, leaves, -3.1, -0.5, 2.9)
-    tree("Fir", wood, leaves, 3.0, 0.9, 2.3)
+    tree("Pine", wood, leaves, (-3.1, -0.5), 2.9)
+    tree("Fir", wood, leaves, (3.0, 0.9), 2.3)
 
 
 def light():

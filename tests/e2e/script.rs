@@ -121,6 +121,12 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "deferred::answer_waits_for_check_is_finished", deferred);
     suite.shared(&EVERYWHERE, "deferred::others_are_served_meanwhile_and_own_order_is_kept", deferred_order);
     suite.shared(&EVERYWHERE, "deferred::is_seen_in_the_status", deferred_is_seen);
+    suite.shared(&EVERYWHERE, "deferred::a_check_counts_as_running", deferred_counts_as_running);
+    suite.shared(&EVERYWHERE, "deferred::a_check_cannot_break_imports", deferred_breaks_modules);
+    suite.shared(&[Flavour::Bpy52], "deferred::too_many_are_refused_in_words", too_many_deferred);
+    suite.shared(&EVERYWHERE, "output::what_common_scripts_do_with_streams", streams);
+    suite.shared(&EVERYWHERE, "result::too_large_a_result_is_refused_in_words", endless_result);
+    suite.shared(&EVERYWHERE, "script::a_forked_child_ends_with_its_script", forks);
     suite.shared(&EVERYWHERE, "deferred::a_check_that_raises_is_a_traceback", deferred_raises);
     for flavour in [Flavour::Windowed, Flavour::Background, Flavour::Bpy50, Flavour::Bpy52] {
         let own =
@@ -133,6 +139,7 @@ pub(crate) fn add(suite: &mut Suite) {
         suite.own(&format!("{}::ending::quit_blender_is_answered_first", flavour.name()), own(quits));
     }
     suite.own("ending::c_exit_is_answered_first", c_exit);
+    suite.own("ending::c_exit_answers_deferred_requests_too", c_exit_deferred);
 }
 
 fn run_hostile(blender: &mut Blender, code: &str, expected: &Expected) -> Result<()> {
@@ -194,6 +201,8 @@ fn numbers(blender: &mut Blender) -> Result<()> {
     ]) {
         ensure!(number == expected, "{number} is not {expected}");
     }
+    let huge = wire.result("result = 10**5000")?;
+    ensure!(huge.as_str().is_some_and(|digits| digits.starts_with("0x")), "{huge}");
     // Floats come back as exactly the same numbers.
     let reply: Value = serde_json::from_str(&text)?;
     let floats: Vec<Option<f64>> = (8..11).map(|index| reply["result"][index].as_f64()).collect();
@@ -347,6 +356,97 @@ fn quits(environment: &Environment, flavour: Flavour) -> Result<()> {
     ensure!(reply["status"] == "ok" && reply["stdout"] == "bye\n", "{reply}");
     let status = blender.process.wait(Duration::from_secs(30))?;
     ensure!(status.success(), "Blender ended with {status}:\n{}", blender.process.output());
+    Ok(())
+}
+
+/// While `check_is_finished` runs, the add-on must know that a client's code is on the main thread: stopping the server
+/// from there waits for the answer.
+fn deferred_counts_as_running(blender: &mut Blender) -> Result<()> {
+    let code = "
+import sys
+core = sys._blendwire_core
+def check_is_finished():
+    return [core.is_executing(), core.tick(0.05, 0.0)]";
+    let seen = blender.result(code)?;
+    ensure!(seen == json!([true, false]), "{seen}");
+    Ok(())
+}
+
+fn deferred_breaks_modules(blender: &mut Blender) -> Result<()> {
+    blender.result("import sys\ndef check_is_finished():\n    sys.modules.clear()\n    return 1")?;
+    ensure!(blender.result("import json, random\nresult = json.dumps([1])")? == "[1]");
+    Ok(())
+}
+
+fn too_many_deferred(blender: &mut Blender) -> Result<()> {
+    const LIMIT: usize = 256;
+    let release = blender.file("release").display().to_string();
+    let code =
+        format!("import os\ndef check_is_finished():\n    return 'late' if os.path.exists({release:?}) else None");
+    let mut waiting = Vec::new();
+    for _ in 0..LIMIT {
+        let mut wire = blender.wire()?;
+        wire.send(&blendwire_e2e::execute_request(&code))?;
+        waiting.push(wire);
+    }
+    blendwire_e2e::wait_until("all to be deferred", Duration::from_secs(60), || {
+        let (_, body) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
+        let status: Value = serde_json::from_str(&body).ok()?;
+        (status["queue"]["deferred"] == LIMIT).then_some(())
+    })?;
+    let refused = blender.wire()?.execute(&code)?;
+    ensure!(refused["message"].as_str().unwrap_or_default().contains("256"), "{refused}");
+    ensure!(blender.result("result = 1")? == 1, "others are served");
+    blender.result(&format!("open({release:?}, 'w').close()"))?;
+    for mut wire in waiting {
+        ensure!(wire.reply()?["result"] == "late");
+    }
+    Ok(())
+}
+
+fn streams(blender: &mut Blender) -> Result<()> {
+    let code = "
+import io, sys
+with sys.stdout as out:
+    print('a')
+wrapped = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')
+sys.stdout = wrapped
+print('held back until the end')
+result = [sys.stdin.read(), sys.stdin.buffer.read().decode()]
+try:
+    sys.stderr.fileno()
+except io.UnsupportedOperation:
+    result.append('no descriptor')";
+    let reply = blender.wire()?.execute(code)?;
+    ensure!(reply["result"] == json!(["", "", "no descriptor"]), "{reply}");
+    ensure!(reply["stdout"] == "a\nheld back until the end\n", "{reply}");
+    Ok(())
+}
+
+fn endless_result(blender: &mut Blender) -> Result<()> {
+    let reply = blender.wire()?.execute("l = ['x' * 1_000_000]\nfor _ in range(60):\n    l = [l, l]\nresult = l")?;
+    ensure!(reply["message"].as_str().unwrap_or_default().contains("536870912 bytes"), "{}", reply["status"]);
+    Ok(())
+}
+
+fn forks(blender: &mut Blender) -> Result<()> {
+    let reply = blender
+        .wire()?
+        .execute("import os\npid = os.fork()\nif pid == 0:\n    raise SystemExit\nresult = os.waitpid(pid, 0)[1]")?;
+    ensure!(reply["result"] == 0, "{reply}");
+    ensure!(blender.result("result = 1")? == 1);
+    Ok(())
+}
+
+fn c_exit_deferred(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut waiting = blender.wire()?;
+    waiting.send(&blendwire_e2e::execute_request("print('begun')\ndef check_is_finished():\n    return None"))?;
+    let mut ending = blender.wire()?;
+    ending.send(&blendwire_e2e::execute_request("import ctypes\nctypes.CDLL(None).exit(0)"))?;
+    ensure!(ending.reply()?["status"] == "ok");
+    let reply = waiting.reply()?;
+    ensure!(reply["status"] == "error" && reply["stdout"] == "begun\n", "{reply}");
     Ok(())
 }
 

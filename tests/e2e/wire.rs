@@ -18,6 +18,7 @@ pub(crate) fn add(suite: &mut Suite) {
     });
     suite.shared(&EVERYWHERE, "wire::replies_have_exactly_the_known_keys", exact_bytes);
     suite.shared(&EVERYWHERE, "wire::typed_lines_are_answered_with_lines", typed_lines);
+    suite.shared(&EVERYWHERE, "wire::nul_may_come_late_behind_a_line_break", late_nul);
     suite.shared(&EVERYWHERE, "wire::malformed_requests_cost_one_answer_each", malformed);
     suite.shared(&EVERYWHERE, "wire::anything_else_gets_one_error_and_the_end", anything_else);
     suite.shared(&EVERYWHERE, "wire::one_shot_connections", one_shot);
@@ -25,6 +26,11 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "wire::ten_thousand_pipelined_requests", pipelined);
     suite.shared(&EVERYWHERE, "wire::thirty_two_clients_each_in_order", many_clients);
     suite.shared(&EVERYWHERE, "wire::twenty_megabytes_each_way", large);
+    suite.shared(
+        &[blendwire_e2e::Flavour::Bpy52],
+        "wire::large_requests_that_wait_are_bounded",
+        large_requests_are_bounded,
+    );
     suite.shared(&EVERYWHERE, "wire::half_a_frame_then_close", half_frame);
     suite.shared(&EVERYWHERE, "wire::slow_reader_holds_up_nobody", slow_reader);
     suite.shared(&EVERYWHERE, "wire::random_bytes_do_not_hurt", random_bytes);
@@ -76,6 +82,17 @@ fn typed_lines(blender: &mut Blender) -> Result<()> {
     ensure!(first == br#"{"status": "ok", "result": 42, "stdout": ""}"#, "{:?}", String::from_utf8_lossy(&first));
     let second = wire.read_to(b'\n')?;
     ensure!(second == br#"{"status": "ok", "result": "pong", "stdout": ""}"#, "{:?}", String::from_utf8_lossy(&second));
+    Ok(())
+}
+
+/// As `(cat request.json; printf '\0') | nc` sends it, in two pieces.
+fn late_nul(blender: &mut Blender) -> Result<()> {
+    let mut wire = blender.wire()?;
+    wire.send(b"{\"type\": \"ping\"}\n")?;
+    wire.read_to(b'\n')?;
+    wire.send(b"\0")?;
+    ensure!(wire.read_to(0)?.is_empty(), "the NUL follows");
+    ensure!(wire.result("result = 1")? == 1);
     Ok(())
 }
 
@@ -188,6 +205,34 @@ fn large(blender: &mut Blender) -> Result<()> {
     let result = wire.result(&format!("result = 'ab' * {}", BYTES / 2))?;
     let text = result.as_str().context("not a string")?;
     ensure!(text.len() == BYTES && text.bytes().step_by(2).all(|byte| byte == b'a'), "the result is not whole");
+    Ok(())
+}
+
+/// What large requests took is given back, and what waits has a limit in bytes.
+fn large_requests_are_bounded(blender: &mut Blender) -> Result<()> {
+    const REQUESTS: usize = 20;
+    let resident = || -> Result<usize> {
+        let status = fs_err::read_to_string(format!("/proc/{}/status", blender.process.pid()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        Ok(line.split_whitespace().nth(1).context("no number")?.parse::<usize>()? / 1024)
+    };
+    let before = resident()?;
+    let mut busy = blender.wire()?;
+    busy.send(&execute_request("import time; time.sleep(4)"))?;
+    let mut wire = blender.wire()?;
+    let mut sender = wire.sender()?;
+    let sending = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let request = execute_request(&format!("data = '{}'\nresult = len(data)", "x".repeat(30_000_000)));
+        (0..REQUESTS).try_for_each(|_| sender.write_all(&request))
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    let waiting = resident()?.saturating_sub(before);
+    ensure!(waiting < 350, "{waiting} MiB are held for {REQUESTS} requests of 30 MB that wait");
+    for _ in 0..REQUESTS {
+        ensure!(wire.reply()?["result"] == 30_000_000);
+    }
+    sending.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
     Ok(())
 }
 

@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn last_request_is_kept_and_a_deferred_one_is_not_ended() {
         let activity = Activity::new();
-        let (mut job, _answer) = Job::new(7, "x = 1".to_owned(), Output::new(10));
+        let (mut job, _answer) =
+            Job::new(7, "x = 1".to_owned(), Output::new(10), blendwire_protocol::Terminator::Nul, None);
         activity.begin(&mut job);
         assert_eq!(activity.running().unwrap().first_line, "x = 1");
         activity.end(None);

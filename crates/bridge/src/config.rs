@@ -14,10 +14,14 @@ pub struct Config {
     pub next_free_port: bool,
     /// Longest request in bytes.
     pub max_request_bytes: usize,
-    /// Connections open at a time. Each costs about 10 KiB when it is idle.
+    /// Connections open at a time. Each costs up to 1 MiB when it is idle, mostly far less. Where the system lets
+    /// the process open fewer than twice as many files, half of those: Blender needs some too.
     pub max_connections: usize,
     /// Requests that wait for the main thread, all connections together.
     pub max_queue: usize,
+    /// Source text that waits for the main thread, in bytes, all connections together. One connection may have as much
+    /// waiting as its longest request; then the server reads on when some of it is done.
+    pub max_queue_bytes: usize,
     /// Requests of one connection that may be unanswered; further ones stay in the socket until answers have gone
     /// out. Keeps a client that pipelines from filling the queue alone.
     pub max_pipelined: usize,
@@ -38,6 +42,7 @@ impl Default for Config {
             max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
             max_connections: 1024,
             max_queue: 4096,
+            max_queue_bytes: 1024 * 1024 * 1024,
             max_pipelined: 256,
             max_output_bytes: DEFAULT_MAX_REQUEST_BYTES,
             background: false,

@@ -9,38 +9,33 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use blendwire_protocol::{Decoder, Frame, Reply, Request, Terminator};
+use blendwire_protocol::{BadRequest, Decoder, Frame, Reply, Request, Terminator};
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{oneshot, watch};
+use tokio::net::tcp::ReadHalf;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::activity::add;
 use crate::connection::close;
 use crate::job::{Answer, Job};
 use crate::output::Output;
+use crate::queue::NotQueued;
+use crate::replies::{self, Pending};
 use crate::server::{Shared, stopped};
 
 /// Room made for each read: fits a burst of small requests, and is grown by the buffer itself for large ones.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Replies are gathered up to this size before they go to the system; a larger piece goes out directly.
-const WRITE_BYTES: usize = 64 * 1024;
+/// A request longer than this is parsed beside the network thread, which must answer others within milliseconds.
+const LONG_REQUEST_BYTES: usize = 256 * 1024;
 
-/// A reply to come, in its place among the others of the connection.
-struct Pending {
-    terminator: Terminator,
-    answer: Awaited,
-}
+/// A buffer that a large request has grown beyond this is let go of when it is empty.
+const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
-enum Awaited {
-    /// Known already.
-    Now(Reply),
-    /// The main thread will send it.
-    Later(oneshot::Receiver<Answer>),
-}
+/// Room for source text is counted in units of this many bytes, because a semaphore counts in 32 bits.
+const ROOM_UNIT_BYTES: usize = 1024;
 
 /// Serves one connection whose first bytes are in `buffer`.
 pub(crate) async fn serve(
@@ -50,12 +45,14 @@ pub(crate) async fn serve(
     id: u64,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let (pending, replies) = channel(shared.config.max_pipelined.max(1));
+    let (pending, awaited) = channel(shared.config.max_pipelined.max(1));
     let (read, write) = stream.split();
-    let mut reader = Reader { shared, id, decoder: Decoder::new(shared.config.max_request_bytes), buffer, pending };
+    let decoder = Decoder::new(shared.config.max_request_bytes);
+    let room = Arc::new(Semaphore::new(room_units(shared.config.max_request_bytes)));
+    let mut reader = Reader { shared, id, decoder, buffer, pending, room };
     // The reader drops its end of the channel when it is done, the writer ends with the last reply.
     let reading = async move { reader.run(read, shutdown).await };
-    let (was_read, was_written) = tokio::join!(reading, write_replies(shared, write, replies));
+    let (was_read, was_written) = tokio::join!(reading, replies::write(shared, write, awaited));
     was_written?;
     was_read?;
     close(stream).await
@@ -67,6 +64,12 @@ struct Reader<'a> {
     decoder: Decoder,
     buffer: BytesMut,
     pending: Sender<Pending>,
+    /// What this connection may have waiting: as much source text as its longest request.
+    room: Arc<Semaphore>,
+}
+
+fn room_units(bytes: usize) -> usize {
+    bytes.div_ceil(ROOM_UNIT_BYTES).max(1)
 }
 
 /// Whether more is to be read from this client.
@@ -80,6 +83,9 @@ impl Reader<'_> {
     async fn run(&mut self, mut read: ReadHalf<'_>, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
         add(&self.shared.activity.totals.received_bytes, self.buffer.len());
         while self.take_frames().await == Go::On {
+            if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BUFFER_BYTES {
+                self.buffer = BytesMut::new();
+            }
             self.buffer.reserve(READ_BYTES);
             let count = tokio::select! {
                 count = read.read_buf(&mut self.buffer) => count?,
@@ -116,18 +122,22 @@ impl Reader<'_> {
 
     async fn take(&mut self, frame: Frame) -> Go {
         let terminator = frame.terminator;
-        let request = Request::parse(&frame.text);
-        // The text of a large request is freed before its script waits for the main thread.
-        drop(frame);
-        let answer = match request {
+        if frame.text.is_empty() {
+            let _ = self.pending.send(Pending::LateNul).await;
+            return Go::On;
+        }
+        let request = match parse(frame).await {
+            Ok(request) => request,
             Err(bad) => {
                 self.refuse(terminator, &bad).await;
                 return Go::On;
             }
-            Ok(Request::Ping) => Awaited::Now(Reply::of(&"pong")),
-            Ok(Request::Status) => Awaited::Now(Reply::of(&self.shared.status())),
-            Ok(Request::Execute { code }) => match self.enqueue(code) {
-                Ok(answer) => Awaited::Later(answer),
+        };
+        let answer = match request {
+            Request::Ping => Pending::Now(Reply::of(&"pong").encode(terminator)),
+            Request::Status => Pending::Now(Reply::of(&self.shared.status()).encode(terminator)),
+            Request::Execute { code } => match self.enqueue(code, terminator).await {
+                Ok(answer) => Pending::Later(answer),
                 Err(why) => {
                     self.refuse(terminator, &why).await;
                     return Go::Stop;
@@ -135,14 +145,17 @@ impl Reader<'_> {
             },
         };
         add(&self.shared.activity.totals.requests, 1);
-        let _ = self.pending.send(Pending { terminator, answer }).await;
+        let _ = self.pending.send(answer).await;
         Go::On
     }
 
-    fn enqueue(&self, code: String) -> Result<oneshot::Receiver<Answer>, crate::queue::NotQueued> {
+    async fn enqueue(&self, code: String, terminator: Terminator) -> Result<oneshot::Receiver<Answer>, NotQueued> {
+        let units = u32::try_from(room_units(code.len())).unwrap_or(u32::MAX);
+        // Jobs give their room back when they are answered; the semaphore is never closed.
+        let room = self.room.clone().acquire_many_owned(units).await.ok();
         let number = self.shared.next_request.fetch_add(1, Ordering::Relaxed);
         let output = Output::new(self.shared.config.max_output_bytes);
-        let (job, answer) = Job::new(number, code, output);
+        let (job, answer) = Job::new(number, code, output, terminator, room);
         self.shared.queue().push(self.id, job)?;
         Ok(answer)
     }
@@ -150,7 +163,7 @@ impl Reader<'_> {
     async fn refuse(&self, terminator: Terminator, why: &impl std::fmt::Display) {
         add(&self.shared.activity.totals.refused, 1);
         log::debug!("connection {}: {why}", self.id);
-        let _ = self.pending.send(Pending { terminator, answer: Awaited::Now(Reply::refused(why)) }).await;
+        let _ = self.pending.send(Pending::Now(Reply::refused(why).encode(terminator))).await;
     }
 
     async fn end_of_stream(&self) {
@@ -161,40 +174,12 @@ impl Reader<'_> {
     }
 }
 
-async fn write_replies(shared: &Shared, write: WriteHalf<'_>, mut replies: Receiver<Pending>) -> io::Result<()> {
-    let mut write = BufWriter::with_capacity(WRITE_BYTES, write);
-    loop {
-        let Pending { terminator, answer } = if let Ok(pending) = replies.try_recv() {
-            pending
-        } else {
-            write.flush().await?;
-            let Some(pending) = replies.recv().await else { return Ok(()) };
-            pending
-        };
-        let Answer { reply, lane } = match answer {
-            Awaited::Now(reply) => Answer { reply, lane: None },
-            Awaited::Later(answer) => settle(answer, &mut write).await?,
-        };
-        let reply = reply.encode(terminator);
-        add(&shared.activity.totals.sent_bytes, reply.len());
-        for piece in &reply.pieces {
-            write.write_all(piece).await?;
-        }
-        if lane.is_some() {
-            write.flush().await?;
-        }
+async fn parse(frame: Frame) -> Result<Request, BadRequest> {
+    if frame.text.len() <= LONG_REQUEST_BYTES {
+        return Request::parse(&frame.text);
     }
-}
-
-/// Waits for a reply from the main thread; what was written before goes out first.
-async fn settle(mut answer: oneshot::Receiver<Answer>, write: &mut BufWriter<WriteHalf<'_>>) -> io::Result<Answer> {
-    if let Ok(answer) = answer.try_recv() {
-        return Ok(answer);
-    }
-    write.flush().await?;
-    // A job answers even when it is dropped, so the sender cannot vanish silently but by a defect of ours.
-    Ok(answer.await.unwrap_or_else(|_| Answer {
-        reply: Reply::refused("the reply was lost inside the server; this is a defect, please report it"),
-        lane: None,
-    }))
+    let parsed = tokio::task::spawn_blocking(move || Request::parse(&frame.text)).await;
+    parsed.unwrap_or_else(|_| {
+        Err(BadRequest::NotJson("the parser failed; this is a defect, please report it".to_owned()))
+    })
 }

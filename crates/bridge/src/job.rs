@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use blendwire_protocol::{Reply, first_line};
-use tokio::sync::oneshot;
+use blendwire_protocol::{EncodedReply, Reply, Terminator, first_line};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::output::Output;
 use crate::queue::LaneGuard;
@@ -17,7 +17,7 @@ const SMALL_REPLY_BYTES: usize = 64 * 1024;
 /// What travels back to the connection: the reply, and for a large one the right to start the next request.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) reply: Reply,
+    pub(crate) reply: EncodedReply,
     /// Held until the reply has been written.
     pub(crate) lane: Option<LaneGuard>,
 }
@@ -35,12 +35,21 @@ pub struct Job {
     pub(crate) begun: Option<Instant>,
     /// Where the script's output goes.
     pub output: Arc<Output>,
+    terminator: Terminator,
     reply: Option<oneshot::Sender<Answer>>,
     lane: Option<LaneGuard>,
+    /// Its connection's share of memory that this job takes.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
-    pub(crate) fn new(number: u64, code: String, output: Output) -> (Self, oneshot::Receiver<Answer>) {
+    pub(crate) fn new(
+        number: u64,
+        code: String,
+        output: Output,
+        terminator: Terminator,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> (Self, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             number,
@@ -48,8 +57,10 @@ impl Job {
             code,
             begun: None,
             output: Arc::new(output),
+            terminator,
             reply: Some(reply),
             lane: None,
+            _room: room,
         };
         (job, answer)
     }
@@ -65,10 +76,11 @@ impl Job {
     }
 
     fn send(&mut self, reply: Reply) {
-        let lane = self.lane.take().filter(|_| is_large(&reply));
-        if let Some(sender) = self.reply.take() {
-            let _ = sender.send(Answer { reply, lane });
-        }
+        let Some(sender) = self.reply.take() else { return };
+        // Encoded here, on the main thread: writing out megabytes of text would hold up the network thread.
+        let reply = reply.encode(self.terminator);
+        let lane = self.lane.take().filter(|_| reply.len() > SMALL_REPLY_BYTES);
+        let _ = sender.send(Answer { reply, lane });
     }
 }
 
@@ -83,13 +95,5 @@ impl Drop for Job {
         } else {
             self.send(Reply::refused("the server was stopped before the request ran; send it again when it is back"));
         }
-    }
-}
-
-fn is_large(reply: &Reply) -> bool {
-    match reply {
-        Reply::Ok { result, stdout } => result.len() + stdout.len() > SMALL_REPLY_BYTES,
-        Reply::Raised { message, stdout } => message.len() + stdout.len() > SMALL_REPLY_BYTES,
-        Reply::Refused { .. } => false,
     }
 }

@@ -18,6 +18,7 @@ mod http;
 mod job;
 mod output;
 mod queue;
+mod replies;
 mod server;
 mod sniff;
 

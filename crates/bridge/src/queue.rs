@@ -14,6 +14,7 @@ use crate::job::Job;
 #[derive(Debug)]
 pub struct Queue {
     limit: usize,
+    limit_bytes: usize,
     lanes: Mutex<Lanes>,
     available: Condvar,
 }
@@ -24,6 +25,8 @@ struct Lanes {
     /// Connections whose next job may run, in the order of their turns. Each stands here at most once.
     ready: VecDeque<u64>,
     length: usize,
+    /// Source text that waits, in bytes.
+    bytes: usize,
     closed: bool,
     woken: bool,
 }
@@ -55,13 +58,16 @@ impl Drop for LaneGuard {
 pub(crate) enum NotQueued {
     #[error("Blender is busy: {limit} requests already wait, which is the limit; try again when some are done")]
     Full { limit: usize },
+    #[error("Blender is busy: {waiting_bytes} bytes of requests already wait; try again when some are done")]
+    TooMuch { waiting_bytes: usize },
     #[error("the server is stopping; send the request again when it is back")]
     Closed,
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, lanes: Mutex::default(), available: Condvar::new() }
+    /// A queue of at most `limit` jobs with at most `limit_bytes` of source text in all.
+    pub(crate) fn new(limit: usize, limit_bytes: usize) -> Self {
+        Self { limit, limit_bytes, lanes: Mutex::default(), available: Condvar::new() }
     }
 
     /// Appends a job to its connection's lane. A job that is not taken is dropped.
@@ -73,7 +79,11 @@ impl Queue {
         if lanes.length >= self.limit {
             return Err(NotQueued::Full { limit: self.limit });
         }
+        if lanes.bytes + job.code.len() > self.limit_bytes {
+            return Err(NotQueued::TooMuch { waiting_bytes: lanes.bytes });
+        }
         lanes.length += 1;
+        lanes.bytes += job.code.len();
         let lane = lanes.by_connection.entry(connection).or_default();
         lane.waiting.push_back(job);
         if !lane.is_out && lane.waiting.len() == 1 {
@@ -126,6 +136,7 @@ impl Queue {
         let mut lanes = self.lock();
         lanes.closed = true;
         lanes.length = 0;
+        lanes.bytes = 0;
         lanes.ready.clear();
         let dropped: Vec<Job> = lanes.by_connection.values_mut().flat_map(|lane| lane.waiting.drain(..)).collect();
         drop(lanes);
@@ -139,6 +150,7 @@ impl Queue {
         let mut job = lane.waiting.pop_front()?;
         lane.is_out = true;
         lanes.length -= 1;
+        lanes.bytes = lanes.bytes.saturating_sub(job.code.len());
         job.enter(LaneGuard { queue: Arc::downgrade(self), connection });
         Some(job)
     }
@@ -164,14 +176,24 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::output::Output;
-    use blendwire_protocol::Reply;
+    use blendwire_protocol::{Reply, Terminator};
 
     fn job(code: &str) -> Job {
-        Job::new(0, code.to_owned(), Output::new(10)).0
+        answered_job(code).0
+    }
+
+    fn answered_job(code: &str) -> (Job, tokio::sync::oneshot::Receiver<crate::job::Answer>) {
+        Job::new(0, code.to_owned(), Output::new(10), Terminator::Nul, None)
+    }
+
+    /// Whether the reply that has come holds these words.
+    fn says(answer: &mut tokio::sync::oneshot::Receiver<crate::job::Answer>, words: &str) -> bool {
+        let reply = answer.try_recv().unwrap().reply.pieces.concat();
+        String::from_utf8(reply).unwrap().contains(words)
     }
 
     fn queue_of(limit: usize, jobs: &[(u64, &str)]) -> Arc<Queue> {
-        let queue = Arc::new(Queue::new(limit));
+        let queue = Arc::new(Queue::new(limit, 20));
         for (connection, code) in jobs {
             queue.push(*connection, job(code)).unwrap();
         }
@@ -211,28 +233,34 @@ mod tests {
     }
 
     #[test]
+    fn refuses_more_source_text_than_fits() {
+        let queue = queue_of(10, &[(1, "fifteen letters")]);
+        assert_eq!(queue.push(2, job("six more")), Err(NotQueued::TooMuch { waiting_bytes: 15 }));
+        drop(next(&queue));
+        assert_eq!(queue.push(2, job("six more")), Ok(()));
+    }
+
+    #[test]
     fn a_job_dropped_unanswered_is_answered() {
-        let (job, mut answer) = Job::new(1, String::new(), Output::new(10));
+        let (job, mut answer) = answered_job("");
         drop(job);
-        assert!(
-            matches!(answer.try_recv().unwrap().reply, Reply::Refused { message } if message.contains("before the request ran"))
-        );
+        assert!(says(&mut answer, "before the request ran"));
     }
 
     #[test]
     fn closing_answers_what_waits_and_refuses_what_comes() {
-        let queue = Arc::new(Queue::new(10));
-        let (waiting, mut answer) = Job::new(1, String::new(), Output::new(10));
+        let queue = queue_of(10, &[]);
+        let (waiting, mut answer) = answered_job("");
         queue.push(1, waiting).unwrap();
         queue.close();
-        assert!(matches!(answer.try_recv().unwrap().reply, Reply::Refused { .. }));
+        assert!(says(&mut answer, "before the request ran"));
         assert_eq!(queue.push(1, job("late")), Err(NotQueued::Closed));
         assert!(next(&queue).is_none());
     }
 
     #[test]
     fn waking_ends_a_wait() {
-        let queue = Arc::new(Queue::new(1));
+        let queue = queue_of(1, &[]);
         queue.wake();
         assert!(queue.pop(Duration::from_hours(1)).is_none());
     }

@@ -48,11 +48,12 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`], written for the person in front of Blender.
-    pub fn start(config: Config) -> Result<Self, StartError> {
+    pub fn start(mut config: Config) -> Result<Self, StartError> {
+        config.max_connections = config.max_connections.min(affordable_connections());
         let listeners = bind::listen(&config)?;
         let endpoints = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let shared = Arc::new(Shared {
-            queue: Arc::new(Queue::new(config.max_queue)),
+            queue: Arc::new(Queue::new(config.max_queue, config.max_queue_bytes)),
             activity: Activity::new(),
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
@@ -152,6 +153,18 @@ impl Shared {
     }
 }
 
+/// Half of the files that the system lets this process open: the other half is Blender's.
+#[cfg(unix)]
+fn affordable_connections() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+fn affordable_connections() -> usize {
+    usize::MAX
+}
+
 /// Returns when the server is being stopped.
 pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     // An error means that the server is gone, which is the same.
@@ -192,15 +205,20 @@ async fn serve(shared: Arc<Shared>, listeners: Vec<tokio::net::TcpListener>, shu
 async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, mut shutdown: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let mut stop = shutdown.clone();
+    let mut has_failed = false;
     loop {
         tokio::select! {
             () = stopped(&mut stop) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
+                    has_failed = false;
                     connections.spawn(connection::serve(shared.clone(), stream, peer, shutdown.clone()));
                 }
                 Err(error) => {
-                    log::warn!("cannot accept a connection: {error}");
+                    // Once for as long as it lasts.
+                    if !std::mem::replace(&mut has_failed, true) {
+                        log::warn!("cannot accept connections: {error}");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -104,11 +104,11 @@ async fn code_brings_its_result_as_structure() {
 }
 
 #[tokio::test]
-async fn an_integer_too_large_for_us_keeps_its_digits() {
+async fn an_integer_too_large_for_us_keeps_its_digits_and_the_rest_its_form() {
     let digits = "1".repeat(400);
-    let (mut session, _) = session(vec![finished(&digits)]).await;
-    let reply = session.call("execute_blender_code", json!({"code": "result = big"})).await;
-    assert_eq!(reply["result"]["structuredContent"]["result"], digits);
+    let (mut session, _) = session(vec![finished(&format!(r#"{{"a": {digits}, "b": 1}}"#))]).await;
+    let reply = session.call("execute_blender_code", json!({"code": "result = {'a': big, 'b': 1}"})).await;
+    assert_eq!(reply["result"]["structuredContent"]["result"], json!({"a": digits, "b": 1}));
 }
 
 #[tokio::test]

@@ -9,10 +9,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blendwire_bridge::Output;
-use pyo3::exceptions::{PyOSError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::python::Python3;
 
@@ -64,9 +64,23 @@ impl<'py> Captured<'py> {
 
 impl Drop for Captured<'_> {
     fn drop(&mut self) {
+        self.flush_the_scripts_own_streams();
         replace_current(self.output_before.take());
         for (name, stream) in &self.before {
             let _ = self.python.sys.bind(stream.py()).setattr(*name, stream);
+        }
+    }
+}
+
+impl Captured<'_> {
+    /// A script may have wrapped our streams in some of its own, which hold back what was printed last.
+    fn flush_the_scripts_own_streams(&self) {
+        for (name, stream) in &self.before[..2] {
+            let now = self.python.sys.bind(stream.py()).getattr(*name);
+            let Ok(now) = now else { continue };
+            if now.cast::<TextOutput>().is_err() {
+                let _ = now.call_method0(intern!(stream.py(), "flush"));
+            }
         }
     }
 }
@@ -145,6 +159,13 @@ impl TextOutput {
 
     fn flush(&self) {}
 
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {}
+
     /// Does nothing: the stream is not the script's to close.
     fn close(&self) {}
 
@@ -167,9 +188,15 @@ impl TextOutput {
         false
     }
 
-    fn fileno(&self) -> PyResult<i32> {
-        Err(PyOSError::new_err("the output of a request goes to its client and has no file descriptor"))
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        Err(unsupported(py, "the output of a request goes to its client and has no file descriptor"))
     }
+}
+
+/// `io.UnsupportedOperation` with these words.
+fn unsupported(py: Python<'_>, words: &'static str) -> PyErr {
+    let made = Python3::get(py).and_then(|python| python.unsupported_operation.bind(py).call1((words,)));
+    made.map_or_else(|error| error, PyErr::from_value)
 }
 
 impl TextOutput {
@@ -202,7 +229,26 @@ impl BytesOutput {
         Ok(bytes.as_bytes().len())
     }
 
+    #[getter]
+    fn closed(&self) -> bool {
+        false
+    }
+
     fn flush(&self) {}
+
+    fn close(&self) {}
+
+    fn writable(&self) -> bool {
+        true
+    }
+
+    fn readable(&self) -> bool {
+        false
+    }
+
+    fn seekable(&self) -> bool {
+        false
+    }
 }
 
 /// A standard input at its end: `input()` raises `EOFError` at once.
@@ -250,7 +296,12 @@ impl EmptyInput {
     /// Does nothing; `quit()` closes standard input before it raises.
     fn close(&self) {}
 
-    fn fileno(&self) -> PyResult<i32> {
-        Err(PyOSError::new_err("a request has no standard input"))
+    #[getter]
+    fn buffer(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(Python3::get(py)?.empty_bytes.clone_ref(py))
+    }
+
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        Err(unsupported(py, "a request has no standard input"))
     }
 }

@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use blendwire_bridge::{Job, Shared};
 use pyo3::prelude::*;
 
-use crate::capture::Captured;
-use crate::execute::{Outcome, conclude, protected, traceback};
-use crate::json::to_json;
-use crate::python::Python3;
+use crate::execute::{Outcome, conclude, finished, step, traceback};
 
 /// Pause between two polls of one callable: quick to a person, cheap to a render.
 const POLL_EVERY: Duration = Duration::from_millis(20);
@@ -23,23 +20,29 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// Requests that wait, all of them known to the main thread only; the lock is for the compiler.
 static WAITING: Mutex<Vec<Deferred>> = Mutex::new(Vec::new());
 
+/// Requests that may wait at a time: each is polled, also when its client has gone.
+const MOST_WAITING: usize = 256;
+
+/// What a client is told whose result never came.
+pub(crate) const GAVE_UP: &str = "TimeoutError: check_is_finished() returned None for an hour, which is the limit; \
+    what it waits for may still go on";
+
 /// One request that waits for its result.
-pub(crate) struct Deferred {
+struct Deferred {
     job: Job,
     check: Py<PyAny>,
     next_poll: Instant,
     deadline: Instant,
 }
 
-impl Deferred {
-    pub(crate) fn new(job: Job, check: Py<PyAny>) -> Self {
-        let now = Instant::now();
-        Self { job, check, next_poll: now + POLL_EVERY, deadline: now + LONGEST_WAIT }
+/// Files a request to be polled, or answers it when too many wait.
+pub(crate) fn file(shared: &Shared, job: Job, check: Py<PyAny>) {
+    let now = Instant::now();
+    if with_waiting(|waiting| waiting.len()) >= MOST_WAITING {
+        let message = format!("{MOST_WAITING} requests wait for their check_is_finished() already, which is the limit");
+        return conclude(shared, job, Ok(Outcome::Raised(message)));
     }
-}
-
-/// Files a request to be polled.
-pub(crate) fn file(deferred: Deferred) {
+    let deferred = Deferred { job, check, next_poll: now + POLL_EVERY, deadline: now + LONGEST_WAIT };
     with_waiting(|waiting| waiting.push(deferred));
 }
 
@@ -48,19 +51,24 @@ pub(crate) fn next_due() -> Option<Instant> {
     with_waiting(|waiting| waiting.iter().map(|deferred| deferred.next_poll).min())
 }
 
-/// Polls what is due. Returns whether anything waits.
+/// Polls what is due. Returns whether any request came to its end.
 pub(crate) fn poll(py: Python<'_>, shared: &Arc<Shared>) -> bool {
-    if with_waiting(|waiting| waiting.is_empty()) {
-        return false;
-    }
     let now = Instant::now();
-    let due = with_waiting(|waiting| waiting.extract_if(.., |deferred| deferred.next_poll <= now).collect::<Vec<_>>());
-    for deferred in due {
-        if let Some(deferred) = poll_one(py, shared, deferred) {
-            with_waiting(|waiting| waiting.push(deferred));
+    // One at a time: those that are not being looked at stay where an end of the process finds them.
+    let next_due = || {
+        with_waiting(|waiting| {
+            let at = waiting.iter().position(|deferred| deferred.next_poll <= now)?;
+            Some(waiting.remove(at))
+        })
+    };
+    let mut has_ended = false;
+    while let Some(deferred) = next_due() {
+        match poll_one(py, shared, deferred) {
+            Some(pending) => with_waiting(|waiting| waiting.push(pending)),
+            None => has_ended = true,
         }
     }
-    with_waiting(|waiting| !waiting.is_empty())
+    has_ended
 }
 
 /// Drops all that wait; each is answered by being dropped.
@@ -69,35 +77,29 @@ pub(crate) fn drop_all() {
     drop(dropped);
 }
 
-fn poll_one(py: Python<'_>, shared: &Arc<Shared>, mut deferred: Deferred) -> Option<Deferred> {
-    let mut is_pending = false;
-    let outcome = protected(|| {
-        let python = Python3::get(py)?;
-        let _captured = Captured::begin(py, python, deferred.job.output.clone())?;
-        Ok(match deferred.check.bind(py).call0() {
-            Ok(value) if value.is_none() => {
-                is_pending = true;
-                Outcome::Finished(b"null".to_vec())
-            }
-            Ok(value) => Outcome::Finished(to_json(python, &value)),
-            Err(error) => Outcome::Raised(traceback(py, python, &error)),
-        })
-    });
-    if is_pending && Instant::now() < deferred.deadline {
-        deferred.next_poll = Instant::now() + POLL_EVERY;
-        return Some(deferred);
+/// The same at the end of the process, where Python may be gone: its objects are left alone.
+pub(crate) fn answer_all_without_python() {
+    for Deferred { job, check, .. } in with_waiting(std::mem::take) {
+        std::mem::forget(check);
+        drop(job);
     }
-    let outcome = if is_pending { Ok(Outcome::Raised(gave_up())) } else { outcome };
-    shared.job_begins(&mut deferred.job);
-    conclude(shared, deferred.job, outcome);
-    None
 }
 
-fn gave_up() -> String {
-    let secs = LONGEST_WAIT.as_secs();
-    format!(
-        "TimeoutError: check_is_finished() returned None for {secs} s, which is the limit; the work may still go on"
-    )
+/// `None` when the request has been answered.
+fn poll_one(py: Python<'_>, shared: &Arc<Shared>, deferred: Deferred) -> Option<Deferred> {
+    let Deferred { job, check, deadline, .. } = deferred;
+    let (job, outcome) = step(py, shared, job, |python| match check.bind(py).call0() {
+        Ok(value) if value.is_none() => Outcome::Deferred(check.clone_ref(py)),
+        Ok(value) => finished(python, &value),
+        Err(error) => Outcome::Raised(traceback(py, python, &error)),
+    })?;
+    let now = Instant::now();
+    if matches!(outcome, Ok(Outcome::Deferred(_))) && now < deadline {
+        shared.job_ends(None);
+        return Some(Deferred { job, check, next_poll: now + POLL_EVERY, deadline });
+    }
+    conclude(shared, job, outcome);
+    None
 }
 
 fn with_waiting<T>(body: impl FnOnce(&mut Vec<Deferred>) -> T) -> T {

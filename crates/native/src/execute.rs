@@ -11,10 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::capture::Captured;
-use crate::deferred::Deferred;
 use crate::json::to_json;
 use crate::python::Python3;
-use crate::{deferred, panic_text};
+use crate::{deferred, exit, panic_text};
 
 /// The job whose script is on the main thread now. It lives here and not on the stack, because a script may end the
 /// process, and then the way out must still answer it.
@@ -42,26 +41,41 @@ pub(crate) enum Outcome {
 
 /// Runs `job` and answers it, or files it with the deferred ones.
 pub(crate) fn run(py: Python<'_>, shared: &Arc<Shared>, mut job: Job) {
-    shared.job_begins(&mut job);
-    let (number, code, output) = (job.number, std::mem::take(&mut job.code), job.output.clone());
-    *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
-    let outcome = protected(|| {
-        let python = Python3::get(py)?;
-        python.remember_modules(py)?;
-        let captured = Captured::begin(py, python, output)?;
-        let outcome = run_script(py, python, &format!("<request {number}>"), code);
-        drop(captured);
-        python.restore_modules(py)?;
-        Ok(outcome)
-    });
-    let Some(job) = take_running() else { return };
+    let name = format!("<request {}>", job.number);
+    let code = std::mem::take(&mut job.code);
+    let Some((job, outcome)) = step(py, shared, job, |python| run_script(py, python, &name, code)) else { return };
     match outcome {
         Ok(Outcome::Deferred(check)) => {
             shared.job_ends(None);
-            deferred::file(Deferred::new(job, check));
+            deferred::file(shared, job, check);
         }
         other => conclude(shared, job, other),
     }
+}
+
+/// Runs a piece of a client's Python for `job`: its script, or one look at its deferred result. While `body` runs, the
+/// job counts as running, the output is captured, and whoever ends the process can answer it; afterwards what Blender's
+/// Python cannot do without is put back. `None` when the job was answered meanwhile.
+pub(crate) fn step(
+    py: Python<'_>,
+    shared: &Arc<Shared>,
+    mut job: Job,
+    body: impl FnOnce(&'static Python3) -> Outcome,
+) -> Option<(Job, Result<Outcome, String>)> {
+    shared.job_begins(&mut job);
+    let output = job.output.clone();
+    *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
+    let outcome = protected(|| {
+        let python = Python3::get(py)?;
+        python.keep_modules(py)?;
+        let captured = Captured::begin(py, python, output)?;
+        let outcome = body(python);
+        exit::end_forked_child(py)?;
+        drop(captured);
+        python.keep_modules(py)?;
+        Ok(outcome)
+    });
+    take_running().map(|job| (job, outcome))
 }
 
 /// Sends the final reply of a job that has run.
@@ -70,7 +84,7 @@ pub(crate) fn conclude(shared: &Shared, job: Job, outcome: Result<Outcome, Strin
     let reply = match outcome {
         Ok(Outcome::Finished(result)) => Reply::Ok { result, stdout },
         Ok(Outcome::Raised(message)) => Reply::Raised { message, stdout },
-        Ok(Outcome::Deferred(_)) => Reply::refused("the request deferred its result twice"),
+        Ok(Outcome::Deferred(_)) => Reply::Raised { message: deferred::GAVE_UP.to_owned(), stdout },
         Err(defect) => Reply::Raised { message: defect, stdout },
     };
     shared.job_ends(Some(reply.is_ok()));
@@ -78,7 +92,7 @@ pub(crate) fn conclude(shared: &Shared, job: Job, outcome: Result<Outcome, Strin
 }
 
 /// Runs a step of ours around a script. What goes wrong in it, a panic included, becomes a message for the client.
-pub(crate) fn protected(step: impl FnOnce() -> PyResult<Outcome>) -> Result<Outcome, String> {
+fn protected(step: impl FnOnce() -> PyResult<Outcome>) -> Result<Outcome, String> {
     let report = |what: String| {
         log::error!("a defect in the native core: {what}");
         format!("a defect in Blendwire's native core, please report it: {what}")
@@ -116,7 +130,15 @@ fn result_of(py: Python<'_>, python: &'static Python3, namespace: &Bound<'_, PyD
         return Outcome::Deferred(check.unbind());
     }
     let result = look_up("result").unwrap_or_else(|| py.None().into_bound(py));
-    Outcome::Finished(to_json(python, &result))
+    finished(python, &result)
+}
+
+/// The outcome of a script that gave `result`.
+pub(crate) fn finished(python: &'static Python3, result: &Bound<'_, PyAny>) -> Outcome {
+    match to_json(python, result) {
+        Ok(text) => Outcome::Finished(text),
+        Err(too_large) => Outcome::Raised(too_large.to_string()),
+    }
 }
 
 /// The traceback as Python prints it, lines of the sent code included.
@@ -131,9 +153,9 @@ pub(crate) fn traceback(py: Python<'_>, python: &'static Python3, error: &PyErr)
                 Ok(text)
             },
         );
-    // The exception's own code broke its formatting.
-    formatted.unwrap_or_else(|_| {
+    formatted.unwrap_or_else(|formatting| {
         let kind = error.get_type(py).name().map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
-        format!("{kind}: the traceback could not be formatted, because the exception's own code raises")
+        let text = error.value(py).str().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
+        format!("{kind}: {text}\n(no traceback, because formatting it raised {formatting})\n")
     })
 }

@@ -6,6 +6,7 @@
 //! that in the `bpy` module, so the same is registered with C too. Whoever comes second finds nothing left to do.
 
 use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use blendwire_protocol::Reply;
 use pyo3::prelude::*;
@@ -14,9 +15,13 @@ use crate::{deferred, execute, host};
 
 static REGISTERED: Once = Once::new();
 
+/// The process that serves. A child that a script has forked off has the listening sockets, but no network thread.
+static SERVING_PROCESS: AtomicU32 = AtomicU32::new(0);
+
 /// Registers both doors, once in a process.
 pub(crate) fn register(py: Python<'_>) -> PyResult<()> {
     let farewell = wrap_pyfunction!(farewell, py)?;
+    SERVING_PROCESS.store(std::process::id(), Ordering::Relaxed);
     let mut registered = Ok(());
     REGISTERED.call_once(|| {
         registered = py.import("atexit").and_then(|atexit| atexit.call_method1("register", (farewell,))).map(drop);
@@ -25,15 +30,31 @@ pub(crate) fn register(py: Python<'_>) -> PyResult<()> {
     registered
 }
 
-/// Answers the running request, if any, and stops the server.
+fn is_forked_child() -> bool {
+    SERVING_PROCESS.load(Ordering::Relaxed) != std::process::id()
+}
+
+/// Ends a child that a script has forked off and that came out of the script at its end: it must not go on as a second
+/// server that holds the port and answers nobody.
+pub(crate) fn end_forked_child(py: Python<'_>) -> PyResult<()> {
+    if is_forked_child() {
+        py.import("os")?.call_method1("_exit", (0,))?;
+    }
+    Ok(())
+}
+
+/// Answers the requests that are not answered yet, and stops the server.
 #[pyfunction]
 fn farewell(py: Python<'_>) {
-    deferred::drop_all();
     py.detach(answer_and_stop);
 }
 
 /// Touches no Python.
 fn answer_and_stop() {
+    if is_forked_child() {
+        return;
+    }
+    deferred::answer_all_without_python();
     if let Some(job) = execute::take_running() {
         let stdout = job.output.take();
         job.answer(Reply::Ok { result: b"null".to_vec(), stdout });

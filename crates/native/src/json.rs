@@ -14,11 +14,31 @@ use crate::python::Python3;
 /// Containers within containers that are written as such. Common parsers stop at 128 levels (`serde_json`) or more.
 const DEEPEST_LEVELS: usize = 100;
 
-/// The JSON text of `value`. Never fails.
-pub(crate) fn to_json(python: &'static Python3, value: &Bound<'_, PyAny>) -> Vec<u8> {
+/// Longest text in bytes. A list that holds one list twice, and so on, would be written without end.
+const LONGEST_BYTES: usize = 512 * 1024 * 1024;
+
+/// The text grew beyond [`LONGEST_BYTES`].
+#[derive(Debug)]
+pub(crate) struct TooLarge;
+
+impl std::fmt::Display for TooLarge {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "OverflowError: the result is longer than {LONGEST_BYTES} bytes as JSON, which is the limit; \
+             write it to a file and return its path"
+        )
+    }
+}
+
+/// The JSON text of `value`.
+///
+/// # Errors
+/// Only [`TooLarge`].
+pub(crate) fn to_json(python: &'static Python3, value: &Bound<'_, PyAny>) -> Result<Vec<u8>, TooLarge> {
     let mut writer = Writer { python, text: Vec::with_capacity(64), path: Vec::new() };
     writer.value(value);
-    writer.text
+    if writer.is_full() { Err(TooLarge) } else { Ok(writer.text) }
 }
 
 struct Writer {
@@ -30,12 +50,20 @@ struct Writer {
 
 impl Writer {
     fn value(&mut self, value: &Bound<'_, PyAny>) {
+        // What has been written is thrown away: the rest only has to be passed over quickly.
+        if self.is_full() {
+            return;
+        }
         let before = self.text.len();
         if self.plain(value).is_err() {
             // An object's own Python code raised in the middle: nothing of it stays, its repr stands for it.
             self.text.truncate(before);
             self.repr(value);
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.text.len() > LONGEST_BYTES
     }
 
     /// Writes what JSON can hold. The exact types come first: they are nearly everything, and the test is cheap.
@@ -98,9 +126,13 @@ impl Writer {
             self.number(&small);
             return Ok(());
         }
-        // Raises for more than some thousand digits, which Python refuses to print.
-        let digits = self.python.int_repr.bind(int.py()).call1((int,))?;
-        self.text.extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
+        if let Ok(digits) = self.python.int_repr.bind(int.py()).call1((int,)) {
+            self.text.extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
+            return Ok(());
+        }
+        // Python refuses to print more than some thousand digits, but not in a base that is quick to convert to.
+        let digits = self.python.int_format.bind(int.py()).call1((int, "#x"))?;
+        self.quoted(digits.cast::<PyString>()?.to_str()?);
         Ok(())
     }
 

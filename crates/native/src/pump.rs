@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use blendwire_bridge::{Job, Shared};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::execute::{self, is_executing};
@@ -19,7 +20,7 @@ static STOP_SERVING: AtomicBool = AtomicBool::new(false);
 
 /// Runs queued requests for about `budget_secs`; after each one waits, with the GIL released, up to `linger_secs` for
 /// the next, because a client that works back to back sends it within that time. With an empty queue it returns at
-/// once. Returns whether it did anything or a deferred result is due later.
+/// once. Returns whether it ran or answered anything; looking after deferred results is not counted.
 #[pyfunction]
 pub(crate) fn tick(py: Python<'_>, budget_secs: f64, linger_secs: f64) -> PyResult<bool> {
     guarded(|| {
@@ -31,9 +32,10 @@ pub(crate) fn tick(py: Python<'_>, budget_secs: f64, linger_secs: f64) -> PyResu
         shared.main_thread_seen();
         let deadline = Instant::now() + Duration::from_secs_f64(budget_secs.clamp(0.0, 10.0));
         let linger = Duration::from_secs_f64(linger_secs.clamp(0.0, 1.0));
-        let is_deferred = deferred::poll(py, &shared);
+        let has_ended = deferred::poll(py, &shared);
+        host::stop_if_asked(py);
         let has_run = run_until(py, &shared, deadline, linger);
-        Ok(is_deferred || has_run)
+        Ok(has_ended || has_run)
     })
 }
 
@@ -56,11 +58,15 @@ fn run_until(py: Python<'_>, shared: &Arc<Shared>, deadline: Instant, linger: Du
 #[pyfunction]
 pub(crate) fn serve(py: Python<'_>) -> PyResult<()> {
     guarded(|| {
+        if is_executing() {
+            return Err(PyRuntimeError::new_err("serve() was called by a request that it is running"));
+        }
         while !STOP_SERVING.swap(false, Ordering::Relaxed) {
             let Some(shared) = host::shared() else { return Ok(()) };
             py.check_signals()?;
             shared.main_thread_seen();
             deferred::poll(py, &shared);
+            host::stop_if_asked(py);
             let until_due = deferred::next_due().map(|due| due.saturating_duration_since(Instant::now()));
             if let Some(job) = wait(py, &shared, until_due.unwrap_or(LOOK_UP_EVERY).min(LOOK_UP_EVERY)) {
                 run(py, &shared, job);

@@ -19,7 +19,12 @@ pub(crate) struct Python3 {
     pub(crate) exec: Py<PyAny>,
     pub(crate) repr: Py<PyAny>,
     pub(crate) int_repr: Py<PyAny>,
+    pub(crate) int_format: Py<PyAny>,
     pub(crate) format_exception: Py<PyAny>,
+    /// `io.UnsupportedOperation`, which libraries expect from a stream that cannot do something.
+    pub(crate) unsupported_operation: Py<PyAny>,
+    /// An `io.BytesIO` with nothing in it.
+    pub(crate) empty_bytes: Py<PyAny>,
     pub(crate) json_loads: Py<PyAny>,
     pub(crate) sys: Py<PyModule>,
     pub(crate) streams: Streams,
@@ -54,6 +59,9 @@ impl Python3 {
             exec: builtins.getattr("exec")?.unbind(),
             repr: builtins.getattr("repr")?.unbind(),
             int_repr: builtins.getattr("int")?.getattr("__repr__")?.unbind(),
+            int_format: builtins.getattr("int")?.getattr("__format__")?.unbind(),
+            unsupported_operation: py.import("io")?.getattr("UnsupportedOperation")?.unbind(),
+            empty_bytes: py.import("io")?.getattr("BytesIO")?.call0()?.unbind(),
             format_exception: py.import("traceback")?.getattr("format_exception")?.unbind(),
             json_loads: py.import("json")?.getattr("loads")?.unbind(),
             streams: Streams::new(py)?,
@@ -108,28 +116,23 @@ impl Python3 {
         Ok(cache)
     }
 
-    /// Remembers `sys.modules` before a script runs; copies it only when its size has changed.
-    pub(crate) fn remember_modules(&self, py: Python<'_>) -> PyResult<()> {
-        let modules = self.modules.bind(py);
-        let mut copy = self.modules_copy.lock().unwrap_or_else(PoisonError::into_inner);
-        if copy.0 != modules.len() {
-            *copy = (modules.len(), modules.copy()?.unbind());
-        }
-        Ok(())
-    }
-
-    /// Puts `sys.modules` back when a script has replaced it or emptied it: without it no later script can import.
-    pub(crate) fn restore_modules(&self, py: Python<'_>) -> PyResult<()> {
+    /// Keeps `sys.modules` whole, before and after each piece of a client's Python: puts it back when something has
+    /// replaced or emptied it, because without it nothing can be imported any more, else remembers what is in it. It is
+    /// copied only when its size has changed.
+    pub(crate) fn keep_modules(&self, py: Python<'_>) -> PyResult<()> {
         let (sys, modules) = (self.sys.bind(py), self.modules.bind(py));
         if !sys.getattr(intern!(py, "modules")).is_ok_and(|now| now.is(modules)) {
             log::warn!("a request replaced sys.modules; it was put back");
             sys.setattr(intern!(py, "modules"), modules)?;
         }
-        if modules.contains(intern!(py, "builtins"))? && modules.contains(intern!(py, "sys"))? {
-            return Ok(());
+        let mut copy = self.modules_copy.lock().unwrap_or_else(PoisonError::into_inner);
+        if !modules.contains(intern!(py, "builtins"))? || !modules.contains(intern!(py, "sys"))? {
+            log::warn!("a request emptied sys.modules; it was put back");
+            return modules.update(copy.1.bind(py).as_mapping());
         }
-        log::warn!("a request emptied sys.modules; it was put back");
-        let copy = self.modules_copy.lock().unwrap_or_else(PoisonError::into_inner);
-        modules.update(copy.1.bind(py).as_mapping())
+        if copy.0 != modules.len() {
+            *copy = (modules.len(), modules.copy()?.unbind());
+        }
+        Ok(())
     }
 }

@@ -30,7 +30,8 @@ impl Terminator {
 /// One message: its text without the terminator, not yet parsed, perhaps not even JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The bytes before the terminator, leading white space removed.
+    /// The bytes before the terminator, leading white space removed. Empty for a NUL that comes late, right behind the
+    /// line break that seemed to end the message before: that message's sender waits for a NUL.
     pub text: Bytes,
     /// What ended it.
     pub terminator: Terminator,
@@ -70,12 +71,14 @@ pub struct Decoder {
     scanned: usize,
     /// Once a NUL has ended a message, line breaks are white space for the rest of the connection.
     nul_only: bool,
+    /// The last message ended with a line break, and nothing has come since.
+    after_line: bool,
 }
 
 impl Decoder {
     /// A decoder that refuses messages longer than `limit_bytes` (terminator excluded).
     pub fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, scan: Scan::Start, scanned: 0, nul_only: false }
+        Self { limit_bytes, scan: Scan::Start, scanned: 0, nul_only: false, after_line: false }
     }
 
     /// Takes the next whole message off the front of `buffer`; `None` when it is not complete yet.
@@ -83,6 +86,9 @@ impl Decoder {
     /// # Errors
     /// [`FrameTooLarge`] as soon as the message cannot end within the limit. The decoder is of no use after that.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameTooLarge> {
+        if self.takes_late_nul(buffer) {
+            return Ok(Some(Frame { text: Bytes::new(), terminator: Terminator::Nul }));
+        }
         if matches!(self.scan, Scan::Start) && !self.skip_to_start(buffer) {
             return Ok(None);
         }
@@ -112,7 +118,19 @@ impl Decoder {
             return Terminator::Nul;
         }
         self.nul_only |= terminator == Terminator::Nul;
+        self.after_line = terminator == Terminator::Newline;
         terminator
+    }
+
+    fn takes_late_nul(&mut self, buffer: &mut BytesMut) -> bool {
+        let Some(first) = buffer.first() else { return false };
+        let is_late_nul = self.after_line && *first == b'\0';
+        self.after_line = false;
+        if is_late_nul {
+            buffer.advance(1);
+            self.nul_only = true;
+        }
+        is_late_nul
     }
 
     fn skip_to_start(&mut self, buffer: &mut BytesMut) -> bool {
@@ -137,8 +155,6 @@ impl Decoder {
                 Scan::String { depth } => match byte {
                     b'"' => self.scan = Scan::Inside { depth },
                     b'\\' => self.scan = Scan::Escape { depth },
-                    // A raw line break can never stand in a JSON string: the person who typed it waits for us.
-                    b'\n' if !self.nul_only && at + 1 == buffer.len() => return Some((at, Terminator::Newline)),
                     _ => {
                         at += plain_string_bytes(&buffer[at..]);
                         continue;
@@ -167,9 +183,7 @@ fn after_structural(byte: u8, depth: usize) -> Scan {
 
 /// How many bytes from here on cannot end the string, escape or the frame; at least one.
 fn plain_string_bytes(rest: &[u8]) -> usize {
-    let stop = memchr::memchr3(b'"', b'\\', b'\0', &rest[1..]).map_or(rest.len(), |at| at + 1);
-    // The last byte of the buffer gets a look of its own, for the line break that ends a person's broken string.
-    if stop == rest.len() && rest.len() > 1 { stop - 1 } else { stop }
+    memchr::memchr3(b'"', b'\\', b'\0', &rest[1..]).map_or(rest.len(), |at| at + 1)
 }
 
 #[cfg(test)]
@@ -219,9 +233,34 @@ mod tests {
         assert_eq!(found[2].0, b"{}");
     }
 
+    /// What is found after each of several arrivals of bytes.
+    fn arrivals(parts: &[&[u8]]) -> Vec<Vec<(Vec<u8>, Terminator)>> {
+        let (mut decoder, mut buffer) = (Decoder::new(100), BytesMut::new());
+        let mut found = Vec::new();
+        for part in parts {
+            buffer.extend_from_slice(part);
+            let mut frames = Vec::new();
+            while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
+                frames.push((frame.text.to_vec(), frame.terminator));
+            }
+            found.push(frames);
+        }
+        found
+    }
+
     #[test]
-    fn unterminated_string_typed_by_a_person_is_handed_on() {
-        assert_eq!(frames(b"{\"code\": \"1+1}\n"), vec![(b"{\"code\": \"1+1}".to_vec(), Terminator::Newline)]);
+    fn nul_that_comes_late_behind_a_line_break_is_told() {
+        let found = arrivals(&[b"{}\n", b"\0", b"{\"b\":2}\n", b"\0\0"]);
+        assert_eq!(found[0], vec![(b"{}".to_vec(), Terminator::Newline)]);
+        assert_eq!(found[1], vec![(Vec::new(), Terminator::Nul)]);
+        assert_eq!(found[2], vec![]);
+        assert_eq!(found[3], vec![(b"{\"b\":2}\n".to_vec(), Terminator::Nul)]);
+    }
+
+    #[test]
+    fn a_line_break_inside_a_string_ends_nothing() {
+        let found = arrivals(&[b"{\"code\": \"1\n", b"2\"}\0"]);
+        assert_eq!((found[0].len(), found[1].len()), (0, 1));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 mod exit_status;
 mod help;
+#[cfg(unix)]
+mod launch;
 mod mcp_stdio;
 
 use std::net::TcpListener;

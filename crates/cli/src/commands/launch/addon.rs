@@ -24,9 +24,6 @@ pub(super) struct Addon {
 
 /// Unpacks the add-on unless that was done before. Another process may do the same at the same time.
 pub(super) fn unpack() -> Result<Addon> {
-    if ZIP.is_empty() {
-        bail!("this build carries no add-on; build with `cargo xtask build`");
-    }
     let data = data::folder()?;
     let folder = data.join(concat!("addon-", env!("CARGO_PKG_VERSION"), "-", env!("BLENDWIRE_ADDON_HASH")));
     if !folder.is_dir() {
@@ -37,6 +34,9 @@ pub(super) fn unpack() -> Result<Addon> {
 
 /// Unpacks beside the target and renames: there is never half an add-on.
 fn unpack_to(data: &Path, folder: &Path) -> Result<()> {
+    if ZIP.is_empty() {
+        bail!("this build carries no add-on; build with `cargo xtask build`");
+    }
     let temporary = tempfile::Builder::new().prefix(".addon-").tempdir_in(data)?;
     zip::ZipArchive::new(Cursor::new(ZIP))?.extract(temporary.path())?;
     if !temporary.path().join("blendwire/__init__.py").is_file() {

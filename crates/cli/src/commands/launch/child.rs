@@ -9,8 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use blendwire_client::Endpoint;
 
+use super::asked::AskedToEnd;
 use super::data;
 use crate::exit::{Ended, Failure};
+use crate::printer;
 
 /// How often to look whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -63,27 +65,29 @@ impl Child {
         anyhow!("{what}; its output is in {}, and ends with:\n{tail}", self.log.display())
     }
 
-    /// Ends it at once.
-    pub(super) fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-
-    /// Waits for its end; passes Ctrl-C and termination on to it.
-    pub(super) async fn attend(mut self) -> Ended {
+    /// Waits for its end; when this command is asked to end, ends it too.
+    pub(super) async fn attend(mut self, asked: &mut AskedToEnd) -> Ended {
         tokio::select! {
             ended = self.wait() => {
                 let status = ended.map_err(Failure::Failed)?;
                 if status.success() { Ok(()) } else { Err(Failure::Failed(anyhow!("Blender ended with {status}"))) }
             }
-            () = asked_to_end() => {
-                self.ask_to_end();
-                if tokio::time::timeout(END_WITHIN, self.wait()).await.is_err() {
-                    self.kill();
-                }
+            () = asked.wait() => {
+                self.end(asked).await;
                 Ok(())
             }
         }
+    }
+
+    /// Asks it to end and waits for that; kills it when it takes too long, or when this command is asked once more.
+    pub(super) async fn end(&mut self, asked: &mut AskedToEnd) {
+        printer::talk("ending Blender; once more kills it");
+        self.ask_to_end();
+        tokio::select! {
+            _ = tokio::time::timeout(END_WITHIN, self.wait()) => {}
+            () = asked.wait() => {}
+        }
+        self.kill();
     }
 
     async fn wait(&mut self) -> Result<ExitStatus> {
@@ -95,10 +99,21 @@ impl Child {
         }
     }
 
+    /// Ends it at once, unless it has ended.
+    pub(super) fn kill(&mut self) {
+        if matches!(self.ended(), Ok(Some(_))) {
+            return;
+        }
+        #[cfg(unix)]
+        self.signal(rustix::process::Signal::KILL);
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     #[cfg(unix)]
-    fn ask_to_end(&self) {
-        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    fn ask_to_end(&mut self) {
+        if matches!(self.ended(), Ok(None)) {
+            self.signal(rustix::process::Signal::TERM);
         }
     }
 
@@ -106,25 +121,14 @@ impl Child {
     fn ask_to_end(&mut self) {
         self.kill();
     }
-}
 
-#[cfg(unix)]
-async fn asked_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
+    /// Reaches the whole group: what is called `blender` may be a shell script that started the real one.
+    #[cfg(unix)]
+    fn signal(&self, signal: rustix::process::Signal) {
+        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(pid, signal);
         }
-        Err(_) => drop(tokio::signal::ctrl_c().await),
     }
-}
-
-#[cfg(not(unix))]
-async fn asked_to_end() {
-    drop(tokio::signal::ctrl_c().await);
 }
 
 #[cfg(unix)]

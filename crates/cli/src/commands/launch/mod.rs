@@ -5,6 +5,7 @@
 //! add-on that the executable carries, `child` runs the process and `ready` waits for it.
 
 mod addon;
+mod asked;
 mod child;
 mod data;
 mod embedded;
@@ -17,11 +18,12 @@ mod ready;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use blendwire_client::Endpoint;
 use serde_json::json;
 
 use self::addon::Addon;
+use self::asked::AskedToEnd;
 use self::child::Child;
 use super::block_on;
 use crate::args::LaunchArgs;
@@ -38,8 +40,11 @@ pub(crate) fn run(args: &LaunchArgs) -> Ended {
     if !args.embedded {
         command.args(["--python-exit-code", "1", "--python"]).arg(&addon.launcher);
     }
-    let child = Child::start(command, &endpoint, args.foreground).map_err(Failure::could_not_start)?;
-    block_on(serve(args, &endpoint, child))
+    block_on(async {
+        let mut asked = AskedToEnd::listen().map_err(Failure::could_not_start)?;
+        let child = Child::start(command, &endpoint, args.foreground).map_err(Failure::could_not_start)?;
+        serve(args, &endpoint, child, &mut asked).await
+    })
 }
 
 /// The program and what it needs before the file's name.
@@ -59,13 +64,19 @@ fn command(args: &LaunchArgs, addon: &Addon, endpoint: &Endpoint) -> Result<Comm
     Ok(command)
 }
 
-async fn serve(args: &LaunchArgs, endpoint: &Endpoint, mut child: Child) -> Ended {
-    let status = ready::wait(endpoint, &mut child).await.map_err(Failure::Failed)?;
+async fn serve(args: &LaunchArgs, endpoint: &Endpoint, mut child: Child, asked: &mut AskedToEnd) -> Ended {
+    let status = tokio::select! {
+        ready = ready::wait(endpoint, &mut child) => ready.map_err(Failure::Failed)?,
+        () = asked.wait() => {
+            child.end(asked).await;
+            return Err(Failure::Failed(anyhow!("stopped before Blender answered; Blender was ended")));
+        }
+    };
     let log = child.log.display().to_string();
     printer::talk(&format!("Blender {} is ready", status.versions.blender));
     if args.foreground {
         printer::data(&report(args.json, endpoint, status.pid, None))?;
-        return child.attend().await;
+        return child.attend(asked).await;
     }
     printer::talk(&format!("its output goes to {log}"));
     printer::data(&report(args.json, endpoint, status.pid, Some(&log)))
