@@ -50,19 +50,6 @@ fn hostile() -> Vec<Hostile> {
         one("empties_modules", "import sys; sys.modules.clear(); result = 3", Gives(json!(3))),
         one("replaces_modules", "import sys; sys.modules = {}; result = 4", Gives(json!(4))),
         one("breaks_linecache", "import linecache; linecache.cache = None; 1 / 0", Words("ZeroDivisionError")),
-        one(
-            "breaks_builtins",
-            "import builtins\nkept = builtins.repr, builtins.compile, builtins.exec\n\
-             builtins.repr = builtins.compile = builtins.exec = None\nresult = object\n\
-             bpy.app.driver_namespace['kept'] = kept",
-            Words("<class 'object'>"),
-        ),
-        one(
-            "mends_builtins",
-            "import builtins\nbuiltins.repr, builtins.compile, builtins.exec = \
-             bpy.app.driver_namespace.pop('kept')\nresult = 1",
-            Gives(json!(1)),
-        ),
         one("recursion", "def f(): f()\nf()", Words("RecursionError")),
         one("asks_the_terminal", "input('name? ')", Words("EOFError")),
         one("opens_another_file", "bpy.ops.wm.read_homefile(); result = len(bpy.data.objects)", Gives(json!(3))),
@@ -111,6 +98,7 @@ pub(crate) fn add(suite: &mut Suite) {
         let expected = std::sync::Arc::new(expected);
         suite.shared(&EVERYWHERE, &format!("hostile::{name}"), move |blender| run_hostile(blender, code, &expected));
     }
+    suite.shared(&EVERYWHERE, "hostile::breaks_builtins", breaks_builtins);
     suite.shared(&EVERYWHERE, "result::what_json_cannot_hold_becomes_its_repr", results);
     suite.shared(&EVERYWHERE, "result::numbers_are_kept", numbers);
     suite.shared(&EVERYWHERE, "result::deep_and_circular", deep);
@@ -154,6 +142,21 @@ fn run_hostile(blender: &mut Blender, code: &str, expected: &Expected) -> Result
         wire.result("import os, sys\nprint('fine')\nresult = [os.path.basename('a/b'), bpy.app.version[0] >= 4]")?;
     ensure!(next == json!(["b", true]), "the next request: {next}");
     ensure!(blender.result("result = 7")? == 7, "a new connection");
+    Ok(())
+}
+
+/// One test, because no other script could run in between.
+fn breaks_builtins(blender: &mut Blender) -> Result<()> {
+    let mut wire = blender.wire()?;
+    let broken = wire.execute(
+        "import builtins\nbpy.app.driver_namespace['kept'] = builtins.repr, builtins.compile, builtins.exec\n\
+         builtins.repr = builtins.compile = builtins.exec = None\nresult = object",
+    )?;
+    let mended = wire.execute(
+        "import builtins\n\
+         builtins.repr, builtins.compile, builtins.exec = bpy.app.driver_namespace.pop('kept')\nresult = 1",
+    )?;
+    ensure!(broken["result"] == "<class 'object'>" && mended["result"] == 1, "{broken} {mended}");
     Ok(())
 }
 
