@@ -23,11 +23,18 @@ Examples:
   blendwire mcp                       serve an MCP client over stdio
 
 Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
-Environment: BLENDWIRE_HOST and BLENDWIRE_PORT say which Blender (BLENDER_MCP_HOST|PORT and BLENDER_HOST|PORT too)."
+Environment: BLENDWIRE_HOST and BLENDWIRE_PORT say which Blender to talk to.
+BLENDER_MCP_HOST, BLENDER_MCP_PORT, BLENDER_HOST and BLENDER_PORT are understood too."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// A port that can be connected to: 0 is none.
+fn port(text: &str) -> Result<u16, String> {
+    let port = text.trim().parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "a port is a whole number from 1 to 65535".to_owned())
 }
 
 /// The commands.
@@ -50,7 +57,7 @@ pub(crate) struct EndpointArgs {
     #[arg(long)]
     pub(crate) host: Option<String>,
     /// Port of the Blender [default: BLENDWIRE_PORT, else 9876]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = port)]
     pub(crate) port: Option<u16>,
 }
 
@@ -119,32 +126,32 @@ pub(crate) struct StatusArgs {
 #[expect(clippy::struct_excessive_bools, reason = "each is one option")]
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Starts the Blender given by --blender or BLENDWIRE_BLENDER, else the one on PATH, else the newest one found. The add-on
-comes with this command; one that is enabled in that Blender already is used instead. Blender goes on running when this
-command has ended.
+Starts the Blender given by --blender or BLENDWIRE_BLENDER, else the one on PATH, else the newest one found. \
+The add-on comes with this command; one that is enabled in that Blender already is used instead. \
+Blender goes on running when this command has ended; Ctrl-C before it answers ends it too.
 
 Examples:
   blendwire launch
   blendwire launch scene.blend --background --port 9900
-  blendwire launch --embedded                # no Blender installed: fetches Blender's own bpy from PyPI, about 400 MB
+  blendwire launch --embedded       # none installed: fetches 400 MB from PyPI, once
   blendwire launch --blender /opt/blender-4.5/blender --json")]
 pub(crate) struct LaunchArgs {
     /// The .blend file to open
     pub(crate) file: Option<PathBuf>,
-    /// Without a window
+    /// Start it without a window
     #[arg(long)]
     pub(crate) background: bool,
-    /// Blender's own bpy module from PyPI in a private environment, made at the first time; has no window
+    /// Take Blender's own Python module from PyPI, fetched the first time into a folder of its own; has no window
     #[arg(long, conflicts_with = "blender")]
     pub(crate) embedded: bool,
     /// The Blender executable [default: BLENDWIRE_BLENDER, else found]
     #[arg(long, value_name = "PATH")]
     pub(crate) blender: Option<PathBuf>,
-    /// Address to listen on [default: localhost]
+    /// Address to listen on, of this machine [default: localhost]
     #[arg(long)]
     pub(crate) host: Option<String>,
     /// Port to listen on [default: BLENDWIRE_PORT, else the first free one from 9876]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = port)]
     pub(crate) port: Option<u16>,
     /// Stay until Blender ends, its output on stderr; Ctrl-C ends both
     #[arg(long)]

@@ -23,7 +23,12 @@ impl Wanted {
     }
 
     fn read_from(args: &EndpointArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let host = args.host.clone().or_else(|| env_vars::HOSTS.iter().find_map(|name| variable(name)));
+        let set_host = || env_vars::HOSTS.iter().find_map(|name| Some((name, variable(name)?)));
+        let host = match (&args.host, set_host()) {
+            (Some(host), _) => Some(parse_host("--host", host)?),
+            (None, Some((name, value))) => Some(parse_host(&format!("the environment variable {name}"), &value)?),
+            (None, None) => None,
+        };
         let set_port = || env_vars::PORTS.iter().find_map(|name| Some((name, variable(name)?)));
         let port = match (args.port, set_port()) {
             (Some(port), _) => Some(port),
@@ -38,6 +43,16 @@ impl Wanted {
         let default = Endpoint::default();
         Endpoint::new(self.host.unwrap_or(default.host), self.port.unwrap_or(default.port))
     }
+}
+
+/// A host name or address. People put the port or a whole URL there, which no resolver explains to them.
+pub(crate) fn parse_host(source: &str, value: &str) -> Result<String> {
+    let host = value.trim();
+    let has_port = host.matches(':').count() == 1 || host.contains("]:");
+    if host.is_empty() || host.contains('/') || host.contains(char::is_whitespace) || has_port {
+        bail!("{source} is {value:?}: give a host name or address alone, such as localhost; the port goes to --port");
+    }
+    Ok(host.to_owned())
 }
 
 fn parse_port(name: &str, value: &str) -> Result<u16> {
@@ -69,6 +84,19 @@ mod tests {
     #[test]
     fn nothing_said_is_localhost_9876() {
         assert_eq!(read(&EndpointArgs::default(), &[]).unwrap().endpoint(), Endpoint::new("localhost", 9876));
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_address_alone() {
+        for right in ["localhost", "render7.example", "10.0.0.7", "::1", "[::1]", "fe80::1%eth0"] {
+            assert_eq!(parse_host("--host", right).unwrap(), right);
+        }
+        for wrong in ["localhost:9876", "http://localhost:9876", "http://localhost", "[::1]:9876", "", " ", "a b"] {
+            let error = read(&EndpointArgs { host: Some(wrong.to_owned()), port: None }, &[]).unwrap_err().to_string();
+            assert!(error.contains("--host is") && error.contains("--port"), "{error}");
+        }
+        let error = read(&EndpointArgs::default(), &[("BLENDER_MCP_HOST", "x:1")]).unwrap_err().to_string();
+        assert!(error.contains("BLENDER_MCP_HOST"), "{error}");
     }
 
     #[test]

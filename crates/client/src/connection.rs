@@ -150,11 +150,11 @@ async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     Err(last_error)
 }
 
-fn connect_error(endpoint: &Endpoint, source: io::Error) -> ClientError {
+fn connect_error(endpoint: &Endpoint, reason: io::Error) -> ClientError {
     let endpoint = endpoint.clone();
-    match source.kind() {
+    match reason.kind() {
         io::ErrorKind::ConnectionRefused => ClientError::Refused { endpoint },
         io::ErrorKind::TimedOut => ClientError::ConnectTimeout { endpoint, timeout: CONNECT_TIMEOUT },
-        _ => ClientError::Connect { endpoint, source },
+        _ => ClientError::Connect { endpoint, reason },
     }
 }

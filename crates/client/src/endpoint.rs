@@ -31,6 +31,12 @@ impl Endpoint {
         Self { host: bare.unwrap_or(host), port }
     }
 
+    /// Whether it is on this machine by its name: `localhost`, or a loopback address.
+    pub fn is_this_machine(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost")
+            || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// The addresses to try, in order. `localhost` is both loopback addresses without asking the system: a server of
     /// ours listens on both, others on either, and a resolver may name one only.
     ///

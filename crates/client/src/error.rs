@@ -13,18 +13,15 @@ use crate::Endpoint;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No process listens there.
-    #[error(
-        "nothing listens at {endpoint}: start Blender and enable the add-on (in the 3D View press N, tab MCP, Start), \
-         or run `blendwire launch`; if Blender listens elsewhere, give --host and --port or set BLENDWIRE_PORT"
-    )]
+    #[error("nothing listens at {endpoint}: {}", start_or_forward(.endpoint))]
     Refused {
         /// Where.
         endpoint: Endpoint,
     },
     /// The address did not answer at all.
     #[error(
-        "no answer from {endpoint} within {} s while connecting: check the host name, that Blender listens on that \
-         address and not on loopback only, and that no firewall drops the port", .timeout.as_secs()
+        "no answer from {endpoint} within {} s while connecting: check the host name and the network, or whether a \
+         firewall drops the port; {}", .timeout.as_secs(), start_or_forward(.endpoint)
     )]
     ConnectTimeout {
         /// Where.
@@ -33,12 +30,14 @@ pub enum ClientError {
         timeout: Duration,
     },
     /// The system could not connect for another reason, an unknown host name among them.
-    #[error("cannot connect to {endpoint}: {source}; check --host and --port")]
+    #[error(
+        "cannot connect to {endpoint}: {reason}; check host and port (--host, --port, BLENDWIRE_HOST, BLENDWIRE_PORT)"
+    )]
     Connect {
         /// Where.
         endpoint: Endpoint,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The connection ended after the request was, or may have been, sent.
     #[error(
@@ -67,8 +66,9 @@ pub enum ClientError {
     },
     /// Something answered that does not speak the protocol.
     #[error(
-        "what listens at {endpoint} does not speak this protocol ({why}): another program holds the port; give that \
-         of Blender's MCP Server panel with --port or BLENDWIRE_PORT; it began its answer with {began:?}"
+        "what listens at {endpoint} does not speak this protocol ({why}): it is another program; Blender shows its \
+         own port in the 3D View (press N, tab MCP), give that with --port or BLENDWIRE_PORT; the answer began with \
+         {began:?}"
     )]
     NotOurProtocol {
         /// Where.
@@ -102,4 +102,32 @@ pub enum ClientError {
         /// What it said.
         message: String,
     },
+}
+
+/// What to do when nobody is there. Blendwire's server listens on its own machine only.
+fn start_or_forward(endpoint: &Endpoint) -> String {
+    let Endpoint { host, port } = endpoint;
+    if endpoint.is_this_machine() {
+        return "start Blender and enable the add-on (in the 3D View press N, tab MCP, Start), or run `blendwire \
+                launch`; if Blender listens elsewhere, give --host and --port or set BLENDWIRE_PORT"
+            .to_owned();
+    }
+    format!(
+        "Blendwire in Blender takes connections of its own machine only: to reach another one, run `ssh -N -L \
+         {port}:localhost:{port} USER@{host}`, leave it open, and connect to localhost"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_depends_on_where_blender_is() {
+        let told = |host| ClientError::Refused { endpoint: Endpoint::new(host, 5) }.to_string();
+        for host in ["localhost", "127.0.0.1", "::1"] {
+            assert!(told(host).contains("blendwire launch") && !told(host).contains("ssh"), "{}", told(host));
+        }
+        assert!(told("render7").contains("`ssh -N -L 5:localhost:5 USER@render7`"), "{}", told("render7"));
+    }
 }

@@ -27,7 +27,8 @@ fn code(args: &ExecArgs) -> Result<String> {
     match (&args.code, &args.file) {
         (Some(code), _) => Ok(code.clone()),
         (None, Some(file)) if file != Path::new("-") => {
-            let text = fs_err::read_to_string(file).context("cannot read the script")?;
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the script {} (code itself goes after -c)", file.display()))?;
             // Some editors write a byte order mark, which Python takes for a character of the code.
             Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
         }

@@ -41,8 +41,11 @@ fn nothing_listening_fails_and_says_what_to_do() {
 #[test]
 fn wrong_use_could_not_start() {
     assert_ended(&run(&["exec", "missing.py"]), 2, "missing.py");
+    assert_ended(&run(&["exec", "print(1)"]), 2, "goes after -c");
     assert_ended(&run(&["exec", "-c", "1", "file.py"]), 2, "cannot be used with");
-    assert_ended(&run(&["status", "--port", "0"]), 2, "0 is not in 1..=65535");
+    assert_ended(&run(&["status", "--port", "0"]), 2, "a port is a whole number from 1 to 65535");
+    assert_ended(&run(&["status", "--host", "localhost:9876"]), 2, "the port goes to --port");
+    assert_ended(&run(&["launch", "--host", "0.0.0.0"]), 2, "listens on this machine only");
     assert_ended(&run(&["launch", "missing.blend"]), 2, "missing.blend");
     assert_ended(&run(&[]), 2, "Usage:");
     let output = blendwire(&["status"]).env("BLENDER_MCP_PORT", "abc").output().unwrap();

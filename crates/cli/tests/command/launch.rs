@@ -16,7 +16,8 @@ use crate::{blendwire, free_port, text};
 const FAKE_BLENDER: &str = r#"#!/bin/sh
 if [ "$1" = --version ]; then echo "Blender 4.3.2"; exit; fi
 cd "$(dirname "$0")"
-sleep 600 &
+exec > /dev/null 2>&1
+sleep 60 &
 echo $$ $! > pids.new
 mv pids.new pids
 wait

@@ -69,9 +69,9 @@ fn exact_numbers(json: &str) -> String {
         let (token, after) = token.split_at(if is_text { text_length(token) } else { number_length(token) });
         exact.push_str(before);
         if is_text || fits(token) {
-            exact.push_str(token)
+            exact.push_str(token);
         } else {
-            exact.extend(["\"", token, "\""])
+            exact.extend(["\"", token, "\""]);
         }
         rest = after;
     }

@@ -27,6 +27,9 @@ pub(super) fn unpack() -> Result<Addon> {
     let data = data::folder()?;
     let folder = data.join(concat!("addon-", env!("CARGO_PKG_VERSION"), "-", env!("BLENDWIRE_ADDON_HASH")));
     if !folder.is_dir() {
+        if ZIP.is_empty() {
+            bail!("this build carries no add-on; build with `cargo xtask build`");
+        }
         unpack_to(&data, &folder).with_context(|| format!("cannot unpack the add-on to {}", folder.display()))?;
     }
     Ok(Addon { launcher: folder.join("launcher.py"), folder })
@@ -34,9 +37,6 @@ pub(super) fn unpack() -> Result<Addon> {
 
 /// Unpacks beside the target and renames: there is never half an add-on.
 fn unpack_to(data: &Path, folder: &Path) -> Result<()> {
-    if ZIP.is_empty() {
-        bail!("this build carries no add-on; build with `cargo xtask build`");
-    }
     let temporary = tempfile::Builder::new().prefix(".addon-").tempdir_in(data)?;
     zip::ZipArchive::new(Cursor::new(ZIP))?.extract(temporary.path())?;
     if !temporary.path().join("blendwire/__init__.py").is_file() {

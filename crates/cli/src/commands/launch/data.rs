@@ -12,8 +12,17 @@ use crate::env_vars;
 pub(super) fn folder() -> Result<PathBuf> {
     let folder = match env_vars::read(env_vars::DATA_DIR) {
         Some(folder) => std::path::absolute(folder)?,
-        None => etcetera::choose_base_strategy().context("no home folder")?.data_dir().join("blendwire"),
+        None => etcetera::choose_base_strategy()
+            .with_context(|| format!("no home folder; name one for add-on and logs with {}", env_vars::DATA_DIR))?
+            .data_dir()
+            .join("blendwire"),
     };
-    fs_err::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder).with_context(|| {
+        format!(
+            "cannot make the folder {} for add-on and logs; name another with {}",
+            folder.display(),
+            env_vars::DATA_DIR
+        )
+    })?;
     Ok(folder)
 }

@@ -18,7 +18,7 @@ mod ready;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use blendwire_client::Endpoint;
 use serde_json::json;
 
@@ -93,5 +93,9 @@ fn report(as_json: bool, endpoint: &Endpoint, pid: u32, log: Option<&str>) -> St
 }
 
 fn blend_file(path: &Path) -> Result<PathBuf> {
-    fs_err::canonicalize(path).context("cannot open the file")
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
+    if metadata.is_dir() {
+        bail!("{} is a folder; name a .blend file in it, or none for a new scene", path.display());
+    }
+    Ok(std::path::absolute(path)?)
 }

@@ -8,7 +8,7 @@ use blendwire_client::Endpoint;
 use blendwire_protocol::DEFAULT_PORT;
 
 use crate::args::{EndpointArgs, LaunchArgs};
-use crate::endpoint::Wanted;
+use crate::endpoint::{Wanted, parse_host};
 use crate::printer;
 
 /// Ports looked at from the default on: more Blenders than that on one machine choose their ports themselves.
@@ -17,7 +17,7 @@ const PORTS_TRIED: u16 = 100;
 /// The wanted port, which has to be free, else the first free one from the default on. The host is that of the option
 /// alone: the environment's names a Blender to talk to, which may be on another machine.
 pub(super) fn choose(args: &LaunchArgs) -> Result<Endpoint> {
-    let host = args.host.clone().unwrap_or_else(|| Endpoint::default().host);
+    let host = args.host.as_deref().map_or_else(|| Ok(Endpoint::default().host), host)?;
     let wanted = Wanted::read(&EndpointArgs { host: None, port: args.port })?.port;
     let port = match wanted {
         Some(port) if is_free(port) => port,
@@ -31,6 +31,18 @@ pub(super) fn choose(args: &LaunchArgs) -> Result<Endpoint> {
         printer::talk(&format!("port {DEFAULT_PORT} is taken; using {port} (clients: set BLENDWIRE_PORT={port})"));
     }
     Ok(Endpoint::new(host, port))
+}
+
+/// The server refuses every other address; better said now than after Blender's start.
+fn host(value: &str) -> Result<String> {
+    let host = parse_host("--host", value)?;
+    if !Endpoint::new(host.as_str(), DEFAULT_PORT).is_this_machine() {
+        bail!(
+            "--host is {value:?}: Blendwire listens on this machine only (localhost, 127.0.0.1 or ::1); leave --host \
+             out, and from another machine forward the port: `ssh -N -L PORT:localhost:PORT USER@HOST`"
+        );
+    }
+    Ok(host)
 }
 
 fn first_free() -> Result<u16> {
