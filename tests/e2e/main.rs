@@ -7,6 +7,7 @@
 mod addon;
 mod command;
 mod connector;
+mod control;
 mod limits;
 mod mcp;
 mod panel;
@@ -28,6 +29,7 @@ fn main() {
     let mut suite = Suite::new(environment);
     wire::add(&mut suite);
     script::add(&mut suite);
+    control::add(&mut suite);
     limits::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);

@@ -392,7 +392,7 @@ fn too_many_deferred(blender: &mut Blender) -> Result<()> {
         wire.send(&blendwire_e2e::execute_request(&code))?;
         waiting.push(wire);
     }
-    blendwire_e2e::wait_until("all to be deferred", Duration::from_secs(60), || {
+    blendwire_e2e::wait_until("all to be deferred", Duration::from_mins(1), || {
         let (_, body) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
         let status: Value = serde_json::from_str(&body).ok()?;
         (status["queue"]["deferred"] == LIMIT).then_some(())

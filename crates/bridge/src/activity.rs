@@ -150,6 +150,12 @@ impl Activity {
         })
     }
 
+    /// What the running request has printed.
+    pub(crate) fn output_so_far(&self) -> Option<String> {
+        let now = self.now();
+        now.running.as_ref().or(now.deferred.first()).map(|running| running.output.so_far())
+    }
+
     pub(crate) fn last(&self) -> Option<LastRequest> {
         let now = self.now();
         let (last, ended) = now.last.as_ref()?;
@@ -202,11 +208,16 @@ mod tests {
         assert_eq!(activity.state(), (State::Idle, None));
     }
 
+    fn job() -> (Job, tokio::sync::oneshot::Receiver<crate::job::Answer>) {
+        let (ticket, answer) =
+            crate::control::Ticket::new(blendwire_protocol::Terminator::Nul, blendwire_protocol::Extras::default());
+        (Job::new(7, "x = 1".to_owned(), Output::new(10), ticket, Arc::default(), None), answer)
+    }
+
     #[test]
     fn last_request_is_kept_and_a_deferred_one_is_not_ended() {
         let activity = Activity::new();
-        let (mut job, _answer) =
-            Job::new(7, "x = 1".to_owned(), Output::new(10), blendwire_protocol::Terminator::Nul, None);
+        let (mut job, _answer) = job();
         activity.begin(&mut job);
         assert_eq!(activity.running().unwrap().first_line, "x = 1");
         activity.end(None);

@@ -27,6 +27,9 @@ pub struct Config {
     pub max_pipelined: usize,
     /// What one script may print, in bytes; the rest is dropped and the reply says so.
     pub max_output_bytes: usize,
+    /// Asks the host to interrupt the script of this number, for this reason, if it runs. Called from the network
+    /// thread; must return at once.
+    pub interrupt: fn(u64, &str),
     /// Whether the host runs without its window.
     pub background: bool,
     /// Versions that `status` reports.
@@ -45,6 +48,7 @@ impl Default for Config {
             max_queue_bytes: 1024 * 1024 * 1024,
             max_pipelined: 256,
             max_output_bytes: DEFAULT_MAX_REQUEST_BYTES,
+            interrupt: |_, _| {},
             background: false,
             versions: Versions {
                 protocol: PROTOCOL_VERSION,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use blendwire_protocol::{Reply, Terminator};
+use blendwire_protocol::{ErrorCode, Extras, Reply, Terminator};
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -113,7 +113,8 @@ fn refused(shared: &Shared, id: u64, spoke: &str) {
 
 /// Says one thing in a way that a program that reads to NUL and a person who reads lines both see, and closes.
 async fn say_and_close(mut stream: TcpStream, words: &str) -> std::io::Result<()> {
-    let mut text = Reply::refused(words).encode(Terminator::Newline).pieces.concat();
+    let mut text =
+        Reply::refused(ErrorCode::BadRequest, words).encode(Terminator::Newline, &Extras::default()).pieces.concat();
     text.push(Terminator::Nul.byte());
     stream.write_all(&text).await?;
     close(stream).await

@@ -8,8 +8,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use blendwire_protocol::{BadRequest, Decoder, Frame, Reply, Request, Terminator};
+use blendwire_protocol::{BadRequest, Body, Decoder, ErrorCode, Extras, Frame, Id, Reply, Request, Terminator};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::activity::add;
 use crate::connection::close;
+use crate::control::{self, Ticket};
 use crate::job::{Answer, Job};
 use crate::output::Output;
 use crate::queue::NotQueued;
@@ -133,14 +135,26 @@ impl Reader<'_> {
                 return Go::On;
             }
         };
-        let answer = match request {
-            Request::Ping => Pending::Now(Reply::of(&"pong").encode(terminator)),
-            Request::Status => Pending::Now(Reply::of(&self.shared.status()).encode(terminator)),
-            Request::Execute { code } => match self.enqueue(code, terminator).await {
+        let Request { id, body } = request;
+        let is_extended = id.is_some() || matches!(body, Body::Execute { timeout: Some(_), .. });
+        let extras = Extras { id, is_extended, ..Extras::default() };
+        let now = |reply: Reply| Pending::Now(reply.encode(terminator, &extras));
+        let answer = match body {
+            Body::Ping => now(Reply::of(&"pong")),
+            Body::Status => now(Reply::of(&self.shared.status())),
+            Body::Outcome { target } => self.outcome(&target, terminator),
+            Body::Cancel { target } => {
+                let (ticket, answer) = Ticket::new(terminator, extras);
+                control::cancel(self.shared, &target, ticket);
+                Pending::Later(answer)
+            }
+            Body::Execute { code, timeout } => match self.enqueue(code, timeout, terminator, extras.clone()).await {
                 Ok(answer) => Pending::Later(answer),
                 Err(why) => {
-                    self.refuse(terminator, &why).await;
-                    return Go::Stop;
+                    let go = if why == NotQueued::SameId { Go::On } else { Go::Stop };
+                    add(&self.shared.activity.totals.refused, 1);
+                    let _ = self.pending.send(now(Reply::refused(why.code(), why))).await;
+                    return go;
                 }
             },
         };
@@ -149,21 +163,53 @@ impl Reader<'_> {
         Go::On
     }
 
-    async fn enqueue(&self, code: String, terminator: Terminator) -> Result<oneshot::Receiver<Answer>, NotQueued> {
+    fn outcome(&self, target: &Id, terminator: Terminator) -> Pending {
+        let control = &self.shared.control;
+        if let Some(reply) = control.outcome(target).filter(|_| !control.is_active(target)) {
+            return Pending::Now(reply.with_terminator(terminator));
+        }
+        let (code, words) = if control.is_active(target) {
+            (ErrorCode::Busy, "has not ended yet; ask again later")
+        } else {
+            (ErrorCode::NotFound, "is not known; the last 256 outcomes are kept, for an hour")
+        };
+        let message = format!("the request with the id {} {words}", target.json());
+        let extras = Extras { id: Some(target.clone()), is_extended: true, ..Extras::default() };
+        Pending::Now(Reply::refused(code, message).encode(terminator, &extras))
+    }
+
+    async fn enqueue(
+        &self,
+        code: String,
+        timeout: Option<Duration>,
+        terminator: Terminator,
+        extras: Extras,
+    ) -> Result<oneshot::Receiver<Answer>, NotQueued> {
+        if extras.id.as_ref().is_some_and(|id| self.shared.control.is_active(id)) {
+            return Err(NotQueued::SameId);
+        }
         let units = u32::try_from(room_units(code.len())).unwrap_or(u32::MAX);
         // Jobs give their room back when they are answered; the semaphore is never closed.
         let room = self.room.clone().acquire_many_owned(units).await.ok();
         let number = self.shared.next_request.fetch_add(1, Ordering::Relaxed);
         let output = Output::new(self.shared.config.max_output_bytes);
-        let (job, answer) = Job::new(number, code, output, terminator, room);
+        let (ticket, answer) = Ticket::new(terminator, extras);
+        let job = Job::new(number, code, output, ticket, self.shared.control.clone(), room);
+        job.register(self.shared, self.id);
         self.shared.queue().push(self.id, job)?;
+        if let Some(limit) = timeout {
+            control::end_after(self.shared, number, limit);
+        }
         Ok(answer)
     }
 
     async fn refuse(&self, terminator: Terminator, why: &impl std::fmt::Display) {
         add(&self.shared.activity.totals.refused, 1);
         log::debug!("connection {}: {why}", self.id);
-        let _ = self.pending.send(Pending::Now(Reply::refused(why).encode(terminator))).await;
+        let _ = self
+            .pending
+            .send(Pending::Now(Reply::refused(ErrorCode::BadRequest, why).encode(terminator, &Extras::default())))
+            .await;
     }
 
     async fn end_of_stream(&self) {

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use blendwire_protocol::{EncodedReply, Reply, Terminator, first_line};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use blendwire_protocol::{EncodedReply, ErrorCode, Reply, first_line};
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::control::{Control, Ticket, with_ending};
 use crate::output::Output;
 use crate::queue::LaneGuard;
 
@@ -22,6 +23,13 @@ pub(crate) struct Answer {
     pub(crate) lane: Option<LaneGuard>,
 }
 
+impl Answer {
+    /// An answer that needs no script.
+    pub(crate) fn now(reply: Reply, ticket: &Ticket) -> Self {
+        Self { reply: reply.encode(ticket.terminator, &ticket.extras), lane: None }
+    }
+}
+
 /// A script to run on the main thread. Dropping it unanswered answers that it was dropped.
 #[derive(Debug)]
 pub struct Job {
@@ -35,8 +43,9 @@ pub struct Job {
     pub(crate) begun: Option<Instant>,
     /// Where the script's output goes.
     pub output: Arc<Output>,
-    terminator: Terminator,
-    reply: Option<oneshot::Sender<Answer>>,
+    /// Taken when the reply has been sent.
+    unanswered: Option<Arc<Control>>,
+    pub(crate) ticket: Arc<Ticket>,
     lane: Option<LaneGuard>,
     /// Its connection's share of memory that this job takes.
     _room: Option<OwnedSemaphorePermit>,
@@ -47,22 +56,21 @@ impl Job {
         number: u64,
         code: String,
         output: Output,
-        terminator: Terminator,
+        ticket: Arc<Ticket>,
+        control: Arc<Control>,
         room: Option<OwnedSemaphorePermit>,
-    ) -> (Self, oneshot::Receiver<Answer>) {
-        let (reply, answer) = oneshot::channel();
-        let job = Self {
+    ) -> Self {
+        Self {
             number,
             title: first_line(&code),
             code,
             begun: None,
             output: Arc::new(output),
-            terminator,
-            reply: Some(reply),
+            unanswered: Some(control),
+            ticket,
             lane: None,
             _room: room,
-        };
-        (job, answer)
+        }
     }
 
     /// Ties the job to its connection's place in the queue: the next request of that connection waits for the guard.
@@ -76,24 +84,33 @@ impl Job {
     }
 
     fn send(&mut self, reply: Reply) {
-        let Some(sender) = self.reply.take() else { return };
+        let Some(control) = self.unanswered.take() else { return };
+        let extras = &self.ticket.extras;
+        let ending = if extras.is_extended { control.finish(self.number) } else { None };
         // Encoded here, on the main thread: writing out megabytes of text would hold up the network thread.
-        let reply = reply.encode(self.terminator);
+        let reply = with_ending(reply, ending).encode(self.ticket.terminator, extras);
+        if let Some(id) = &extras.id {
+            control.keep(id, reply.clone());
+        }
         let lane = self.lane.take().filter(|_| reply.len() > SMALL_REPLY_BYTES);
-        let _ = sender.send(Answer { reply, lane });
+        self.ticket.send(Answer { reply, lane });
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if self.reply.is_none() {
+        if self.unanswered.is_none() {
             return;
         }
         if self.begun.is_some() {
             let message = "the server was stopped before the request had its result; what it began may be half done";
-            self.send(Reply::Raised { message: message.to_owned(), stdout: self.output.take() });
+            let (stdout, code) = (self.output.take(), ErrorCode::ShuttingDown);
+            self.send(Reply::Raised { message: message.to_owned(), stdout, code });
         } else {
-            self.send(Reply::refused("the server was stopped before the request ran; send it again when it is back"));
+            self.send(Reply::refused(
+                ErrorCode::ShuttingDown,
+                "the server was stopped before the request ran; send it again when it is back",
+            ));
         }
     }
 }

@@ -13,6 +13,7 @@ mod activity;
 mod bind;
 mod config;
 mod connection;
+mod control;
 mod framed;
 mod http;
 mod job;

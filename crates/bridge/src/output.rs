@@ -43,6 +43,11 @@ impl Output {
         text
     }
 
+    /// Everything printed, for an answer that comes before the end.
+    pub(crate) fn so_far(&self) -> String {
+        self.lock().text.clone()
+    }
+
     /// The last line that is not blank, at most 200 characters of it.
     pub fn last_line(&self) -> String {
         const LONGEST_CHARS: usize = 200;

@@ -8,6 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use blendwire_protocol::ErrorCode;
+
 use crate::job::Job;
 
 /// The queue. Shared by the network thread, which pushes, and the main thread, which pops.
@@ -60,8 +62,20 @@ pub(crate) enum NotQueued {
     Full { limit: usize },
     #[error("Blender is busy: {waiting_bytes} bytes of requests already wait; try again when some are done")]
     TooMuch { waiting_bytes: usize },
+    #[error("a request with this id waits or runs already; give each request an id of its own")]
+    SameId,
     #[error("the server is stopping; send the request again when it is back")]
     Closed,
+}
+
+impl NotQueued {
+    pub(crate) fn code(self) -> ErrorCode {
+        match self {
+            Self::Full { .. } | Self::TooMuch { .. } => ErrorCode::Busy,
+            Self::SameId => ErrorCode::BadRequest,
+            Self::Closed => ErrorCode::ShuttingDown,
+        }
+    }
 }
 
 impl Queue {
@@ -91,6 +105,21 @@ impl Queue {
             self.available.notify_one();
         }
         Ok(())
+    }
+
+    /// Takes a job out that has not been given out yet.
+    pub(crate) fn remove(&self, connection: u64, number: u64) -> Option<Job> {
+        let mut lanes = self.lock();
+        let lane = lanes.by_connection.get_mut(&connection)?;
+        let at = lane.waiting.iter().position(|job| job.number == number)?;
+        let job = lane.waiting.remove(at)?;
+        if lane.waiting.is_empty() && !lane.is_out {
+            lanes.by_connection.remove(&connection);
+            lanes.ready.retain(|ready| *ready != connection);
+        }
+        lanes.length -= 1;
+        lanes.bytes = lanes.bytes.saturating_sub(job.code.len());
+        Some(job)
     }
 
     /// Takes the next job, waiting up to `wait` for one. Returns early with `None` after [`Queue::wake`] and when
@@ -175,15 +204,30 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Ticket;
     use crate::output::Output;
-    use blendwire_protocol::{Reply, Terminator};
+    use blendwire_protocol::{Extras, Reply, Terminator};
 
     fn job(code: &str) -> Job {
         answered_job(code).0
     }
 
     fn answered_job(code: &str) -> (Job, tokio::sync::oneshot::Receiver<crate::job::Answer>) {
-        Job::new(0, code.to_owned(), Output::new(10), Terminator::Nul, None)
+        let (ticket, answer) = Ticket::new(Terminator::Nul, Extras::default());
+        (Job::new(0, code.to_owned(), Output::new(10), ticket, Arc::default(), None), answer)
+    }
+
+    fn answer(job: Job) {
+        job.answer(Reply::refused(ErrorCode::Busy, ""));
+    }
+
+    #[test]
+    fn a_removed_job_leaves_the_others_in_their_order() {
+        let queue = queue_of(10, &[(1, "a"), (2, "b")]);
+        assert_eq!(queue.remove(1, 0).unwrap().code, "a");
+        assert!(queue.remove(1, 0).is_none());
+        assert_eq!(next(&queue).unwrap().code, "b");
+        assert!(queue.is_empty());
     }
 
     /// Whether the reply that has come holds these words.
@@ -210,7 +254,7 @@ mod tests {
         let mut order = Vec::new();
         while let Some(job) = next(&queue) {
             order.push(job.code.clone());
-            job.answer(Reply::refused(""));
+            answer(job);
         }
         assert_eq!(order, ["a1", "b1", "a2", "b2", "a3"]);
     }
@@ -222,7 +266,7 @@ mod tests {
         let b1 = next(&queue).unwrap();
         assert_eq!(b1.code, "b1");
         assert!(next(&queue).is_none());
-        a1.answer(Reply::refused(""));
+        answer(a1);
         assert_eq!(next(&queue).unwrap().code, "a2");
     }
 

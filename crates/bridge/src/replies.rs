@@ -7,7 +7,7 @@
 use std::io;
 use std::time::Duration;
 
-use blendwire_protocol::{EncodedReply, Reply, Terminator};
+use blendwire_protocol::{EncodedReply, ErrorCode, Extras, Reply, Terminator};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::WriteHalf;
 use tokio::sync::mpsc::Receiver;
@@ -73,8 +73,9 @@ impl Writer<'_> {
         self.flush().await?;
         // A job answers even when it is dropped, so the sender cannot vanish silently but by a defect of ours.
         Ok(answer.await.unwrap_or_else(|_| {
-            let reply = Reply::refused("the reply was lost inside the server; this is a defect, please report it");
-            Answer { reply: reply.encode(Terminator::Nul), lane: None }
+            let words = "the reply was lost inside the server; this is a defect, please report it";
+            let reply = Reply::refused(ErrorCode::Dropped, words);
+            Answer { reply: reply.encode(Terminator::Nul, &Extras::default()), lane: None }
         }))
     }
 

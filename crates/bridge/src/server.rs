@@ -15,6 +15,7 @@ use crate::activity::{Activity, add};
 use crate::bind::{self, StartError};
 use crate::config::Config;
 use crate::connection;
+use crate::control::Control;
 use crate::job::Job;
 use crate::queue::Queue;
 
@@ -40,6 +41,7 @@ pub struct Shared {
     pub(crate) activity: Activity,
     pub(crate) clients: AtomicUsize,
     pub(crate) next_request: AtomicU64,
+    pub(crate) control: Arc<Control>,
     queue: Arc<Queue>,
 }
 
@@ -55,6 +57,7 @@ impl Server {
         let shared = Arc::new(Shared {
             queue: Arc::new(Queue::new(config.max_queue, config.max_queue_bytes)),
             activity: Activity::new(),
+            control: Arc::default(),
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
             endpoints,
@@ -109,6 +112,11 @@ impl Shared {
     /// To be called right after a job has run; `ok` is `None` when its result is deferred.
     pub fn job_ends(&self, ok: Option<bool>) {
         self.activity.end(ok);
+    }
+
+    /// Why the request of this number is being ended; `None` when it is not.
+    pub fn ending_of(&self, number: u64) -> Option<String> {
+        self.control.is_ending(number)
     }
 
     /// The open .blend file, for `status`.

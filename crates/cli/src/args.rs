@@ -4,6 +4,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are the help, shown as they are")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -86,6 +87,7 @@ Examples:
   blendwire exec build_scene.py
   blendwire exec -c 'result = [o.name for o in bpy.data.objects]' | jq
   echo 'print(bpy.app.version_string)' | blendwire exec -
+  blendwire exec --timeout 30 heavy.py  # interrupted after 30 s; Ctrl-C cancels it in Blender too
 
 Exit status: 0 it ran, 1 it raised or the connection failed, 2 wrong use (no such file, …).")]
 pub(crate) struct ExecArgs {
@@ -98,8 +100,17 @@ pub(crate) struct ExecArgs {
     /// Print the whole reply as JSON: status, result or message, stdout
     #[arg(long)]
     pub(crate) json: bool,
+    /// Interrupt the script after this many seconds of waiting and running together
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) endpoint: EndpointArgs,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let secs = text.parse::<f64>().ok().filter(|secs| *secs > 0.0);
+    let timeout = secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+    timeout.ok_or_else(|| "a number of seconds above 0, for instance 30 or 0.5".to_owned())
 }
 
 /// `blendwire status`

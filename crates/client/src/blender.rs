@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use crate::connection::Connection;
-use crate::{ClientError, Endpoint, Outcome};
+use crate::{ClientError, Endpoint, Outcome, Script};
 
 /// The server answers `status` and `ping` in milliseconds without Blender's main thread; this is for slow networks.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +25,26 @@ pub struct Blender {
     endpoint: Endpoint,
     scripts: Lane,
     questions: Lane,
+}
+
+/// Cancels a script whose caller has gone away before its end, over a connection of its own.
+struct CancelOnDrop<'a> {
+    /// `None` once there is nothing to cancel.
+    endpoint: Option<&'a Endpoint>,
+    id: &'a str,
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        let Some(endpoint) = self.endpoint else { return };
+        // Without a runtime the whole program is ending, and nobody could send anything.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (blender, id) = (Blender::connect_lazily(endpoint.clone()), self.id.to_owned());
+        runtime.spawn(async move {
+            // A server that cannot cancel, or a script that has ended by now: either way nothing is left to do.
+            let _ = blender.cancel(&id).await;
+        });
+    }
 }
 
 /// One connection, kept between calls and used by one call at a time, in order.
@@ -44,10 +64,36 @@ impl Blender {
     /// Runs `code` on Blender's main thread and waits for its end, however long that takes.
     ///
     /// # Errors
-    /// When no reply came. A script that raised is [`Outcome::Failed`], not an error.
+    /// As [`Self::run`].
     pub async fn execute(&self, code: &str) -> Result<Outcome, ClientError> {
-        let reply = self.call(&self.scripts, &ClientRequest::Execute { code, strict_json: false }).await?;
-        self.outcome(&reply)
+        self.run(&Script::new(code)).await
+    }
+
+    /// Runs a script on Blender's main thread and waits for its end or its time limit. Dropping the future cancels the
+    /// script in Blender.
+    ///
+    /// # Errors
+    /// When no reply came. A script that raised is [`Outcome::Failed`], not an error.
+    pub async fn run(&self, script: &Script<'_>) -> Result<Outcome, ClientError> {
+        let request = ClientRequest::Execute {
+            code: script.code,
+            strict_json: false,
+            id: Some(&script.id),
+            timeout_secs: script.timeout.map(|timeout| timeout.as_secs_f64()),
+        };
+        let mut cancel = CancelOnDrop { endpoint: Some(&self.endpoint), id: &script.id };
+        let reply = self.call(&self.scripts, &request).await;
+        cancel.endpoint = None;
+        self.outcome(&reply?)
+    }
+
+    /// Takes the script of this id out of the queue, or interrupts it. Its own reply comes where it is waited for.
+    ///
+    /// # Errors
+    /// When no reply came, and [`ClientError::Unsupported`] when there is no such script (any more) or when the server
+    /// cannot do that.
+    pub async fn cancel(&self, id: &str) -> Result<(), ClientError> {
+        self.question(&ClientRequest::Cancel { id }, "cancel").await.map(drop)
     }
 
     /// What the server and Blender are doing, answered also while a script runs.

@@ -12,8 +12,10 @@ mod connection;
 mod endpoint;
 mod error;
 mod outcome;
+mod script;
 
 pub use blender::Blender;
 pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use outcome::Outcome;
+pub use script::Script;

@@ -43,7 +43,9 @@ async fn one_connection_carries_call_after_call() {
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         for number in 1..=3 {
-            assert_eq!(request(&mut stream).await, r#"{"type":"execute","code":"x","strict_json":false}"#);
+            let sent: serde_json::Value = serde_json::from_str(&request(&mut stream).await).unwrap();
+            assert_eq!((&sent["type"], &sent["code"]), (&"execute".into(), &"x".into()));
+            assert!(sent["id"].is_string() && sent["timeout_secs"].is_null(), "{sent}");
             answer(&mut stream, &format!(r#"{{"status": "ok", "result": {number}, "stdout": ""}}"#)).await;
         }
     });

@@ -81,7 +81,7 @@ impl ServerHandler for Server {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(entry) = tools::TOOLS.iter().find(|entry| entry.name == request.name) else {
             let names: Vec<_> = tools::TOOLS.iter().map(|entry| entry.name).collect();
@@ -89,6 +89,12 @@ impl ServerHandler for Server {
             return Err(ErrorData::invalid_params(message, None));
         };
         let arguments = request.arguments.unwrap_or_default();
-        Ok((entry.call)(self.blender.as_ref(), arguments).await.unwrap_or_else(tools::Failure::into_result).into())
+        let call = (entry.call)(self.blender.as_ref(), arguments);
+        // A call that is dropped is cancelled in Blender. The client has said that it wants no answer.
+        let done = tokio::select! {
+            done = call => done,
+            () = context.ct.cancelled() => Err(tools::Failure::cancelled()),
+        };
+        Ok(done.unwrap_or_else(tools::Failure::into_result).into())
     }
 }

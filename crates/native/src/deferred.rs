@@ -10,6 +10,7 @@ use blendwire_bridge::{Job, Shared};
 use pyo3::prelude::*;
 
 use crate::execute::{Outcome, conclude, finished, step, traceback};
+use crate::interrupt::Interruptible;
 
 /// Pause between two polls of one callable: quick to a person, cheap to a render.
 const POLL_EVERY: Duration = Duration::from_millis(20);
@@ -88,10 +89,20 @@ pub(crate) fn answer_all_without_python() {
 /// `None` when the request has been answered.
 fn poll_one(py: Python<'_>, shared: &Arc<Shared>, deferred: Deferred) -> Option<Deferred> {
     let Deferred { job, check, deadline, .. } = deferred;
-    let (job, outcome) = step(py, shared, job, |python| match check.bind(py).call0() {
-        Ok(value) if value.is_none() => Outcome::Deferred(check.clone_ref(py)),
-        Ok(value) => finished(python, &value),
-        Err(error) => Outcome::Raised(traceback(py, python, &error)),
+    if let Some(reason) = shared.ending_of(job.number) {
+        conclude(shared, job, Ok(Outcome::Raised(format!("{reason} while check_is_finished() returned None"))));
+        return None;
+    }
+    let number = job.number;
+    let (job, outcome) = step(py, shared, job, |python| {
+        let looking = Interruptible::begin(number);
+        let value = check.bind(py).call0();
+        drop(looking);
+        match value {
+            Ok(value) if value.is_none() => Outcome::Deferred(check.clone_ref(py)),
+            Ok(value) => finished(python, &value),
+            Err(error) => Outcome::Raised(traceback(py, python, &error)),
+        }
     })?;
     let now = Instant::now();
     if matches!(outcome, Ok(Outcome::Deferred(_))) && now < deadline {

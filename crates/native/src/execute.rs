@@ -5,12 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blendwire_bridge::{Job, Shared};
-use blendwire_protocol::Reply;
+use blendwire_protocol::{ErrorCode, Reply};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::capture::Captured;
+use crate::interrupt::Interruptible;
 use crate::json::to_json;
 use crate::python::Python3;
 use crate::{deferred, exit, panic_text};
@@ -41,9 +42,9 @@ pub(crate) enum Outcome {
 
 /// Runs `job` and answers it, or files it with the deferred ones.
 pub(crate) fn run(py: Python<'_>, shared: &Arc<Shared>, mut job: Job) {
-    let name = format!("<request {}>", job.number);
+    let number = job.number;
     let code = std::mem::take(&mut job.code);
-    let Some((job, outcome)) = step(py, shared, job, |python| run_script(py, python, &name, code)) else { return };
+    let Some((job, outcome)) = step(py, shared, job, |python| run_script(py, python, number, code)) else { return };
     match outcome {
         Ok(Outcome::Deferred(check)) => {
             shared.job_ends(None);
@@ -81,11 +82,12 @@ pub(crate) fn step(
 /// Sends the final reply of a job that has run.
 pub(crate) fn conclude(shared: &Shared, job: Job, outcome: Result<Outcome, String>) {
     let stdout = job.output.take();
+    let raised = |message, stdout| Reply::Raised { message, stdout, code: ErrorCode::PythonException };
     let reply = match outcome {
         Ok(Outcome::Finished(result)) => Reply::Ok { result, stdout },
-        Ok(Outcome::Raised(message)) => Reply::Raised { message, stdout },
-        Ok(Outcome::Deferred(_)) => Reply::Raised { message: deferred::GAVE_UP.to_owned(), stdout },
-        Err(defect) => Reply::Raised { message: defect, stdout },
+        Ok(Outcome::Raised(message)) => raised(message, stdout),
+        Ok(Outcome::Deferred(_)) => raised(deferred::GAVE_UP.to_owned(), stdout),
+        Err(defect) => raised(defect, stdout),
     };
     shared.job_ends(Some(reply.is_ok()));
     job.answer(reply);
@@ -104,7 +106,8 @@ fn protected(step: impl FnOnce() -> PyResult<Outcome>) -> Result<Outcome, String
     }
 }
 
-fn run_script(py: Python<'_>, python: &'static Python3, name: &str, code: String) -> Outcome {
+fn run_script(py: Python<'_>, python: &'static Python3, number: u64, code: String) -> Outcome {
+    let name = &format!("<request {number}>");
     let ran = (|| {
         let namespace = python.namespace(py)?;
         python.register_source(py, name, &code)?;
@@ -112,7 +115,10 @@ fn run_script(py: Python<'_>, python: &'static Python3, name: &str, code: String
         let options = PyDict::new(py);
         options.set_item(intern!(py, "dont_inherit"), true)?;
         let code = python.compile.bind(py).call((code, name, intern!(py, "exec")), Some(&options))?;
-        python.exec.bind(py).call1((code, &namespace))?;
+        let running = Interruptible::begin(number);
+        let ran = python.exec.bind(py).call1((code, &namespace));
+        drop(running);
+        ran?;
         PyResult::Ok(namespace)
     })();
     match ran {

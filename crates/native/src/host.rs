@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use crate::execute::is_executing;
 use crate::python::Python3;
-use crate::{StartError, deferred, exit, guarded};
+use crate::{StartError, deferred, exit, guarded, interrupt};
 
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 
@@ -51,8 +51,10 @@ pub(crate) fn start(
         let default = Config::default();
         let versions =
             Versions { addon: addon_version, blender: blender_version, python: python_version, ..default.versions };
-        let config = Config { host, port, next_free_port, versions, background, ..default };
+        let interrupt = interrupt::interrupt;
+        let config = Config { host, port, next_free_port, versions, background, interrupt, ..default };
         exit::register(py)?;
+        interrupt::install(py)?;
         let server = py.detach(|| Server::start(config)).map_err(|error| StartError::new_err(error.to_string()))?;
         if released {
             server.shared().count_released_listener();

@@ -16,6 +16,7 @@ mod deferred;
 mod execute;
 mod exit;
 mod host;
+mod interrupt;
 mod json;
 mod logs;
 mod pump;
@@ -52,6 +53,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("PROTOCOL_VERSION", blendwire_protocol::PROTOCOL_VERSION)?;
     module.add("StartError", module.py().get_type::<StartError>())?;
+    module.add("Interrupted", module.py().get_type::<interrupt::Interrupted>())?;
     module.add_function(wrap_pyfunction!(host::start, module)?)?;
     module.add_function(wrap_pyfunction!(host::stop, module)?)?;
     module.add_function(wrap_pyfunction!(host::is_running, module)?)?;

@@ -13,8 +13,8 @@ mod request;
 mod status;
 
 pub use frame::{Decoder, Frame, FrameTooLarge, Terminator};
-pub use reply::{ClientReply, EncodedReply, Reply};
-pub use request::{BadRequest, ClientRequest, Request};
+pub use reply::{ClientReply, EncodedReply, ErrorCode, Extras, Reply};
+pub use request::{BadRequest, Body, ClientRequest, Id, Request};
 pub use status::{Counters, LastRequest, QueueStatus, RunningRequest, State, Status, Versions, first_line};
 
 /// Version of the protocol in `docs/protocol.md`. It changes only when a message changes its meaning.

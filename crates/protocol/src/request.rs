@@ -4,16 +4,50 @@
 //! Keys that this version does not know are ignored, because clients of other servers send their own. What is known
 //! must have its type: a wrong one is refused with the key, what was expected and what came.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A request that the server understands.
+/// A request that the server understands, and what it asks for beyond the plain protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub struct Request {
+    /// The client's own name for it, echoed in the reply.
+    pub id: Option<Id>,
+    /// What is asked.
+    pub body: Body,
+}
+
+/// A client's name for a request: a JSON string or an integer, kept as its JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Id(String);
+
+impl Id {
+    /// The JSON text.
+    pub fn json(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a request asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
     /// Run Python on Blender's main thread.
     Execute {
         /// The source text.
         code: String,
+        /// Bounds waiting and running together.
+        timeout: Option<Duration>,
+    },
+    /// Take a request of that name out of the queue, or interrupt it.
+    Cancel {
+        /// The `id` that it was sent with.
+        target: Id,
+    },
+    /// Give the final reply of a request of that name once more.
+    Outcome {
+        /// The `id` that it was sent with.
+        target: Id,
     },
     /// Say what the server and Blender's main thread are doing. Answered without the main thread.
     Status,
@@ -25,16 +59,32 @@ pub enum Request {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ClientRequest<'a> {
-    /// See [`Request::Execute`].
+    /// See [`Body::Execute`].
     Execute {
         /// The source text.
         code: &'a str,
         /// Sent for servers of the origin's design, which want it; this server ignores it.
         strict_json: bool,
+        /// See [`Request::id`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        /// See [`Body::Execute`], in seconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeout_secs: Option<f64>,
     },
-    /// See [`Request::Status`].
+    /// See [`Body::Cancel`].
+    Cancel {
+        /// The `id` of the request to end.
+        id: &'a str,
+    },
+    /// See [`Body::Outcome`].
+    Outcome {
+        /// The `id` of the request whose reply is wanted.
+        id: &'a str,
+    },
+    /// See [`Body::Status`].
     Status,
-    /// See [`Request::Ping`].
+    /// See [`Body::Ping`].
     Ping,
 }
 
@@ -66,14 +116,23 @@ pub enum BadRequest {
     #[error("a request is a JSON object such as {{\"type\": \"execute\", \"code\": \"result = 1\"}}, not {0}")]
     NotAnObject(&'static str),
     /// `type` is missing.
-    #[error("the request has no \"type\"; send \"execute\", \"status\" or \"ping\"")]
+    #[error("the request has no \"type\"; send {KNOWN}")]
     NoType,
     /// `type` is not one of ours.
-    #[error("unknown request type {0}; this server knows \"execute\", \"status\" and \"ping\"")]
+    #[error("unknown request type {0}; this server knows {KNOWN}")]
     UnknownType(String),
     /// `code` is missing.
     #[error("an \"execute\" request needs \"code\": the Python source to run, as a string")]
     NoCode,
+    /// `id` is missing where it says which request is meant.
+    #[error("this request needs \"id\": the id of the \"execute\" request that it is about")]
+    NoTarget,
+    /// `id` is neither a string nor an integer, or too long.
+    #[error("\"id\" must be a string or an integer of at most {LONGEST_ID_BYTES} bytes, not {0}")]
+    BadId(&'static str),
+    /// `timeout_secs` is no usable number.
+    #[error("\"timeout_secs\" must be a number above 0, in seconds, not {0}")]
+    BadTimeout(String),
     /// A key has a value of the wrong type.
     #[error("\"{key}\" must be a string, not {found}")]
     NotAString {
@@ -89,7 +148,15 @@ pub enum BadRequest {
 struct Wire {
     r#type: Option<Value>,
     code: Option<Value>,
+    id: Option<Value>,
+    timeout_secs: Option<Value>,
 }
+
+/// For messages: what may be asked.
+const KNOWN: &str = "\"execute\", \"cancel\", \"outcome\", \"status\" or \"ping\"";
+
+/// An id is a name; whole documents as ids would make the list of outcomes a store.
+const LONGEST_ID_BYTES: usize = 256;
 
 impl Request {
     /// Parses the text of one frame.
@@ -104,13 +171,37 @@ impl Request {
             return Err(BadRequest::NotAnObject(kind(&value)));
         }
         let wire: Wire = serde_json::from_str(text).map_err(|error| BadRequest::NotJson(error.to_string()))?;
-        match string("type", wire.r#type)?.ok_or(BadRequest::NoType)?.as_str() {
-            "execute" => Ok(Self::Execute { code: string("code", wire.code)?.ok_or(BadRequest::NoCode)? }),
-            "status" => Ok(Self::Status),
-            "ping" => Ok(Self::Ping),
-            other => Err(BadRequest::UnknownType(shown(other))),
-        }
+        let id = wire.id.map(|id| parse_id(&id)).transpose()?;
+        let target = || id.clone().ok_or(BadRequest::NoTarget);
+        let body = match string("type", wire.r#type)?.ok_or(BadRequest::NoType)?.as_str() {
+            "execute" => Body::Execute {
+                code: string("code", wire.code)?.ok_or(BadRequest::NoCode)?,
+                timeout: wire.timeout_secs.map(|secs| parse_timeout(&secs)).transpose()?,
+            },
+            "cancel" => Body::Cancel { target: target()? },
+            "outcome" => Body::Outcome { target: target()? },
+            "status" => Body::Status,
+            "ping" => Body::Ping,
+            other => return Err(BadRequest::UnknownType(shown(other))),
+        };
+        Ok(Self { id, body })
     }
+}
+
+fn parse_id(value: &Value) -> Result<Id, BadRequest> {
+    let text = value.to_string();
+    match value {
+        Value::String(_) if text.len() > LONGEST_ID_BYTES => Err(BadRequest::BadId("a longer one")),
+        Value::String(_) => Ok(Id(text)),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Ok(Id(text)),
+        other => Err(BadRequest::BadId(kind(other))),
+    }
+}
+
+fn parse_timeout(value: &Value) -> Result<Duration, BadRequest> {
+    let secs = value.as_f64().filter(|secs| *secs > 0.0);
+    let timeout = secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+    timeout.ok_or_else(|| BadRequest::BadTimeout(shown(&value.to_string())))
 }
 
 fn string(key: &'static str, value: Option<Value>) -> Result<Option<String>, BadRequest> {
@@ -145,6 +236,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn plain(code: &str) -> Request {
+        Request { id: None, body: Body::Execute { code: code.to_owned(), timeout: None } }
+    }
+
+    #[test]
+    fn ids_and_timeouts() {
+        let text = br#"{"type": "execute", "code": "", "id": "a", "timeout_secs": 1.5}"#;
+        let Request { id, body } = Request::parse(text).unwrap();
+        assert_eq!(id.unwrap().json(), "\"a\"");
+        assert_eq!(body, Body::Execute { code: String::new(), timeout: Some(Duration::from_millis(1500)) });
+        assert_eq!(Request::parse(br#"{"type": "ping", "id": 7}"#).unwrap().id.unwrap().json(), "7");
+        assert!(refusal(br#"{"type": "cancel"}"#).contains("needs \"id\""));
+        assert!(refusal(br#"{"type": "ping", "id": [1]}"#).contains("not an array"));
+        for wrong in ["0", "-1", "\"5\"", "1e300", "null"].iter().filter(|wrong| **wrong != "null") {
+            let text = format!(r#"{{"type": "execute", "code": "", "timeout_secs": {wrong}}}"#);
+            assert!(refusal(text.as_bytes()).contains("must be a number above 0"), "{wrong}");
+        }
+    }
+
     fn refusal(text: &[u8]) -> String {
         Request::parse(text).unwrap_err().to_string()
     }
@@ -152,7 +262,7 @@ mod tests {
     #[test]
     fn execute_as_known_clients_send_it() {
         let text = br#"{"type": "execute", "code": "result = 1", "strict_json": true, "token": "x"}"#;
-        assert_eq!(Request::parse(text), Ok(Request::Execute { code: "result = 1".to_owned() }));
+        assert_eq!(Request::parse(text), Ok(plain("result = 1")));
     }
 
     #[test]
@@ -178,10 +288,11 @@ mod tests {
 
     #[test]
     fn what_our_clients_write_is_understood() {
-        let bytes = ClientRequest::Execute { code: "print('ü\0')", strict_json: false }.encode();
+        let bytes =
+            ClientRequest::Execute { code: "print('ü\0')", strict_json: false, id: None, timeout_secs: None }.encode();
         let (nul, text) = bytes.split_last().unwrap();
         assert_eq!(*nul, 0);
-        assert_eq!(Request::parse(text), Ok(Request::Execute { code: "print('ü\0')".to_owned() }));
+        assert_eq!(Request::parse(text), Ok(plain("print('ü\0')")));
         assert_eq!(ClientRequest::Status.encode(), b"{\"type\":\"status\"}\0");
     }
 

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use blendwire_client::{Blender, Outcome};
+use blendwire_client::{Blender, Outcome, Script};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -19,8 +19,29 @@ pub(crate) fn run(args: &ExecArgs) -> Ended {
     let endpoint = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?.endpoint();
     let code = code(args).map_err(Failure::could_not_start)?;
     let blender = Blender::connect_lazily(endpoint);
-    let outcome = block_on(async { blender.execute(&code).await.map_err(Failure::failed) })?;
+    let script = Script::new(&code).with_timeout(args.timeout);
+    let outcome = block_on(async { run_script(&blender, &script).await.map_err(Failure::failed) })?;
     if args.json { print_reply(&outcome) } else { print(&outcome) }
+}
+
+/// Runs the script to its end. Ctrl-C cancels it in Blender; a second one no longer waits for that.
+async fn run_script(blender: &Blender, script: &Script<'_>) -> Result<Outcome> {
+    let mut running = std::pin::pin!(blender.run(script));
+    tokio::select! {
+        outcome = &mut running => return Ok(outcome?),
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    printer::talk("cancelling the script in Blender; Ctrl-C again to leave it");
+    let cancelled = async {
+        if let Err(error) = blender.cancel(script.id()).await {
+            printer::talk(&format!("it could not be cancelled: {error}"));
+        }
+        running.await
+    };
+    tokio::select! {
+        outcome = cancelled => Ok(outcome?),
+        _ = tokio::signal::ctrl_c() => bail!("left the script; it may still run in Blender: see `blendwire status`"),
+    }
 }
 
 fn code(args: &ExecArgs) -> Result<String> {

@@ -55,6 +55,11 @@ impl Failure {
         CallToolResult::error(vec![ContentBlock::text(self.0)])
     }
 
+    /// For a call that the client has taken back.
+    pub(crate) fn cancelled() -> Self {
+        Self("cancelled; what the script had done by then stays done".to_owned())
+    }
+
     /// The failure of a script: its traceback, and what it printed before.
     fn of_script(message: String, stdout: Option<String>) -> Self {
         match stdout {

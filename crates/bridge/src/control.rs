@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Requests that can be ended from outside, and replies that can be asked for again.
+//!
+//! Only requests with an `id` or a time limit are known here; plain ones cost nothing. Ending one means: taking it out
+//! of the queue, or asking the host to interrupt its script, again and again until it has ended, because a script may
+//! swallow the interruption or be in a call that returns later.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use blendwire_protocol::{EncodedReply, ErrorCode, Extras, Id, Reply, Terminator};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use crate::job::{Answer, Job};
+use crate::server::Shared;
+
+/// Final replies that are kept for `outcome`.
+const KEPT_OUTCOMES: usize = 256;
+
+/// What they may take together; the oldest go first.
+const KEPT_BYTES: usize = 256 * 1024 * 1024;
+
+/// How long they are kept.
+const KEPT_FOR: Duration = Duration::from_hours(1);
+
+/// Pause between two interruptions of the same script.
+const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
+
+/// A script that has not ended by then is in a call that cannot be interrupted: its client is told.
+const ENDS_WITHIN: Duration = Duration::from_millis(150);
+
+/// Why a request is being ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Its time limit has passed.
+    Timeout(Duration),
+    /// Somebody asked for it.
+    Cancelled,
+}
+
+impl Ending {
+    fn code(self) -> ErrorCode {
+        match self {
+            Self::Timeout(_) => ErrorCode::Timeout,
+            Self::Cancelled => ErrorCode::Cancelled,
+        }
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Self::Timeout(limit) => format!("the time limit of {} s has passed", limit.as_secs_f64()),
+            Self::Cancelled => "the request was cancelled".to_owned(),
+        }
+    }
+}
+
+/// How an attempt to end a request went; the `state` in the reply to `cancel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ended {
+    /// It had not begun, and never will.
+    Removed,
+    /// Its script was interrupted, or ended by itself meanwhile.
+    Interrupted,
+    /// Its script is in a call that cannot be interrupted; it is interrupted when that returns.
+    StillRunning,
+}
+
+/// The one place from which the final reply to a request goes out.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) terminator: Terminator,
+    pub(crate) extras: Extras,
+    sender: Mutex<Option<oneshot::Sender<Answer>>>,
+}
+
+impl Ticket {
+    pub(crate) fn new(terminator: Terminator, extras: Extras) -> (Arc<Self>, oneshot::Receiver<Answer>) {
+        let (sender, answer) = oneshot::channel();
+        (Arc::new(Self { terminator, extras, sender: Mutex::new(Some(sender)) }), answer)
+    }
+
+    /// Sends the reply, unless one has gone out before.
+    pub(crate) fn send(&self, answer: Answer) {
+        if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = sender.send(answer);
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    active: HashMap<u64, Active>,
+    numbers: HashMap<Id, u64>,
+    outcomes: VecDeque<(Id, Instant, EncodedReply)>,
+}
+
+#[derive(Debug)]
+struct Active {
+    connection: u64,
+    ticket: Arc<Ticket>,
+    ending: Option<Ending>,
+    timer: Option<AbortHandle>,
+}
+
+impl Control {
+    /// Whether a request of this id waits or runs.
+    pub(crate) fn is_active(&self, id: &Id) -> bool {
+        self.book().numbers.contains_key(id)
+    }
+
+    pub(crate) fn register(&self, number: u64, connection: u64, ticket: Arc<Ticket>) {
+        let mut book = self.book();
+        if let Some(id) = &ticket.extras.id {
+            book.numbers.insert(id.clone(), number);
+        }
+        book.active.insert(number, Active { connection, ticket, ending: None, timer: None });
+    }
+
+    /// The task that ends the request when its time limit has passed; stopped when it is done before.
+    fn set_timer(&self, number: u64, timer: AbortHandle) {
+        match self.book().active.get_mut(&number) {
+            Some(active) => active.timer = Some(timer),
+            None => timer.abort(),
+        }
+    }
+
+    /// Takes a request off the books and says why it was being ended, if it was.
+    pub(crate) fn finish(&self, number: u64) -> Option<Ending> {
+        let mut book = self.book();
+        let active = book.active.remove(&number)?;
+        if let Some(id) = &active.ticket.extras.id {
+            book.numbers.remove(id);
+        }
+        if let Some(timer) = active.timer {
+            timer.abort();
+        }
+        active.ending
+    }
+
+    /// Keeps a final reply for [`Control::outcome`].
+    pub(crate) fn keep(&self, id: &Id, reply: EncodedReply) {
+        let mut book = self.book();
+        book.outcomes.push_back((id.clone(), Instant::now(), reply));
+        let mut bytes: usize = book.outcomes.iter().map(|(_, _, reply)| reply.len()).sum();
+        while book.outcomes.len() > KEPT_OUTCOMES || bytes > KEPT_BYTES {
+            bytes -= book.outcomes.pop_front().map_or(0, |(_, _, reply)| reply.len());
+        }
+    }
+
+    /// The final reply of the last request of this id; `None` when there is none, or none any more.
+    pub(crate) fn outcome(&self, id: &Id) -> Option<EncodedReply> {
+        let mut book = self.book();
+        book.outcomes.retain(|(_, when, _)| when.elapsed() < KEPT_FOR);
+        book.outcomes.iter().rev().find(|(kept, _, _)| kept == id).map(|(_, _, reply)| reply.clone())
+    }
+
+    /// Whether a request is being ended: a deferred one is not waited for any more.
+    pub(crate) fn is_ending(&self, number: u64) -> Option<String> {
+        self.book().active.get(&number)?.ending.map(Ending::reason)
+    }
+
+    fn number_of(&self, id: &Id) -> Option<u64> {
+        self.book().numbers.get(id).copied()
+    }
+
+    fn mark(&self, number: u64, ending: Ending) -> Option<(u64, Arc<Ticket>)> {
+        let mut book = self.book();
+        let active = book.active.get_mut(&number)?;
+        active.ending.get_or_insert(ending);
+        Some((active.connection, active.ticket.clone()))
+    }
+
+    fn is_running(&self, number: u64) -> bool {
+        self.book().active.contains_key(&number)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the request when `limit` has passed.
+pub(crate) fn end_after(shared: &Arc<Shared>, number: u64, limit: Duration) {
+    let ended = shared.clone();
+    let timer = tokio::spawn(async move {
+        tokio::time::sleep(limit).await;
+        end(&ended, number, Ending::Timeout(limit)).await;
+    });
+    shared.control.set_timer(number, timer.abort_handle());
+}
+
+/// Cancels the request of this id and answers through `done`.
+pub(crate) fn cancel(shared: &Arc<Shared>, target: &Id, ticket: Arc<Ticket>) {
+    let Some(number) = shared.control.number_of(target) else {
+        let kept = if shared.control.outcome(target).is_some() { "it has ended; ask for its outcome" } else { "" };
+        let message = format!("no request with the id {} waits or runs; {kept}", target.json());
+        let reply = Reply::refused(ErrorCode::NotFound, message.trim_end_matches("; "));
+        return ticket.send(Answer::now(reply, &ticket));
+    };
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        // It may have ended between the two looks: that is as good.
+        let state = end(&shared, number, Ending::Cancelled).await.unwrap_or(Ended::Interrupted);
+        let reply = Reply::of(&serde_json::json!({"state": state}));
+        ticket.send(Answer::now(reply, &ticket));
+    });
+}
+
+/// Ends a request one way or the other; `None` when it has ended already.
+async fn end(shared: &Arc<Shared>, number: u64, ending: Ending) -> Option<Ended> {
+    let (connection, ticket) = shared.control.mark(number, ending)?;
+    if let Some(job) = shared.queue().remove(connection, number) {
+        let message = format!("{} before the request was begun", ending.reason());
+        job.answer(Reply::refused(ending.code(), message));
+        return Some(Ended::Removed);
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < ENDS_WITHIN {
+        (shared.config.interrupt)(number, &ending.reason());
+        tokio::time::sleep(INTERRUPT_EVERY).await;
+        if !shared.control.is_running(number) {
+            return Some(Ended::Interrupted);
+        }
+    }
+    if matches!(ending, Ending::Timeout(_)) {
+        tell_that_it_goes_on(shared, &ticket, ending);
+    }
+    tokio::spawn(go_on(shared.clone(), number, ending));
+    Some(Ended::StillRunning)
+}
+
+/// The client whose limit has passed need not wait any longer: its final reply says that the script goes on.
+fn tell_that_it_goes_on(shared: &Shared, ticket: &Ticket, ending: Ending) {
+    let message = format!(
+        "{}, but the script is in a call that cannot be interrupted (a render, a bake, a library); it is interrupted \
+         when that call returns; ask for how it ended with {{\"type\": \"outcome\", \"id\": …}}",
+        ending.reason()
+    );
+    let stdout = shared.activity.output_so_far().unwrap_or_default();
+    let extras = Extras { is_still_running: true, ..ticket.extras.clone() };
+    let reply = Reply::Raised { message, stdout, code: ending.code() }.encode(ticket.terminator, &extras);
+    ticket.send(Answer { reply, lane: None });
+}
+
+async fn go_on(shared: Arc<Shared>, number: u64, ending: Ending) {
+    while shared.control.is_running(number) {
+        (shared.config.interrupt)(number, &ending.reason());
+        tokio::time::sleep(INTERRUPT_EVERY).await;
+    }
+}
+
+/// What becomes of a script's reply when the script was interrupted: the error has its own code.
+pub(crate) fn with_ending(reply: Reply, ending: Option<Ending>) -> Reply {
+    match (reply, ending) {
+        (Reply::Raised { message, stdout, code: ErrorCode::PythonException }, Some(ending)) => {
+            Reply::Raised { message, stdout, code: ending.code() }
+        }
+        (reply, _) => reply,
+    }
+}
+
+impl Job {
+    /// Puts the job on the books, when it can be ended from outside.
+    pub(crate) fn register(&self, shared: &Arc<Shared>, connection: u64) {
+        if self.ticket.extras.is_extended {
+            shared.control.register(self.number, connection, self.ticket.clone());
+        }
+    }
+}

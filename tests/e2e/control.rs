@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Time limits, cancel and outcome: what runs away is stopped, what cannot be stopped is told, nothing else is hit.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, wait_until};
+use serde_json::{Value, json};
+
+use crate::suite::{EVERYWHERE, Suite};
+
+/// Scripts that never end by themselves.
+const RUNAWAYS: [(&str, &str); 9] = [
+    ("a_loop", "while True: pass"),
+    ("except_exception", "while True:\n  try:\n    while True: pass\n  except Exception: pass"),
+    ("sleep", "import time; time.sleep(600)"),
+    ("a_socket", "import socket\ns = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); s.accept()"),
+    ("a_lock", "import threading\nlock = threading.Lock(); lock.acquire(); lock.acquire()"),
+    ("a_generator", "def endless():\n  while True: yield 1\nfor one in endless(): pass"),
+    ("operators", "while True: bpy.ops.object.select_all(action='TOGGLE')"),
+    ("a_subprocess", "import subprocess; subprocess.run(['sleep', '600'])"),
+    (
+        "a_module_it_wrote",
+        "import sys, types\nm = types.ModuleType('made')\n\
+        exec('def f():\\n  def g():\\n    while True: pass\\n  g()', m.__dict__)\nm.f()",
+    ),
+];
+
+pub(crate) fn add(suite: &mut Suite) {
+    for (name, code) in RUNAWAYS {
+        suite.shared(&EVERYWHERE, &format!("interrupt::{name}"), move |blender| interrupted(blender, name, code));
+    }
+    suite.shared(&EVERYWHERE, "control::ids_are_echoed_and_errors_have_codes", echoes);
+    suite.shared(&EVERYWHERE, "control::a_call_that_cannot_be_interrupted_is_told_and_has_an_outcome", still_running);
+    suite.shared(&EVERYWHERE, "control::a_waiting_request_is_taken_out", removed);
+    suite.shared(&EVERYWHERE, "control::a_deferred_request_is_ended", deferred);
+    suite.shared(&EVERYWHERE, "control::cancels_at_random_moments_hit_only_what_is_meant", random_cancels);
+    suite.shared(&EVERYWHERE, "control::an_answer_outlives_its_connection", outlives);
+    suite.own("control::ctrl_c_of_exec_cancels_in_blender", ctrl_c);
+}
+
+fn request(id: &str, code: &str, timeout_secs: f64) -> Vec<u8> {
+    let request = json!({"type": "execute", "code": code, "id": id, "timeout_secs": timeout_secs});
+    (request.to_string() + "\0").into_bytes()
+}
+
+fn ask(blender: &Blender, request: &Value) -> Result<Value> {
+    let mut wire = blender.wire()?;
+    wire.send((request.to_string() + "\0").as_bytes())?;
+    wire.reply()
+}
+
+fn next_is_answered(blender: &Blender) -> Result<()> {
+    ensure!(blender.result("import os\nresult = sum(range(1000))")? == 499_500, "the next request");
+    Ok(())
+}
+
+fn interrupted(blender: &mut Blender, name: &str, code: &str) -> Result<()> {
+    const LIMIT: Duration = Duration::from_millis(300);
+    let mut wire = blender.wire()?;
+    let before = Instant::now();
+    wire.send(&request(name, code, LIMIT.as_secs_f64()))?;
+    let reply = wire.reply()?;
+    let late = before.elapsed().saturating_sub(LIMIT);
+    println!("{}: {name} ended {late:?} after its deadline", blender.flavour.name());
+    let message = reply["message"].as_str().unwrap_or_default();
+    ensure!(reply["error"]["code"] == "timeout" && reply["state"].is_null(), "{reply}");
+    ensure!(message.contains("Traceback") && message.contains("the time limit of 0.3 s has passed"), "{message}");
+    ensure!(late < Duration::from_secs(5), "{late:?}");
+    next_is_answered(blender)
+}
+
+fn echoes(blender: &mut Blender) -> Result<()> {
+    let reply = ask(blender, &json!({"type": "execute", "code": "result = 1", "id": 7}))?;
+    ensure!(reply == json!({"status": "ok", "result": 1, "stdout": "", "id": 7}), "{reply}");
+    let reply = ask(blender, &json!({"type": "execute", "code": "1 / 0", "id": "seven"}))?;
+    let error = json!({"code": "python_exception", "message": "ZeroDivisionError: division by zero"});
+    ensure!(reply["id"] == "seven" && reply["error"] == error, "{reply}");
+    let reply = ask(blender, &json!({"type": "ping", "id": "p"}))?;
+    ensure!(reply == json!({"status": "ok", "result": "pong", "stdout": "", "id": "p"}), "{reply}");
+    let reply = ask(blender, &json!({"type": "cancel", "id": "nobody"}))?;
+    ensure!(reply["error"]["code"] == "not_found", "{reply}");
+    Ok(())
+}
+
+fn still_running(blender: &mut Blender) -> Result<()> {
+    // One long call of C code that never looks at Python's signals.
+    let code = "print('begun')\nresult = sum(range(120_000_000))\nprint('not reached')";
+    let mut wire = blender.wire()?;
+    wire.send(&request("in-c", code, 0.2))?;
+    let reply = wire.reply()?;
+    ensure!(reply["state"] == "still_running" && reply["stdout"] == "begun\n", "{reply}");
+    let outcome = wait_until("the outcome", Duration::from_mins(1), || {
+        ask(blender, &json!({"type": "outcome", "id": "in-c"})).ok().filter(|reply| reply["error"]["code"] != "busy")
+    })?;
+    ensure!(outcome["error"]["code"] == "timeout" && outcome["stdout"] == "begun\n", "{outcome}");
+    next_is_answered(blender)
+}
+
+fn removed(blender: &mut Blender) -> Result<()> {
+    let mut busy = blender.wire()?;
+    busy.send(&request("busy", "import time; time.sleep(1.5)", 60.0))?;
+    wait_until("it to run", Duration::from_secs(20), || {
+        let status = ask(blender, &json!({"type": "status"})).ok()?;
+        status["result"]["running"].is_object().then_some(())
+    })?;
+    let mut waiting = blender.wire()?;
+    waiting.send(&request("waiting", "bpy.app.driver_namespace['ran'] = True", 60.0))?;
+    wait_until("it to wait", Duration::from_secs(20), || {
+        let status = ask(blender, &json!({"type": "status"})).ok()?;
+        (status["result"]["queue"]["length"] == 1).then_some(())
+    })?;
+    let cancelled = ask(blender, &json!({"type": "cancel", "id": "waiting"}))?;
+    ensure!(cancelled["result"]["state"] == "removed", "{cancelled}");
+    ensure!(waiting.reply()?["error"]["code"] == "cancelled", "the waiting client is told");
+    ensure!(busy.reply()?["status"] == "ok", "the running one is not touched");
+    ensure!(blender.result("result = 'ran' in bpy.app.driver_namespace")? == false, "it ran after all");
+    Ok(())
+}
+
+fn deferred(blender: &mut Blender) -> Result<()> {
+    let mut wire = blender.wire()?;
+    wire.send(&request("deferred", "print('begun')\ndef check_is_finished():\n    return None", 0.3))?;
+    let reply = wire.reply()?;
+    ensure!(reply["error"]["code"] == "timeout" && reply["stdout"] == "begun\n", "{reply}");
+    next_is_answered(blender)
+}
+
+/// Cancels that come around the end of a script: each reply is either the script's own or its cancellation, and the
+/// script after it is never hit.
+fn random_cancels(blender: &mut Blender) -> Result<()> {
+    const ROUNDS: u64 = 170;
+    let (mut wire, mut other) = (blender.wire()?, blender.wire()?);
+    let mut cancelled = 0;
+    for round in 0..ROUNDS {
+        let code = format!("n = 0\nfor _ in range({}):\n    n += 1\nresult = n", 20_000 + round * 1_000);
+        wire.send(&request(&format!("round-{round}"), &code, 60.0))?;
+        wire.send(&request(&format!("innocent-{round}"), "result = sum(n for n in range(3000))", 60.0))?;
+        std::thread::sleep(Duration::from_micros(round * 37 % 4_000));
+        other.send(format!("{{\"type\": \"cancel\", \"id\": \"round-{round}\"}}\0").as_bytes())?;
+        let reply = wire.reply()?;
+        match reply["error"]["code"].as_str() {
+            None => ensure!(reply["status"] == "ok", "{reply}"),
+            Some(code) => {
+                ensure!(code == "cancelled", "{reply}");
+                cancelled += 1;
+            }
+        }
+        let innocent = wire.reply()?;
+        ensure!(innocent["result"] == 4_498_500, "another request was hit: {innocent}");
+        other.reply()?;
+    }
+    println!("{}: {cancelled} of {ROUNDS} scripts were cancelled, none by mistake", blender.flavour.name());
+    ensure!(cancelled > 0, "no cancel came in time to mean anything");
+    next_is_answered(blender)
+}
+
+fn outlives(blender: &mut Blender) -> Result<()> {
+    let mut gone = blender.wire()?;
+    gone.send(&request("gone", "import time\ntime.sleep(0.5)\nprint('done')\nresult = 'kept'", 60.0))?;
+    wait_until("it to run", Duration::from_secs(20), || {
+        let status = ask(blender, &json!({"type": "status"})).ok()?;
+        status["result"]["running"].is_object().then_some(())
+    })?;
+    drop(gone);
+    let outcome = wait_until("the outcome", Duration::from_secs(30), || {
+        ask(blender, &json!({"type": "outcome", "id": "gone"})).ok().filter(|reply| reply["error"].is_null())
+    })?;
+    ensure!(outcome == json!({"status": "ok", "result": "kept", "stdout": "done\n", "id": "gone"}), "{outcome}");
+    Ok(())
+}
+
+fn ctrl_c(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut exec = Command::new(&environment.blendwire);
+    exec.args(["exec", "--port", &blender.port.to_string(), "-c", "print('turning')\nwhile True: pass"]);
+    let child = exec.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    wait_until("the script to run", Duration::from_secs(20), || {
+        let status = ask(&blender, &json!({"type": "status"})).ok()?;
+        (status["result"]["running"]["last_output_line"] == "turning").then_some(())
+    })?;
+    Command::new("kill").arg("-INT").arg(child.id().to_string()).status()?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
+    ensure!(said.contains("cancelling") && said.contains("Interrupted: the request was cancelled"), "{said}");
+    let mut limited = Command::new(&environment.blendwire);
+    limited.args(["exec", "--port", &blender.port.to_string(), "--timeout", "0.3", "-c", "while True: pass"]);
+    let output = limited.stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1) && said.contains("time limit of 0.3 s"), "{said}");
+    let mut wire = Wire::connect(blender.port).context("Blender is gone")?;
+    ensure!(wire.result("result = 1")? == 1);
+    Ok(())
+}
