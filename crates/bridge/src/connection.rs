@@ -95,7 +95,7 @@ async fn dispatch(
             Dialect::Http => return http::serve(shared, stream, first, shutdown).await,
             Dialect::Tls => {
                 refused(shared, id, "TLS");
-                let words = format!("this server does not speak TLS; connect without it. {SPOKEN_HERE}");
+                let words = format!("this server does not speak TLS; connect without it: {SPOKEN_HERE}");
                 return say_and_close(stream, &words).await;
             }
             Dialect::Unknown => {

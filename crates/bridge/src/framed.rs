@@ -214,7 +214,8 @@ impl Reader<'_> {
 
     async fn end_of_stream(&self) {
         if self.decoder.is_mid_frame() {
-            self.refuse(Terminator::Nul, &"the connection ended in the middle of a request; nothing of it was run")
+            self.refuse(Terminator::Nul, &"the connection ended in the middle of a request; nothing of it was run. End a request with a NUL byte or, after its \
+                 closing brace, a line break")
                 .await;
         }
     }

@@ -91,6 +91,10 @@ impl Python3 {
     pub(crate) fn register_source(&self, py: Python<'_>, name: &str, code: &str) -> PyResult<()> {
         let cache = self.source_cache(py)?;
         let lines = PyList::new(py, code.split_inclusive('\n'))?;
+        // `traceback` counts on it that every line ends with a line break, else it marks the wrong columns.
+        if let Some(last) = code.rsplit('\n').next().filter(|last| !last.is_empty()) {
+            lines.set_item(lines.len() - 1, format!("{last}\n"))?;
+        }
         // No modification time: `linecache.checkcache` then leaves the entry alone.
         cache.set_item(name, (code.len(), py.None(), lines, name))?;
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);

@@ -110,7 +110,7 @@ pub enum BadRequest {
         length: usize,
     },
     /// The text is not JSON.
-    #[error("the request is not valid JSON: {0}; send one JSON object, then a NUL byte")]
+    #[error("the request is not valid JSON: {says}{hint}; send one JSON object, then a NUL byte", says = .0, hint = hint_for(.0))]
     NotJson(String),
     /// The JSON is not an object.
     #[error("a request is a JSON object such as {{\"type\": \"execute\", \"code\": \"result = 1\"}}, not {0}")]
@@ -141,6 +141,10 @@ pub enum BadRequest {
         /// What came instead.
         found: &'static str,
     },
+}
+
+fn hint_for(parser_says: &str) -> &'static str {
+    if parser_says.contains("control character") { " (write a line break inside a string as \\n)" } else { "" }
 }
 
 /// The keys that this version reads; all others are skipped without being kept.
@@ -269,6 +273,7 @@ mod tests {
     fn each_refusal_says_what_was_wrong() {
         assert!(refusal(b"{\"type\": \"execute\xff\"}").contains("not valid UTF-8 (byte 17"));
         assert!(refusal(b"{\"type\": }").contains("not valid JSON: expected value at line 1 column 10"));
+        assert!(refusal(b"{\"type\": \"a\nb\"}").contains("as \\n)"));
         assert!(refusal(b"[1]").contains("not an array"));
         assert!(refusal(b"{}").contains("no \"type\""));
         assert!(refusal(br#"{"type": "exec"}"#).contains("unknown request type \"exec\""));

@@ -135,19 +135,32 @@ pub struct Counters {
     pub released_listeners: u64,
 }
 
-/// The first line of `code` that is neither blank nor a comment nor an import, at most 80 characters: what a person
+/// The first line of `code` that is not blank, a comment, a docstring or an import, at most 80 characters: what a person
 /// recognises a request by. Falls back to the first line that is not blank.
 pub fn first_line(code: &str) -> String {
     const LONGEST_CHARS: usize = 80;
     // A script may be megabytes long; what names it stands near its top.
     const LINES_LOOKED_AT: usize = 200;
     let lines = || code.lines().take(LINES_LOOKED_AT).map(str::trim).filter(|line| !line.is_empty());
-    let telling = |line: &&str| !["#", "import ", "from ", "\"\"\"", "'''"].iter().any(|start| line.starts_with(start));
-    let line = lines().find(telling).or_else(|| lines().next()).unwrap_or("");
+    let line = telling(lines()).or_else(|| lines().next()).unwrap_or("");
     if line.chars().count() <= LONGEST_CHARS {
         return line.to_owned();
     }
     line.chars().take(LONGEST_CHARS - 1).chain(['…']).collect()
+}
+
+/// The first of `lines` that says what the script does.
+fn telling<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    while let Some(line) = lines.next() {
+        if let Some(quotes) = ["\"\"\"", "'''"].into_iter().find(|quotes| line.starts_with(quotes)) {
+            if !line[quotes.len()..].contains(quotes) {
+                lines.find(|line| line.contains(quotes))?;
+            }
+        } else if !["#", "import ", "from "].iter().any(|start| line.starts_with(start)) {
+            return Some(line);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -160,6 +173,8 @@ mod tests {
             first_line("# make it\nimport bpy\n\nbpy.ops.mesh.primitive_cube_add()\n"),
             "bpy.ops.mesh.primitive_cube_add()"
         );
+        assert_eq!(first_line("\"\"\"Makes a\ncube.\n\"\"\"\nimport bpy\nmake()"), "make()");
+        assert_eq!(first_line("'''Makes a cube.'''\nmake()"), "make()");
         assert_eq!(first_line("import bpy"), "import bpy");
         assert_eq!(first_line("\n \n"), "");
         assert_eq!(first_line(&"x".repeat(200)).chars().count(), 80);
