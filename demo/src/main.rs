@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use blendwire_client::{Blender, Endpoint};
@@ -48,22 +48,41 @@ impl Launched {
         let has_display = cfg!(any(windows, target_os = "macos"))
             || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
         let installed: &[&str] = if has_display { &[] } else { &["--background"] };
-        Self::launch(blendwire, installed).or_else(|why| {
-            eprintln!("no installed Blender can be used ({why:#}); taking the embedded one");
-            Self::launch(blendwire, &["--embedded"])
-        })
+        // Held back: that none is installed is no error here.
+        let output = launch(blendwire, installed).stderr(Stdio::piped()).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            eprint!("{said}");
+            return Self::read(&output.stdout);
+        }
+        eprintln!("{}", why_embedded(output.status.code(), &said));
+        // Its progress and its words go to the terminal.
+        let output = launch(blendwire, &["--embedded"]).stderr(Stdio::inherit()).output()?;
+        ensure!(output.status.success(), "blendwire launch --embedded: {}", output.status);
+        Self::read(&output.stdout)
     }
 
-    fn launch(blendwire: &Path, arguments: &[&str]) -> Result<Self> {
-        let mut command = Command::new(blendwire);
-        // Its progress and its words go to the terminal.
-        command.args(["launch", "--json"]).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
-        let output = command.output()?;
-        ensure!(output.status.success(), "blendwire launch {}: {}", arguments.join(" "), output.status);
-        let told: Value = serde_json::from_slice(&output.stdout)?;
+    fn read(stdout: &[u8]) -> Result<Self> {
+        let told: Value = serde_json::from_slice(stdout)?;
         let port = told["port"].as_u64().and_then(|port| u16::try_from(port).ok()).context("no port")?;
         Ok(Self { pid: told["pid"].as_u64().context("no pid")?, port })
     }
+}
+
+fn launch(blendwire: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(blendwire);
+    command.args(["launch", "--json"]).args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// What to say when the launch of an installed Blender ended with `status` and told `said`.
+fn why_embedded(status: Option<i32>, said: &str) -> String {
+    const INSTEAD: &str = "taking Blender's own Python module instead (about 400 MB, fetched once)";
+    // Status 2 alone may also mean that the one which BLENDWIRE_BLENDER names cannot be used.
+    if status == Some(2) && said.contains("found on PATH or in the usual places") {
+        return format!("no Blender is installed; {INSTEAD}");
+    }
+    format!("{}\nthe installed Blender did not start; {INSTEAD}", said.trim_end())
 }
 
 impl Drop for Launched {
@@ -82,7 +101,7 @@ fn session(blendwire: &Path, launched: &Launched, picture: &Path) -> Result<()> 
     server.args(["mcp", "--port", &launched.port.to_string()]);
     let session = McpSession::start(server)?;
     report("initialize", session.handshake, "");
-    let before = std::time::Instant::now();
+    let before = Instant::now();
     let tools = session.tools()?;
     let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_ref()).collect();
     report("tools/list", before.elapsed(), &names.join(", "));
@@ -145,28 +164,37 @@ impl Drop for RenderProgress {
 
 async fn watch(port: u16, is_done: &AtomicBool) {
     const ASK_EVERY: Duration = Duration::from_millis(200);
+    // Without a terminal there is no bar: a line now and then says the same.
+    const SAY_EVERY: Duration = Duration::from_secs(10);
     let blender = Blender::connect_lazily(Endpoint::new("localhost", port));
     let bar = ProgressBar::new(1);
     if let Ok(style) = ProgressStyle::with_template("  rendering [{bar:32}] {pos}/{len} samples, {elapsed}") {
         bar.set_style(style.progress_chars("=> "));
     }
-    let mut told = 0;
+    let start = Instant::now();
+    let mut next_line = SAY_EVERY;
+    let mut known = None;
     while !is_done.load(Ordering::Relaxed) {
         let line =
             blender.status().await.ok().and_then(|status| status.running).map(|running| running.last_output_line);
         if let Some((sample, of)) = line.as_deref().and_then(samples) {
             bar.set_length(of);
             bar.set_position(sample);
-            // Without a terminal there is no bar: a line now and then says the same.
-            if bar.is_hidden() && sample >= told + of.div_ceil(4) {
-                told = sample;
-                eprintln!("               rendering: {sample} of {of} samples");
-            }
+            known = Some((sample, of));
+        }
+        if bar.is_hidden() && start.elapsed() >= next_line {
+            next_line += SAY_EVERY;
+            eprintln!("               {}", rendering(start.elapsed().as_secs(), known));
         }
         bar.tick();
         tokio::time::sleep(ASK_EVERY).await;
     }
     bar.finish_and_clear();
+}
+
+fn rendering(elapsed_secs: u64, known: Option<(u64, u64)>) -> String {
+    let samples = known.map(|(sample, of)| format!(", {sample} of {of} samples")).unwrap_or_default();
+    format!("rendering for {elapsed_secs} s{samples}")
 }
 
 /// `… Sample 12/48 …` as Cycles says it.
@@ -179,12 +207,26 @@ fn samples(line: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::samples;
+    use super::{rendering, samples, why_embedded};
 
     #[test]
     fn reads_cycles_statistics() {
         assert_eq!(samples("Scene, ViewLayer | Remaining:00:01 | Sample 16/48"), Some((16, 48)));
         assert_eq!(samples("Sample 48/48 (Using optimized kernels)"), Some((48, 48)));
         assert_eq!(samples("Loading"), None);
+    }
+
+    #[test]
+    fn says_how_far_it_is_also_before_the_first_sample() {
+        assert_eq!(rendering(10, None), "rendering for 10 s");
+        assert_eq!(rendering(20, Some((12, 48))), "rendering for 20 s, 12 of 48 samples");
+    }
+
+    #[test]
+    fn that_none_is_installed_is_no_error_and_all_else_is_shown() {
+        let none = "error: no Blender 4.0.0 or newer found on PATH or in the usual places: name one with";
+        assert!(why_embedded(Some(2), none).starts_with("no Blender is installed; taking"));
+        let ended = why_embedded(Some(1), "error: Blender ended (exit status: 1) before it answered\n");
+        assert!(ended.starts_with("error: Blender ended") && ended.contains("did not start; taking"), "{ended}");
     }
 }

@@ -6,9 +6,15 @@ import math
 import bpy
 
 
+def use_nodes(made):
+    """From Blender 5.0 on materials and worlds always have nodes, and the property is deprecated."""
+    if bpy.app.version < (5, 0, 0):
+        made.use_nodes = True
+
+
 def material(name, color, roughness=0.8):
     made = bpy.data.materials.new(name)
-    made.use_nodes = True
+    use_nodes(made)
     shader = made.node_tree.nodes["Principled BSDF"]
     shader.inputs["Base Color"].default_value = (*color, 1.0)
     shader.inputs["Roughness"].default_value = roughness
@@ -89,7 +95,7 @@ def build():
 
 def light():
     world = bpy.data.worlds.new("Sky")
-    world.use_nodes = True
+    use_nodes(world)
     background = world.node_tree.nodes["Background"]
     background.inputs["Color"].default_value = (0.32, 0.58, 0.95, 1.0)
     background.inputs["Strength"].default_value = 0.6

@@ -25,6 +25,7 @@ pub(crate) fn add(suite: &mut Suite) {
             every_tool(environment, flavour)
         });
     }
+    suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
 }
 
@@ -70,6 +71,29 @@ fn every_tool(environment: &Environment, flavour: Flavour) -> Result<()> {
         let view = arguments["view"].as_str().unwrap_or("default");
         fs_err::write(environment.artefacts.join(format!("viewport-{}-{view}.png", flavour.name())), bytes)?;
     }
+    Ok(())
+}
+
+/// `notifications/cancelled` ends the script in Blender, not only the wait for it.
+fn cancelled(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let session = session(environment, blender.port)?;
+    let last_line = || -> Option<String> {
+        let (_, status) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
+        let status: serde_json::Value = serde_json::from_str(&status).ok()?;
+        Some(status["running"]["last_output_line"].as_str().unwrap_or("nothing runs").to_owned())
+    };
+    let code = "print('turning')\nwhile True: pass";
+    session.call_and_cancel("execute_blender_code", json!({"code": code}), || {
+        blendwire_e2e::wait_until("the script to run", Duration::from_secs(20), || {
+            last_line().filter(|line| line == "turning").map(drop)
+        })
+    })?;
+    blendwire_e2e::wait_until("the script to be interrupted", Duration::from_secs(20), || {
+        last_line().filter(|line| line == "nothing runs")
+    })?;
+    let next = session.call("execute_blender_code", json!({"code": "result = 1"}))?;
+    ensure!(next.value()["result"] == 1, "{}", next.text());
     Ok(())
 }
 

@@ -240,7 +240,7 @@ fn traceback(blender: &mut Blender) -> Result<()> {
     }
     // Without a line break at its end, as `exec -c` sends it; the marks stand under the code.
     let short = blender.wire()?.execute("1 / 0")?;
-    let marks = short["message"].as_str().and_then(|message| message.lines().find(|line| line.contains("^")));
+    let marks = short["message"].as_str().and_then(|message| message.lines().find(|line| line.contains('^')));
     ensure!(marks == Some("    ~~^~~"), "{short}");
     let files = message.matches("File \"<request ").count();
     ensure!(files == 2 && message.matches("File ").count() == 2, "frames of ours are in {message}");

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rmcp::ServiceExt as _;
-use rmcp::model::{CallToolRequestParams, CallToolResult, Tool};
-use rmcp::service::{RoleClient, RunningService};
+use rmcp::model::{CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, Tool};
+use rmcp::service::{PeerRequestOptions, RoleClient, RunningService};
 use rmcp::transport::TokioChildProcess;
 use serde_json::{Map, Value};
 
@@ -82,6 +82,27 @@ impl McpSession {
         let request = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
         let result = self.runtime.block_on(self.client()?.call_tool(request))?;
         Ok(ToolCall { result, took: before.elapsed() })
+    }
+
+    /// Calls a tool, and takes the call back when `until` returns.
+    ///
+    /// # Errors
+    /// The session's.
+    pub fn call_and_cancel(&self, name: &str, arguments: Value, until: impl FnOnce() -> Result<()>) -> Result<()> {
+        let arguments: Map<String, Value> = serde_json::from_value(arguments).context("arguments must be an object")?;
+        let request = CallToolRequest::new(CallToolRequestParams::new(name.to_owned()).with_arguments(arguments));
+        self.runtime.block_on(async {
+            let options = PeerRequestOptions::no_options();
+            let handle =
+                self.client()?.send_cancellable_request(ClientRequest::CallToolRequest(request), options).await?;
+            // The session's own tasks write the request out while this waits.
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            until()?;
+            handle.cancel(Some("the test takes it back".to_owned())).await?;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(())
+        })
     }
 
     fn client(&self) -> Result<&RunningService<RoleClient, ()>> {

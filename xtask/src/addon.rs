@@ -37,8 +37,17 @@ pub(crate) fn pack(workspace: &Workspace, out: &Path) -> Result<PathBuf> {
     let files = collect(workspace, &core, &platform)?;
     fs::create_dir_all(out)?;
     let path = fs::canonicalize(out)?.join(format!("blendwire-{}-{platform}.zip", workspace.version));
-    fs::write(&path, zip(&files)?)?;
+    write_if_changed(&path, &zip(&files)?)?;
     Ok(path)
+}
+
+/// Leaves an equal file alone: the executable that carries the zip is compiled anew whenever it is written.
+fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
+    let is_there = fs::read(path).is_ok_and(|found| found == content);
+    if !is_there {
+        fs::write(path, content)?;
+    }
+    Ok(())
 }
 
 /// The platform in Blender's words.
@@ -146,6 +155,20 @@ mod tests {
     fn equal_files_make_equal_zips() {
         let files = Files::from([("a.py".into(), b"1".to_vec()), ("b.py".into(), b"2".to_vec())]);
         assert_eq!(zip(&files).unwrap(), zip(&files).unwrap());
+    }
+
+    #[test]
+    fn an_equal_file_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zip");
+        let written = || fs::metadata(&path).unwrap().modified().unwrap();
+        write_if_changed(&path, b"1").unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+        write_if_changed(&path, b"1").unwrap();
+        assert_eq!(written(), long_ago);
+        write_if_changed(&path, b"2").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"2");
     }
 
     #[test]

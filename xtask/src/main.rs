@@ -3,7 +3,7 @@
 //!
 //! This file owns the command line only; each command is a module of its own. Standard output carries
 //! data (paths, the environment table, the output of tests), standard error carries talk. Nothing here is
-//! part of what users get, and nothing here knows the wire: the demo and the bench live in `tests/`.
+//! part of what users get, and nothing here knows the wire: the demo lives in `demo/`, the bench in `benches/`.
 
 mod addon;
 mod bench;

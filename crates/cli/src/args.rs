@@ -139,7 +139,8 @@ pub(crate) struct StatusArgs {
 #[command(after_help = "\
 Starts the Blender given by --blender or BLENDWIRE_BLENDER, else the one on PATH, else the newest one found. \
 The add-on comes with this command; one that is enabled in that Blender already is used instead. \
-Blender goes on running when this command has ended; Ctrl-C before it answers ends it too.
+Blender goes on running when this command has ended; Ctrl-C before it answers ends it too. \
+End it later with `kill PID` (Windows: `taskkill /PID PID`), or close its window.
 
 Examples:
   blendwire launch

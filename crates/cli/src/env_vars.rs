@@ -16,6 +16,9 @@ pub(crate) const BLENDER: &str = "BLENDWIRE_BLENDER";
 /// The Python that `launch --embedded` makes its environment with.
 pub(crate) const PYTHON: &str = "BLENDWIRE_PYTHON";
 
+/// Where pyenv keeps its Pythons, looked into beside `~/.pyenv`.
+pub(crate) const PYENV_ROOT: &str = "PYENV_ROOT";
+
 /// The folder for everything that `launch` unpacks, installs and logs, instead of the system's place.
 pub(crate) const DATA_DIR: &str = "BLENDWIRE_DATA_DIR";
 

@@ -42,7 +42,8 @@ pub enum ClientError {
     /// The connection ended after the request was, or may have been, sent.
     #[error(
         "the connection to Blender at {endpoint} ended before the answer came ({reason}): it is unknown whether the \
-         request ran; look at what is there now (`blendwire status`, or ask for the objects) before sending it again"
+         request ran; look at what is there now (`blendwire status`, or ask for the objects) before sending it again; \
+         if no Blender has ever answered at this port, another program may hold it: check --port or BLENDWIRE_PORT"
     )]
     OutcomeUnknown {
         /// Where.

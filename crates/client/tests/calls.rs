@@ -89,6 +89,7 @@ async fn a_request_whose_answer_was_cut_off_is_never_sent_again() {
     let error = blender.execute("bpy.ops.wm.save_mainfile()").await.unwrap_err();
     assert!(matches!(error, ClientError::OutcomeUnknown { .. }), "{error}");
     assert!(error.to_string().contains("unknown whether the request ran"));
+    assert!(error.to_string().contains("check --port"), "another program may hold the port: {error}");
     assert!(server.await.unwrap(), "the client connected again by itself");
 }
 

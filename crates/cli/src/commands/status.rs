@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use blendwire_client::Blender;
-use blendwire_protocol::{State, Status};
+use blendwire_protocol::{LastRequest, State, Status};
 use owo_colors::OwoColorize as _;
 
 use super::block_on;
@@ -56,7 +56,7 @@ fn table(status: &Status) -> String {
     let window = if status.background { "background" } else { "windowed" };
     let file = if status.file.is_empty() { "never saved" } else { &status.file };
     let counters = &status.counters;
-    let rows = [
+    let mut rows = vec![
         ("state", state(status)),
         ("endpoint", status.endpoints.join(", ")),
         ("blender", format!("{} ({window}, process {})", versions.blender, status.pid)),
@@ -70,7 +70,12 @@ fn table(status: &Status) -> String {
         ("main thread", format!("last came round {} ago", duration(status.main_thread_age_secs))),
         ("versions", format!("core {}, add-on {}, Python {}", versions.core, versions.addon, versions.python)),
     ];
-    rows.map(|(name, value)| format!("{:<12} {value}", name.bold())).join("\n")
+    if let Some(line) = status.running.as_ref().map(|request| &request.last_output_line).filter(|line| !line.is_empty())
+    {
+        rows.insert(5, ("printed", line.clone()));
+    }
+    let rows: Vec<_> = rows.iter().map(|(name, value)| format!("{:<12} {value}", name.bold())).collect();
+    rows.join("\n")
 }
 
 fn state(status: &Status) -> String {
@@ -86,18 +91,22 @@ fn state(status: &Status) -> String {
 
 fn running(status: &Status) -> String {
     let Some(request) = &status.running else { return "nothing".to_owned() };
-    let printed = match request.last_output_line.as_str() {
-        "" => String::new(),
-        line => format!(", last printed: {line}"),
-    };
-    format!("#{} {} for {}{printed}", request.request, request.first_line, duration(request.running_secs))
+    format!("#{} for {}: {}", request.request, duration(request.running_secs), code(&request.first_line))
 }
 
 fn last(status: &Status) -> String {
-    let Some(request) = &status.last else { return "nothing yet".to_owned() };
+    status.last.as_ref().map_or("nothing yet".to_owned(), last_row)
+}
+
+fn last_row(request: &LastRequest) -> String {
     let ended = if request.ok { "ok" } else { "raised" };
     let (took, ago) = (duration(request.took_secs), duration(request.ended_secs_ago));
-    format!("#{} {}: {ended} after {took}, {ago} ago", request.request, request.first_line)
+    format!("#{} {ended} after {took}, {ago} ago: {}", request.request, code(&request.first_line))
+}
+
+/// Code stands last in its row, after a colon: in the middle it would run into the words around it.
+fn code(first_line: &str) -> &str {
+    if first_line.trim().is_empty() { "(empty script)" } else { first_line }
 }
 
 /// A duration for people: the unit follows the size.
@@ -117,5 +126,18 @@ mod tests {
     #[test]
     fn durations_have_the_unit_of_their_size() {
         assert_eq!([0.0123, 12.34, 300.0, 9000.0].map(duration), ["12 ms", "12.3 s", "5 min", "2.5 h"]);
+    }
+
+    #[test]
+    fn code_stands_apart_from_the_words_about_it() {
+        let last = |first_line: &str| LastRequest {
+            request: 17,
+            first_line: first_line.to_owned(),
+            ok: true,
+            took_secs: 0.0,
+            ended_secs_ago: 3.0,
+        };
+        assert_eq!(last_row(&last("x = 1")), "#17 ok after 0 ms, 3.0 s ago: x = 1");
+        assert_eq!(last_row(&last("")), "#17 ok after 0 ms, 3.0 s ago: (empty script)");
     }
 }

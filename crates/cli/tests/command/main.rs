@@ -19,7 +19,7 @@ fn blendwire(args: &[&str]) -> Command {
     for name in ["BLENDWIRE", "BLENDER_MCP", "BLENDER"] {
         command.env_remove(format!("{name}_HOST")).env_remove(format!("{name}_PORT"));
     }
-    command.env_remove("BLENDWIRE_BLENDER").stdin(Stdio::null()).args(args);
+    command.env_remove("BLENDWIRE_BLENDER").env_remove("BLENDWIRE_PYTHON").stdin(Stdio::null()).args(args);
     command
 }
 

@@ -17,8 +17,15 @@ use crate::printer;
 /// How often to look whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// For a script to finish and Blender to clean up after Ctrl-C, before it is killed.
+/// For a script to finish and Blender to clean up after Ctrl-C, before it is killed. ENDING says it to people.
 const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// Windows knows no polite end for a process without a window: there it is killed at once.
+const ENDING: &str = if cfg!(windows) {
+    "ending Blender"
+} else {
+    "ending Blender (within 10 s, for a running script to end); Ctrl-C again kills it at once"
+};
 
 /// The end of the log that is shown when it failed.
 const SHOWN_BYTES: u64 = 4096;
@@ -73,21 +80,25 @@ impl Child {
                 if status.success() { Ok(()) } else { Err(Failure::Failed(anyhow!("Blender ended with {status}"))) }
             }
             () = asked.wait() => {
-                self.end(asked).await;
-                Ok(())
+                if self.end(asked).await {
+                    return Ok(());
+                }
+                Err(Failure::Failed(anyhow!("Blender had not ended yet and was killed")))
             }
         }
     }
 
     /// Asks it to end and waits for that; kills it when it takes too long, or when this command is asked once more.
-    pub(super) async fn end(&mut self, asked: &mut AskedToEnd) {
-        printer::talk("ending Blender; once more kills it");
+    /// Gives whether it ended when asked.
+    pub(super) async fn end(&mut self, asked: &mut AskedToEnd) -> bool {
+        printer::talk(ENDING);
         self.ask_to_end();
-        tokio::select! {
-            _ = tokio::time::timeout(END_WITHIN, self.wait()) => {}
-            () = asked.wait() => {}
-        }
+        let has_ended = tokio::select! {
+            ended = tokio::time::timeout(END_WITHIN, self.wait()) => matches!(ended, Ok(Ok(_))),
+            () = asked.wait() => false,
+        };
         self.kill();
+        has_ended
     }
 
     async fn wait(&mut self) -> Result<ExitStatus> {

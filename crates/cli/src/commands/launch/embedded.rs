@@ -27,9 +27,17 @@ const MARKER: &str = "blendwire-complete";
 /// The interpreter of an environment in which `import bpy` works.
 ///
 /// # Errors
-/// When there is no Python to make one with, or when the installation fails.
+/// When there is no Python to make one with, when the named one cannot be used, or when the installation fails.
 pub(super) fn python() -> Result<PathBuf> {
     let data = data::folder()?;
+    let versions = RUNTIMES.map(|runtime| runtime.python).join(" or ");
+    if let Some((base, version)) = python::named()? {
+        let Some(runtime) = RUNTIMES.iter().find(|runtime| runtime.python == version) else {
+            let (name, base) = (env_vars::PYTHON, base.display());
+            bail!("{name} cannot be used: {base} is Python {version}; the embedded Blender needs {versions}");
+        };
+        return runtime.make(&base, &data);
+    }
     for runtime in &RUNTIMES {
         let folder = runtime.folder(&data);
         if is_whole(&folder) {
@@ -41,7 +49,6 @@ pub(super) fn python() -> Result<PathBuf> {
             return runtime.make(&base, &data);
         }
     }
-    let versions = RUNTIMES.map(|runtime| runtime.python).join(" or ");
     bail!(
         "the embedded Blender needs Python {versions} with its venv module, and none was found: install one (for \
          instance with `uv python install {}`, or Debian's python3-venv), or name it with {}",

@@ -75,11 +75,24 @@ async fn serve(args: &LaunchArgs, endpoint: &Endpoint, mut child: Child, asked: 
     let log = child.log.display().to_string();
     printer::talk(&format!("Blender {} is ready", status.versions.blender));
     if args.foreground {
+        printer::talk("Ctrl-C ends it");
         printer::data(&report(args.json, endpoint, status.pid, None))?;
         return child.attend(asked).await;
     }
     printer::talk(&format!("its output goes to {log}"));
+    printer::talk(&how_to_end(status.pid, status.background));
     printer::data(&report(args.json, endpoint, status.pid, Some(&log)))
+}
+
+/// On Windows a process without a window does not hear a polite wish to end.
+fn how_to_end(pid: u32, is_background: bool) -> String {
+    let command = match (cfg!(windows), is_background) {
+        (false, _) => "kill",
+        (true, false) => "taskkill /PID",
+        (true, true) => "taskkill /F /PID",
+    };
+    let or_close = if is_background { "" } else { ", or close its window" };
+    format!("end it with: {command} {pid}{or_close}")
 }
 
 /// The one line of data: where Blender listens, and which process it is.
