@@ -109,8 +109,7 @@ fn life(environment: &Environment) -> Result<()> {
     blender.result(&format!("import sys\nsys.modules['{module}'].server_start()"))?;
     answers(&mut blender)?;
     later(&blender, "bpy.ops.script.reload()")?;
-    std::thread::sleep(Duration::from_secs(3));
-    answers(&mut blender)?;
+    is_restarted(&mut blender)?;
     later(
         &blender,
         &format!(
@@ -128,8 +127,16 @@ fn life(environment: &Environment) -> Result<()> {
     let (_, status) = http(blender.port, "GET /status", "")?;
     let status: serde_json::Value = serde_json::from_str(&status)?;
     ensure!(status["file"] == file.display().to_string(), "{status}");
-    later(&blender, &format!("bpy.ops.wm.open_mainfile(filepath={:?})", file.display().to_string()))?;
-    std::thread::sleep(Duration::from_secs(2));
+    let loaded = blender.file("loaded");
+    later(
+        &blender,
+        &format!(
+            "bpy.ops.wm.open_mainfile(filepath={:?})\nopen({:?}, 'w').close()",
+            file.display().to_string(),
+            loaded.display().to_string()
+        ),
+    )?;
+    wait_until("the file to be loaded", SOON, || loaded.exists().then_some(()))?;
     answers(&mut blender)?;
     ensure!(!blender.process.output().contains("Traceback"), "{}", blender.process.output());
     Ok(())

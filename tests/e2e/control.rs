@@ -51,6 +51,13 @@ fn ask(blender: &Blender, request: &Value) -> Result<Value> {
     wire.reply()
 }
 
+fn is_running(blender: &Blender) -> Result<()> {
+    wait_until("a request to run", Duration::from_secs(20), || {
+        let status = ask(blender, &json!({"type": "status"})).ok()?;
+        status["result"]["running"].is_object().then_some(())
+    })
+}
+
 fn next_is_answered(blender: &Blender) -> Result<()> {
     ensure!(blender.result("import os\nresult = sum(range(1000))")? == 499_500, "the next request");
     Ok(())
@@ -101,10 +108,7 @@ fn still_running(blender: &mut Blender) -> Result<()> {
 fn removed(blender: &mut Blender) -> Result<()> {
     let mut busy = blender.wire()?;
     busy.send(&request("busy", "import time; time.sleep(1.5)", 60.0))?;
-    wait_until("it to run", Duration::from_secs(20), || {
-        let status = ask(blender, &json!({"type": "status"})).ok()?;
-        status["result"]["running"].is_object().then_some(())
-    })?;
+    is_running(blender)?;
     let mut waiting = blender.wire()?;
     waiting.send(&request("waiting", "bpy.app.driver_namespace['ran'] = True", 60.0))?;
     wait_until("it to wait", Duration::from_secs(20), || {
@@ -159,10 +163,7 @@ fn random_cancels(blender: &mut Blender) -> Result<()> {
 fn outlives(blender: &mut Blender) -> Result<()> {
     let mut gone = blender.wire()?;
     gone.send(&request("gone", "import time\ntime.sleep(0.5)\nprint('done')\nresult = 'kept'", 60.0))?;
-    wait_until("it to run", Duration::from_secs(20), || {
-        let status = ask(blender, &json!({"type": "status"})).ok()?;
-        status["result"]["running"].is_object().then_some(())
-    })?;
+    is_running(blender)?;
     drop(gone);
     let outcome = wait_until("the outcome", Duration::from_secs(30), || {
         ask(blender, &json!({"type": "outcome", "id": "gone"})).ok().filter(|reply| reply["error"].is_null())

@@ -77,6 +77,7 @@ fn panel(environment: &Environment) -> Result<()> {
 
 fn preferences(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    let before = shoot(environment, &blender, "preferences-closed.png")?;
     let windows = blender.result(
         "module = next(m for m in bpy.context.preferences.addons.keys() if m.endswith('blendwire'))\n\
          bpy.ops.screen.userpref_show('INVOKE_DEFAULT')\n\
@@ -86,6 +87,8 @@ fn preferences(environment: &Environment) -> Result<()> {
          result = len(bpy.context.window_manager.windows)",
     )?;
     ensure!(windows == 2, "the preferences did not open: {windows} windows");
-    shoot(environment, &blender, "preferences.png")?;
+    let shown = shoot(environment, &blender, "preferences.png")?;
+    let whole = [0, 0, shown.width, shown.height];
+    ensure!(shown.differing(&before, whole) > 50_000, "no preferences were drawn over the window");
     Ok(())
 }

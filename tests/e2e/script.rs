@@ -339,7 +339,11 @@ const ADDON_MODULE: &str =
 fn disables_addon(environment: &Environment, flavour: Flavour) -> Result<()> {
     let blender = Blender::start(environment, flavour, &Settings::default())?;
     let mut wire = blender.wire()?;
-    wire.result(&format!("{ADDON_MODULE}bpy.ops.preferences.addon_disable(module=module)\nresult = module"))?;
+    let left = wire.result(&format!(
+        "{ADDON_MODULE}bpy.ops.preferences.addon_disable(module=module)\n\
+         result = module in bpy.context.preferences.addons.keys()"
+    ))?;
+    ensure!(left == false, "the add-on was not disabled");
     ensure!(wire.result("result = 1")? == 1, "the same connection");
     ensure!(blender.result("result = 2")? == 2, "a new connection");
     Ok(())

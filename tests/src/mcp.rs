@@ -55,7 +55,7 @@ impl McpSession {
     /// # Errors
     /// When the server does not start or does not speak MCP.
     pub fn start(command: std::process::Command) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let before = Instant::now();
         let client = runtime.block_on(async {
             let transport = TokioChildProcess::new(tokio::process::Command::from(command))?;
@@ -95,12 +95,8 @@ impl McpSession {
             let options = PeerRequestOptions::no_options();
             let handle =
                 self.client()?.send_cancellable_request(ClientRequest::CallToolRequest(request), options).await?;
-            // The session's own tasks write the request out while this waits.
-            tokio::task::yield_now().await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
             until()?;
             handle.cancel(Some("the test takes it back".to_owned())).await?;
-            tokio::time::sleep(Duration::from_millis(100)).await;
             Ok(())
         })
     }

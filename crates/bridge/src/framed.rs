@@ -39,6 +39,10 @@ const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 /// Room for source text is counted in units of this many bytes, because a semaphore counts in 32 bits.
 const ROOM_UNIT_BYTES: usize = 1024;
 
+/// For a client that ends its side before its request has ended.
+const CUT_OFF: &str = "the connection ended in the middle of a request; nothing of it was run. \
+    End a request with a NUL byte or, after its closing brace, a line break";
+
 /// Serves one connection whose first bytes are in `buffer`.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
@@ -115,7 +119,7 @@ impl Reader<'_> {
                 }
                 Err(too_large) => {
                     self.buffer = BytesMut::new();
-                    self.refuse(Terminator::Nul, &too_large).await;
+                    self.refuse(Terminator::Nul, ErrorCode::TooLarge, &too_large).await;
                     return Go::Stop;
                 }
             }
@@ -131,7 +135,7 @@ impl Reader<'_> {
         let request = match parse(frame).await {
             Ok(request) => request,
             Err(bad) => {
-                self.refuse(terminator, &bad).await;
+                self.refuse(terminator, ErrorCode::BadRequest, &bad).await;
                 return Go::On;
             }
         };
@@ -203,20 +207,15 @@ impl Reader<'_> {
         Ok(answer)
     }
 
-    async fn refuse(&self, terminator: Terminator, why: &impl std::fmt::Display) {
+    async fn refuse(&self, terminator: Terminator, code: ErrorCode, why: &impl std::fmt::Display) {
         add(&self.shared.activity.totals.refused, 1);
         log::debug!("connection {}: {why}", self.id);
-        let _ = self
-            .pending
-            .send(Pending::Now(Reply::refused(ErrorCode::BadRequest, why).encode(terminator, &Extras::default())))
-            .await;
+        let _ = self.pending.send(Pending::Now(Reply::refused(code, why).encode(terminator, &Extras::default()))).await;
     }
 
     async fn end_of_stream(&self) {
         if self.decoder.is_mid_frame() {
-            self.refuse(Terminator::Nul, &"the connection ended in the middle of a request; nothing of it was run. End a request with a NUL byte or, after its \
-                 closing brace, a line break")
-                .await;
+            self.refuse(Terminator::Nul, ErrorCode::BadRequest, &CUT_OFF).await;
         }
     }
 }
