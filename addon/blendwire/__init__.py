@@ -3,8 +3,7 @@
 
 This file only registers, in order, and unregisters in reverse; the work is in the modules beside it, the listening in
 the native core. One folder serves as extension (4.2 and later), as legacy add-on (4.0, 4.1) and as a plain package
-for `python -m blendwire`. Scripts and the console use `server_start`, `server_stop`, `server_restart` and
-`server_status`, on the main thread.
+for `python -m blendwire`. What scripts and the console may call is in `public`.
 """
 
 import importlib
@@ -25,8 +24,12 @@ if f"{__package__}.server" in sys.modules:
         "wake",
         "snapshot",
         "pump",
+        "render_progress",
+        "silent_edits",
+        "history",
         "handlers",
         "server",
+        "public",
         "drawing",
         "operators",
         "panel",
@@ -35,7 +38,7 @@ if f"{__package__}.server" in sys.modules:
     ):
         importlib.reload(importlib.import_module(f".{_name}", __package__))
 
-from . import command_line, operators, panel, preferences, server
+from . import command_line, operators, panel, preferences, public, server
 
 bl_info = {
     "name": "MCP Server",
@@ -49,12 +52,23 @@ bl_info = {
     "category": "Development",
 }
 
+progress = public.progress
+Interrupted = public.bridge.Interrupted
 server_start = server.server_start
 server_stop = server.server_stop
 server_restart = server.server_restart
 server_status = server.server_status
 
-__all__ = ["register", "server_restart", "server_start", "server_status", "server_stop", "unregister"]
+__all__ = [
+    "Interrupted",
+    "progress",
+    "register",
+    "server_restart",
+    "server_start",
+    "server_status",
+    "server_stop",
+    "unregister",
+]
 
 _CLASSES = (*preferences.CLASSES, *operators.CLASSES, *panel.CLASSES)
 
@@ -65,12 +79,14 @@ def register() -> None:
         _unregister_class(cls)
         bpy.utils.register_class(cls)
     command_line.register()
+    public.register()
     server.register()
 
 
 def unregister() -> None:
     """Called by Blender when the add-on is disabled, before scripts are reloaded, and when it quits."""
     server.unregister()
+    public.unregister()
     command_line.unregister()
     for cls in reversed(_CLASSES):
         _unregister_class(cls)

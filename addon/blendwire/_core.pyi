@@ -3,9 +3,10 @@
 
 The module itself is a compiled file beside this one. It never touches bpy, is never reloaded, and its state belongs
 to the process: importing it a second time finds the same server. Everything is called from the main thread, except
-`drain_logs`, which any Python thread may call.
+`drain_logs` and `progress`, which any Python thread may call.
 """
 
+from types import ModuleType
 from typing import Any
 
 VERSION: str
@@ -13,6 +14,9 @@ PROTOCOL_VERSION: int
 
 class StartError(Exception):
     """The server could not start; the text is written for the user."""
+
+class Interrupted(BaseException):
+    """The client's time limit has passed, or somebody cancelled the request."""
 
 def start(
     host: str,
@@ -23,6 +27,9 @@ def start(
     blender_version: str,
     python_version: str,
     background: bool,
+    time_limit_secs: float | None = None,
+    forbidden_features: list[str] = ...,
+    history: ModuleType | None = None,
 ) -> list[str]: ...
 def stop() -> None: ...
 def is_running() -> bool: ...
@@ -32,5 +39,6 @@ def serve() -> None: ...
 def request_stop() -> None: ...
 def status() -> dict[str, Any] | None: ...
 def set_file(path: str) -> None: ...
+def progress(value: float, message: str = "") -> bool: ...
 def set_log_level(level: str) -> None: ...
 def drain_logs() -> list[tuple[str, float, str]]: ...

@@ -11,6 +11,7 @@ from __future__ import annotations
 import platform
 import sys
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -35,13 +36,18 @@ _SLOT = "_blendwire_core"
 
 _problem = ""
 
+# What a script gets whose time limit has passed, or that was cancelled.
+Interrupted = core.Interrupted
+
 
 class StartError(Exception):
     """The server could not start; the text is written for the user."""
 
 
-def start(settings: Settings) -> list[str]:
+def start(settings: Settings, history: ModuleType) -> list[str]:
     """Starts the server and gives its endpoints, as `host:port`. Does not touch bpy.data.
+
+    The core calls the functions of `history` around scripts.
 
     # Errors
     StartError with a text for the user.
@@ -57,6 +63,9 @@ def start(settings: Settings) -> list[str]:
             blender_version=bpy.app.version_string,
             python_version=platform.python_version(),
             background=bpy.app.background,
+            time_limit_secs=settings.time_limit_secs or None,
+            forbidden_features=settings.forbidden_features,
+            history=history,
         )
     except core.StartError as error:
         raise StartError(str(error)) from None
@@ -120,6 +129,11 @@ def status() -> dict[str, Any]:
 def set_file(path: str) -> None:
     """Tells the core which .blend is open."""
     core.set_file(path)
+
+
+def progress(value: float, message: str = "") -> bool:
+    """Says how far the request is that runs: from 0 to 1, and what is being done; False when none runs."""
+    return core.progress(value, message)
 
 
 def set_log_level(level: str) -> None:

@@ -20,6 +20,10 @@ class StartError(Exception):
     """The server could not start; the text is written for the user."""
 
 
+class Interrupted(BaseException):
+    """Never raised here; scripts may name it."""
+
+
 def start(host: str, port: int, **_: object) -> list[str]:
     """Refuses, and says why the native core is missing."""
     raise StartError(
@@ -53,6 +57,11 @@ def status() -> dict[str, Any]:
 
 def set_file(path: str) -> None:
     """Nobody asks."""
+
+
+def progress(value: float, message: str = "") -> bool:
+    """Nobody listens."""
+    return False
 
 
 def set_log_level(level: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender's application handlers: what the server wants to know about the open file.
+"""Blender's application handlers: what the server wants to know about the open file and about renders.
 
 `server` adds them when the server starts and removes them when it stops. They are persistent, so that they outlive
 the loading of a file, and are told apart by name, so that those of a reloaded module are replaced and not doubled.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import bpy
 from bpy.app.handlers import persistent
 
-from . import bridge, pump
+from . import bridge, history, pump, render_progress
 
 
 @persistent
@@ -48,5 +48,12 @@ def _pairs() -> list[tuple[list[Callable[..., None]], Callable[..., None]]]:
     return [
         (known.load_pre, _before_load),
         (known.load_post, _file_changed),
+        (known.load_post, history.on_load),
         (known.save_post, _file_changed),
+        (known.depsgraph_update_post, history.on_edit),
+        (known.frame_change_post, history.on_edit),
+        (known.render_init, render_progress.render_init),
+        (known.render_pre, render_progress.render_pre),
+        (known.render_stats, render_progress.render_stats),
+        (known.render_post, render_progress.render_post),
     ]

@@ -8,7 +8,7 @@ Main thread only.
 
 # No `from __future__ import annotations` here: Blender reads the properties out of the annotations.
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from . import drawing, logs, settings, snapshot
 from .snapshot import Snapshot
@@ -48,6 +48,30 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         description="Start the server with Blender, and when the add-on is enabled",
         default=settings.DEFAULTS.auto_start,
     )
+    time_limit_secs: FloatProperty(
+        name="Time Limit",
+        description="Interrupt scripts of clients that set no limit of their own after this many seconds of waiting "
+        "and running; 0 for no limit",
+        default=settings.DEFAULTS.time_limit_secs,
+        min=0.0,
+        soft_max=3600.0,
+        step=100,
+        precision=0,
+        subtype="TIME_ABSOLUTE",
+        unit="TIME_ABSOLUTE",
+    )
+    undo_steps: BoolProperty(
+        name="Undo Steps",
+        description="Make each request that changes the file an undo step of its own",
+        default=settings.DEFAULTS.undo_steps,
+    )
+    features: EnumProperty(
+        name="Clients May Use",
+        description="What clients may use beyond running scripts",
+        items=list(settings.FEATURES),
+        options={"ENUM_FLAG"},
+        default=set(settings.DEFAULTS.features),
+    )
     log_level: EnumProperty(
         name="Log Level",
         description="What is written to the console that Blender was started from",
@@ -85,6 +109,9 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         layout.prop(self, "port")
         layout.prop(self, "next_free_port")
         layout.prop(self, "auto_start")
+        layout.prop(self, "undo_steps")
+        layout.prop(self, "time_limit_secs")
+        layout.column(heading="Clients May Use").prop(self, "features")
         layout.prop(self, "log_level")
 
     def _notes(self, now: Snapshot) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import bpy
 
-from . import bridge, handlers, logs, pump, snapshot
+from . import bridge, handlers, history, logs, pump, snapshot
 from .settings import Settings, SettingsError, effective, forced_bind, stored
 
 # After enabling or start-up: Blender is still reading its preferences and its first file.
@@ -97,7 +97,8 @@ def start(settings: Settings) -> None:
     """
     logs.set_level(settings.log_level)
     if not bridge.is_running():
-        bridge.start(settings)
+        history.records_steps = settings.undo_steps
+        bridge.start(settings, history)
     _attend()
 
 

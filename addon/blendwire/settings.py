@@ -20,6 +20,15 @@ BIND_VARIABLE = "BLENDWIRE_BIND"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # Below 1024 a system asks for privileges; the preferences do not offer those.
 PORT_MIN, PORT_MAX = 1024, 65535
+# What clients may use beyond the plain protocol, unless the user forbids it: name on the wire, label, description.
+FEATURES = (
+    ("stream", "Streaming", "Clients see what a script prints while it runs, and how far it is"),
+    ("session", "Sessions", "Clients keep variables from one request to the next"),
+    ("undo", "Undo and Redo", "Clients undo and redo in Blender"),
+    ("rollback", "Rollback", "Clients have what a failed script did taken back"),
+    ("changes", "Changes", "Clients learn what a script did to the file"),
+    ("immediate_control", "Immediate Control", "Clients get answers about the server out of turn"),
+)
 
 
 class SettingsError(ValueError):
@@ -35,6 +44,15 @@ class Settings:
     auto_start: bool = True
     next_free_port: bool = False
     log_level: str = "info"
+    # 0 is none. Off by default: clients that know nothing of limits render for hours.
+    time_limit_secs: float = 0.0
+    undo_steps: bool = True
+    features: frozenset[str] = frozenset(name for name, _, _ in FEATURES)
+
+    @property
+    def forbidden_features(self) -> list[str]:
+        """Names of what clients may not use."""
+        return [name for name, _, _ in FEATURES if name not in self.features]
 
 
 DEFAULTS = Settings()
@@ -107,7 +125,8 @@ def stored() -> Settings:
     values = getattr(entry, "preferences", None)
     if values is None:
         return DEFAULTS
-    return Settings(**{name: getattr(values, name, getattr(DEFAULTS, name)) for name in Settings.__dataclass_fields__})
+    found = {name: getattr(values, name, getattr(DEFAULTS, name)) for name in Settings.__dataclass_fields__}
+    return Settings(**{**found, "features": frozenset(found["features"])})
 
 
 def forced_bind() -> str:

@@ -82,8 +82,11 @@ fn echoes(blender: &mut Blender) -> Result<()> {
     let reply = ask(blender, &json!({"type": "execute", "code": "result = 1", "id": 7}))?;
     ensure!(reply == json!({"status": "ok", "result": 1, "stdout": "", "id": 7}), "{reply}");
     let reply = ask(blender, &json!({"type": "execute", "code": "1 / 0", "id": "seven"}))?;
-    let error = json!({"code": "python_exception", "message": "ZeroDivisionError: division by zero"});
-    ensure!(reply["id"] == "seven" && reply["error"] == error, "{reply}");
+    let error = &reply["error"];
+    ensure!(reply["id"] == "seven" && error["code"] == "python_exception", "{reply}");
+    ensure!(error["message"] == "ZeroDivisionError: division by zero" && error["hint"].is_string(), "{reply}");
+    ensure!(error["type"] == "ZeroDivisionError" && error["line"] == 1, "{reply}");
+    ensure!(error["traceback"] == reply["message"], "{reply}");
     let reply = ask(blender, &json!({"type": "ping", "id": "p"}))?;
     ensure!(reply == json!({"status": "ok", "result": "pong", "stdout": "", "id": "p"}), "{reply}");
     let reply = ask(blender, &json!({"type": "cancel", "id": "nobody"}))?;

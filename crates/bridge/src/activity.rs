@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use blendwire_protocol::{Counters, LastRequest, RunningRequest, State};
+use blendwire_protocol::{Counters, Id, LastRequest, RunningRequest, State};
 
+use crate::feed::Feed;
 use crate::job::Job;
-use crate::output::Output;
 
 /// A main thread that has not come round for this long cannot take a request "now". A redraw of a heavy scene takes
 /// less; a modal file dialog, a render or a loop takes more.
@@ -38,9 +38,11 @@ struct Now {
 #[derive(Debug)]
 struct Running {
     number: u64,
+    id: Option<Id>,
+    title: String,
     first_line: String,
     since: Instant,
-    output: Arc<Output>,
+    feed: Arc<Feed>,
 }
 
 /// Totals since the start, each with its name from [`Counters`].
@@ -105,7 +107,15 @@ impl Activity {
     pub(crate) fn begin(&self, job: &mut Job) {
         self.seen();
         let since = *job.begun.get_or_insert_with(Instant::now);
-        let running = Running { number: job.number, first_line: job.title.clone(), since, output: job.output.clone() };
+        job.feed.begin();
+        let running = Running {
+            number: job.number,
+            id: job.ticket.extras.id.clone(),
+            title: job.title.clone(),
+            first_line: job.first_line.clone(),
+            since,
+            feed: job.feed.clone(),
+        };
         let mut now = self.now();
         now.deferred.retain(|deferred| deferred.number != job.number);
         now.running = Some(running);
@@ -122,8 +132,9 @@ impl Activity {
         };
         add(if ok { &self.totals.executed_ok } else { &self.totals.executed_error }, 1);
         let took_secs = running.since.elapsed().as_secs_f64();
-        let Running { number: request, first_line, .. } = running;
-        now.last = Some((LastRequest { request, first_line, ok, took_secs, ended_secs_ago: 0.0 }, Instant::now()));
+        let Running { number: request, title, first_line, .. } = running;
+        let last = LastRequest { request, title, first_line, ok, took_secs, ended_secs_ago: 0.0 };
+        now.last = Some((last, Instant::now()));
     }
 
     pub(crate) fn set_file(&self, file: String) {
@@ -144,16 +155,19 @@ impl Activity {
         let now = self.now();
         now.running.as_ref().or(now.deferred.first()).map(|running| RunningRequest {
             request: running.number,
+            id: running.id.as_ref().and_then(|id| serde_json::from_str(id.json()).ok()),
+            title: running.title.clone(),
             first_line: running.first_line.clone(),
             running_secs: running.since.elapsed().as_secs_f64(),
-            last_output_line: running.output.last_line(),
+            last_output_line: running.feed.last_line(),
+            progress: running.feed.progress(),
         })
     }
 
-    /// What the running request has printed.
-    pub(crate) fn output_so_far(&self) -> Option<String> {
+    /// Where the request tells that is on the main thread, else the oldest whose result is deferred.
+    pub(crate) fn feed(&self) -> Option<Arc<Feed>> {
         let now = self.now();
-        now.running.as_ref().or(now.deferred.first()).map(|running| running.output.so_far())
+        now.running.as_ref().or(now.deferred.first()).map(|running| running.feed.clone())
     }
 
     pub(crate) fn last(&self) -> Option<LastRequest> {
@@ -175,8 +189,8 @@ impl Activity {
         let is_executing = self.now().running.is_some();
         match self.running() {
             Some(running) if is_executing && is_late => {
-                let RunningRequest { request, running_secs, first_line, .. } = running;
-                let reason = format!("request {request} has been running for {running_secs:.1} s: {first_line}");
+                let RunningRequest { request, running_secs, title, .. } = running;
+                let reason = format!("request {request} has been running for {running_secs:.1} s: {title}");
                 (State::Busy, Some(reason))
             }
             _ if is_late => {
@@ -211,7 +225,9 @@ mod tests {
     fn job() -> (Job, tokio::sync::oneshot::Receiver<crate::job::Answer>) {
         let (ticket, answer) =
             crate::control::Ticket::new(blendwire_protocol::Terminator::Nul, blendwire_protocol::Extras::default());
-        (Job::new(7, "x = 1".to_owned(), Output::new(10), ticket, Arc::default(), None), answer)
+        let script = blendwire_protocol::Execute { code: "x = 1".to_owned(), ..Default::default() };
+        let task = crate::job::Task::Script(script);
+        (Job::new(7, task, Arc::new(Feed::new(10, false)), ticket, Arc::default(), None), answer)
     }
 
     #[test]

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Settings of one server, with their defaults and the reasons for them.
 
-use blendwire_protocol::{DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, PROTOCOL_VERSION, Versions};
+use std::time::Duration;
+
+use blendwire_protocol::{DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, Feature, PROTOCOL_VERSION, Versions};
 
 /// Settings of one server. They hold from its start to its stop.
 #[derive(Clone, Debug)]
@@ -27,6 +29,10 @@ pub struct Config {
     pub max_pipelined: usize,
     /// What one script may print, in bytes; the rest is dropped and the reply says so.
     pub max_output_bytes: usize,
+    /// Bounds waiting and running of requests that bring no limit of their own; `None`: for ever, as other servers do.
+    pub time_limit: Option<Duration>,
+    /// What clients may not use, by the user's wish.
+    pub forbidden_features: Vec<Feature>,
     /// Asks the host to interrupt the script of this number, for this reason, if it runs. Called from the network
     /// thread; must return at once.
     pub interrupt: fn(u64, &str),
@@ -48,6 +54,8 @@ impl Default for Config {
             max_queue_bytes: 1024 * 1024 * 1024,
             max_pipelined: 256,
             max_output_bytes: DEFAULT_MAX_REQUEST_BYTES,
+            time_limit: None,
+            forbidden_features: Vec::new(),
             interrupt: |_, _| {},
             background: false,
             versions: Versions {
@@ -56,5 +64,12 @@ impl Default for Config {
                 ..Versions::default()
             },
         }
+    }
+}
+
+impl Config {
+    /// Whether clients may not use `feature`.
+    pub(crate) fn forbids(&self, feature: Feature) -> bool {
+        self.forbidden_features.contains(&feature)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Requests that can be ended from outside, and replies that can be asked for again.
 //!
-//! Only requests with an `id` or a time limit are known here; plain ones cost nothing. Ending one means: taking it out
+//! Only requests with an `id` or a time limit are known here; others cost nothing. Ending one means: taking it out
 //! of the queue, or asking the host to interrupt its script, again and again until it has ended, because a script may
 //! swallow the interruption or be in a call that returns later.
 
@@ -35,9 +35,31 @@ const ENDS_WITHIN: Duration = Duration::from_millis(150);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// Its time limit has passed.
-    Timeout(Duration),
+    Timeout(Limit),
     /// Somebody asked for it.
     Cancelled,
+}
+
+/// A time limit, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    duration: Duration,
+    is_the_users: bool,
+}
+
+impl Limit {
+    /// The client's own limit, else the one that the user has set for all.
+    pub(crate) fn of(clients: Option<Duration>, users: Option<Duration>) -> Option<Self> {
+        let own = clients.map(|duration| Self { duration, is_the_users: false });
+        own.or_else(|| users.map(|duration| Self { duration, is_the_users: true }))
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let whose = if self.is_the_users { " that is set in the add-on's preferences" } else { "" };
+        write!(f, "the time limit of {} s{whose} has passed", self.duration.as_secs_f64())
+    }
 }
 
 impl Ending {
@@ -50,7 +72,7 @@ impl Ending {
 
     fn reason(self) -> String {
         match self {
-            Self::Timeout(limit) => format!("the time limit of {} s has passed", limit.as_secs_f64()),
+            Self::Timeout(limit) => limit.to_string(),
             Self::Cancelled => "the request was cancelled".to_owned(),
         }
     }
@@ -189,10 +211,10 @@ impl Control {
 }
 
 /// Ends the request when `limit` has passed.
-pub(crate) fn end_after(shared: &Arc<Shared>, number: u64, limit: Duration) {
+pub(crate) fn end_after(shared: &Arc<Shared>, number: u64, limit: Limit) {
     let ended = shared.clone();
     let timer = tokio::spawn(async move {
-        tokio::time::sleep(limit).await;
+        tokio::time::sleep(limit.duration).await;
         end(&ended, number, Ending::Timeout(limit)).await;
     });
     shared.control.set_timer(number, timer.abort_handle());
@@ -245,9 +267,10 @@ fn tell_that_it_goes_on(shared: &Shared, ticket: &Ticket, ending: Ending) {
          when that call returns; ask for how it ended with {{\"type\": \"outcome\", \"id\": …}}",
         ending.reason()
     );
-    let stdout = shared.activity.output_so_far().unwrap_or_default();
+    let stdout = shared.activity.feed().map(|feed| feed.output_so_far()).unwrap_or_default();
     let extras = Extras { is_still_running: true, ..ticket.extras.clone() };
-    let reply = Reply::Raised { message, stdout, code: ending.code() }.encode(ticket.terminator, &extras);
+    let reply = Reply::Raised { message, stdout, code: ending.code(), exception: None };
+    let reply = reply.encode(ticket.terminator, &extras);
     ticket.send(Answer { reply, lane: None });
 }
 
@@ -261,18 +284,19 @@ async fn go_on(shared: Arc<Shared>, number: u64, ending: Ending) {
 /// What becomes of a script's reply when the script was interrupted: the error has its own code.
 pub(crate) fn with_ending(reply: Reply, ending: Option<Ending>) -> Reply {
     match (reply, ending) {
-        (Reply::Raised { message, stdout, code: ErrorCode::PythonException }, Some(ending)) => {
-            Reply::Raised { message, stdout, code: ending.code() }
+        (Reply::Raised { message, stdout, code: ErrorCode::PythonException, exception }, Some(ending)) => {
+            Reply::Raised { message, stdout, code: ending.code(), exception }
         }
         (reply, _) => reply,
     }
 }
 
 impl Job {
-    /// Puts the job on the books, when it can be ended from outside.
-    pub(crate) fn register(&self, shared: &Arc<Shared>, connection: u64) {
-        if self.ticket.extras.is_extended {
-            shared.control.register(self.number, connection, self.ticket.clone());
+    /// Puts the job on the books, when it can be ended from outside: by its id, or by its time limit.
+    pub(crate) fn book(&mut self, control: &Control, connection: u64, has_limit: bool) {
+        if has_limit || self.ticket.extras.id.is_some() {
+            self.is_booked = true;
+            control.register(self.number, connection, self.ticket.clone());
         }
     }
 }

@@ -8,9 +8,11 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use blendwire_protocol::{BadRequest, Body, Decoder, ErrorCode, Extras, Frame, Id, Reply, Request, Terminator};
+use blendwire_protocol::{
+    BadRequest, Body, Decoder, EncodedReply, ErrorCode, Extras, Feature, Frame, Hello, Id, PROTOCOL_VERSION, Refusal,
+    Reply, Request, Terminator, platform,
+};
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -21,10 +23,10 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::activity::add;
 use crate::connection::close;
 use crate::control::{self, Ticket};
-use crate::job::{Answer, Job};
-use crate::output::Output;
+use crate::feed::Feed;
+use crate::job::{Answer, Job, Task};
 use crate::queue::NotQueued;
-use crate::replies::{self, Pending};
+use crate::replies::{self, Later, Pending, Watch};
 use crate::server::{Shared, stopped};
 
 /// Room made for each read: fits a burst of small requests, and is grown by the buffer itself for large ones.
@@ -39,10 +41,6 @@ const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 /// Room for source text is counted in units of this many bytes, because a semaphore counts in 32 bits.
 const ROOM_UNIT_BYTES: usize = 1024;
 
-/// For a client that ends its side before its request has ended.
-const CUT_OFF: &str = "the connection ended in the middle of a request; nothing of it was run. \
-    End a request with a NUL byte or, after its closing brace, a line break";
-
 /// Serves one connection whose first bytes are in `buffer`.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
@@ -55,10 +53,12 @@ pub(crate) async fn serve(
     let (read, write) = stream.split();
     let decoder = Decoder::new(shared.config.max_request_bytes);
     let room = Arc::new(Semaphore::new(room_units(shared.config.max_request_bytes)));
-    let mut reader = Reader { shared, id, decoder, buffer, pending, room };
-    // The reader drops its end of the channel when it is done, the writer ends with the last reply.
+    let (immediate, at_once) = channel(shared.config.max_pipelined.max(1));
+    let agreed = Agreed::default();
+    let mut reader = Reader { shared, id, decoder, buffer, pending, immediate, agreed, room };
+    // The reader drops its ends of the channels when it is done, the writer ends with the last reply.
     let reading = async move { reader.run(read, shutdown).await };
-    let (was_read, was_written) = tokio::join!(reading, replies::write(shared, write, awaited));
+    let (was_read, was_written) = tokio::join!(reading, replies::write(shared, write, awaited, at_once));
     was_written?;
     was_read?;
     close(stream).await
@@ -70,8 +70,20 @@ struct Reader<'a> {
     decoder: Decoder,
     buffer: BytesMut,
     pending: Sender<Pending>,
+    /// Past those that wait for the main thread.
+    immediate: Sender<EncodedReply>,
+    agreed: Agreed,
     /// What this connection may have waiting: as much source text as its longest request.
     room: Arc<Semaphore>,
+}
+
+/// What a `hello` has settled for the rest of the connection.
+#[derive(Default)]
+struct Agreed {
+    /// There was one: every reply may carry more than the plain protocol.
+    is_extended: bool,
+    /// Answers to questions overtake those of scripts.
+    is_immediate: bool,
 }
 
 fn room_units(bytes: usize) -> usize {
@@ -119,7 +131,7 @@ impl Reader<'_> {
                 }
                 Err(too_large) => {
                     self.buffer = BytesMut::new();
-                    self.refuse(Terminator::Nul, ErrorCode::TooLarge, &too_large).await;
+                    self.refuse(Terminator::Nul, None, ErrorCode::TooLarge, &too_large).await;
                     return Go::Stop;
                 }
             }
@@ -134,43 +146,99 @@ impl Reader<'_> {
         }
         let request = match parse(frame).await {
             Ok(request) => request,
-            Err(bad) => {
-                self.refuse(terminator, ErrorCode::BadRequest, &bad).await;
+            Err(Refusal { why, id }) => {
+                self.refuse(terminator, id, why.code(), &why).await;
                 return Go::On;
             }
         };
+        let is_extended = self.agreed.is_extended || request.is_extended();
+        let forbidden = request.features().find(|feature| self.shared.config.forbids(*feature));
+        if let Some(feature) = forbidden {
+            let message = format!("the user's preferences do not allow the feature \"{}\"", feature.name());
+            self.refuse(terminator, request.id, ErrorCode::Forbidden, &message).await;
+            return Go::On;
+        }
         let Request { id, body } = request;
-        let is_extended = id.is_some() || matches!(body, Body::Execute { timeout: Some(_), .. });
         let extras = Extras { id, is_extended, ..Extras::default() };
-        let now = |reply: Reply| Pending::Now(reply.encode(terminator, &extras));
-        let answer = match body {
-            Body::Ping => now(Reply::of(&"pong")),
-            Body::Status => now(Reply::of(&self.shared.status())),
-            Body::Outcome { target } => self.outcome(&target, terminator),
+        add(&self.shared.activity.totals.requests, 1);
+        let task = match body {
+            Body::Execute(script) => Task::Script(script),
+            Body::Undo { steps } => Task::Undo { steps },
+            Body::Redo { steps } => Task::Redo { steps },
+            question => {
+                self.answer(question, terminator, extras).await;
+                return Go::On;
+            }
+        };
+        match self.enqueue(task, terminator, extras.clone()).await {
+            Ok(later) => {
+                let _ = self.pending.send(Pending::Later(later)).await;
+                Go::On
+            }
+            Err(why) => {
+                self.refuse(terminator, extras.id, why.code(), &why).await;
+                if why == NotQueued::SameId { Go::On } else { Go::Stop }
+            }
+        }
+    }
+
+    /// Answers what needs no main thread.
+    async fn answer(&mut self, question: Body, terminator: Terminator, extras: Extras) {
+        let reply = match question {
+            Body::Hello { features } => Reply::of(&self.hello(features)),
+            Body::Status => Reply::of(&self.shared.status()),
+            Body::Outcome { target } => return self.now(self.outcome(&target, terminator)).await,
             Body::Cancel { target } => {
                 let (ticket, answer) = Ticket::new(terminator, extras);
                 control::cancel(self.shared, &target, ticket);
-                Pending::Later(answer)
+                return self.when_answered(answer).await;
             }
-            Body::Execute { code, timeout } => match self.enqueue(code, timeout, terminator, extras.clone()).await {
-                Ok(answer) => Pending::Later(answer),
-                Err(why) => {
-                    let go = if why == NotQueued::SameId { Go::On } else { Go::Stop };
-                    add(&self.shared.activity.totals.refused, 1);
-                    let _ = self.pending.send(now(Reply::refused(why.code(), why))).await;
-                    return go;
-                }
-            },
+            _ => Reply::of(&"pong"),
         };
-        add(&self.shared.activity.totals.requests, 1);
-        let _ = self.pending.send(answer).await;
-        Go::On
+        self.now(reply.encode(terminator, &extras)).await;
     }
 
-    fn outcome(&self, target: &Id, terminator: Terminator) -> Pending {
+    /// Sends what is known: in its turn, or at once where the client wants that.
+    async fn now(&self, reply: EncodedReply) {
+        if self.agreed.is_immediate {
+            let _ = self.immediate.send(reply).await;
+        } else {
+            let _ = self.pending.send(Pending::Now(reply)).await;
+        }
+    }
+
+    async fn when_answered(&self, answer: oneshot::Receiver<Answer>) {
+        if !self.agreed.is_immediate {
+            let _ = self.pending.send(Pending::Later(Later { answer, watch: None })).await;
+            return;
+        }
+        let immediate = self.immediate.clone();
+        tokio::spawn(async move {
+            if let Ok(Answer { reply, .. }) = answer.await {
+                let _ = immediate.send(reply).await;
+            }
+        });
+    }
+
+    fn hello(&mut self, asked: Vec<Feature>) -> Hello {
+        let config = &self.shared.config;
+        let is_allowed = |feature: &Feature| !config.forbids(*feature);
+        let features: Vec<Feature> = asked.into_iter().filter(is_allowed).collect();
+        self.agreed = Agreed { is_extended: true, is_immediate: features.contains(&Feature::ImmediateControl) };
+        Hello {
+            protocol_version: PROTOCOL_VERSION,
+            versions: config.versions.clone(),
+            platform: platform(),
+            instance: self.shared.instance.clone(),
+            features,
+            available: Feature::ALL.into_iter().filter(is_allowed).collect(),
+        }
+    }
+
+    fn outcome(&self, target: &Id, terminator: Terminator) -> EncodedReply {
         let control = &self.shared.control;
         if let Some(reply) = control.outcome(target).filter(|_| !control.is_active(target)) {
-            return Pending::Now(reply.with_terminator(terminator));
+            return reply.with_terminator(terminator);
         }
         let (code, words) = if control.is_active(target) {
             (ErrorCode::Busy, "has not ended yet; ask again later")
@@ -179,53 +247,61 @@ impl Reader<'_> {
         };
         let message = format!("the request with the id {} {words}", target.json());
         let extras = Extras { id: Some(target.clone()), is_extended: true, ..Extras::default() };
-        Pending::Now(Reply::refused(code, message).encode(terminator, &extras))
+        Reply::refused(code, message).encode(terminator, &extras)
     }
 
-    async fn enqueue(
-        &self,
-        code: String,
-        timeout: Option<Duration>,
-        terminator: Terminator,
-        extras: Extras,
-    ) -> Result<oneshot::Receiver<Answer>, NotQueued> {
-        if extras.id.as_ref().is_some_and(|id| self.shared.control.is_active(id)) {
+    async fn enqueue(&self, task: Task, terminator: Terminator, extras: Extras) -> Result<Later, NotQueued> {
+        let Shared { config, control, next_request, .. } = &**self.shared;
+        if extras.id.as_ref().is_some_and(|id| control.is_active(id)) {
             return Err(NotQueued::SameId);
         }
-        let units = u32::try_from(room_units(code.len())).unwrap_or(u32::MAX);
+        let (timeout, is_watched) = match &task {
+            Task::Script(script) => (script.timeout, script.stream),
+            Task::Undo { .. } | Task::Redo { .. } => (None, false),
+        };
+        let units = u32::try_from(room_units(task.size_bytes())).unwrap_or(u32::MAX);
         // Jobs give their room back when they are answered; the semaphore is never closed.
         let room = self.room.clone().acquire_many_owned(units).await.ok();
-        let number = self.shared.next_request.fetch_add(1, Ordering::Relaxed);
-        let output = Output::new(self.shared.config.max_output_bytes);
+        let number = next_request.fetch_add(1, Ordering::Relaxed);
+        let feed = Arc::new(Feed::new(config.max_output_bytes, is_watched));
+        let id = extras.id.clone();
         let (ticket, answer) = Ticket::new(terminator, extras);
-        let job = Job::new(number, code, output, ticket, self.shared.control.clone(), room);
-        job.register(self.shared, self.id);
+        let position = self.shared.queue().len();
+        let mut job = Job::new(number, task, feed.clone(), ticket, control.clone(), room);
+        let limit = control::Limit::of(timeout, config.time_limit);
+        job.book(control, self.id, limit.is_some());
         self.shared.queue().push(self.id, job)?;
-        if let Some(limit) = timeout {
+        if let Some(limit) = limit {
             control::end_after(self.shared, number, limit);
         }
-        Ok(answer)
+        let watch = is_watched.then_some(Watch { feed, terminator, id, position });
+        Ok(Later { answer, watch })
     }
 
-    async fn refuse(&self, terminator: Terminator, code: ErrorCode, why: &impl std::fmt::Display) {
+    async fn refuse(&self, terminator: Terminator, id: Option<Id>, code: ErrorCode, why: &impl std::fmt::Display) {
         add(&self.shared.activity.totals.refused, 1);
         log::debug!("connection {}: {why}", self.id);
-        let _ = self.pending.send(Pending::Now(Reply::refused(code, why).encode(terminator, &Extras::default()))).await;
+        let is_extended = self.agreed.is_extended
+            || id.is_some()
+            || matches!(code, ErrorCode::Forbidden | ErrorCode::VersionMismatch);
+        let extras = Extras { id, is_extended, ..Extras::default() };
+        let _ = self.pending.send(Pending::Now(Reply::refused(code, why).encode(terminator, &extras))).await;
     }
 
     async fn end_of_stream(&self) {
         if self.decoder.is_mid_frame() {
-            self.refuse(Terminator::Nul, ErrorCode::BadRequest, &CUT_OFF).await;
+            self.refuse(Terminator::Nul, None, ErrorCode::BadFrame, &BadRequest::CutOff).await;
         }
     }
 }
 
-async fn parse(frame: Frame) -> Result<Request, BadRequest> {
+async fn parse(frame: Frame) -> Result<Request, Refusal> {
     if frame.text.len() <= LONG_REQUEST_BYTES {
         return Request::parse(&frame.text);
     }
     let parsed = tokio::task::spawn_blocking(move || Request::parse(&frame.text)).await;
     parsed.unwrap_or_else(|_| {
-        Err(BadRequest::NotJson("the parser failed; this is a defect, please report it".to_owned()))
+        let why = BadRequest::NotJson("the parser failed; this is a defect, please report it".to_owned());
+        Err(Refusal { why, id: None })
     })
 }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use blendwire_protocol::{EncodedReply, ErrorCode, Reply, first_line};
+use blendwire_protocol::{Effects, EncodedReply, ErrorCode, Execute, Extras, Reply, first_line};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::control::{Control, Ticket, with_ending};
-use crate::output::Output;
+use crate::feed::Feed;
 use crate::queue::LaneGuard;
 
 /// Replies up to this size let the next request of their connection run before they have gone out. A longer one is
@@ -30,22 +30,68 @@ impl Answer {
     }
 }
 
-/// A script to run on the main thread. Dropping it unanswered answers that it was dropped.
+/// What the main thread is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Run a script.
+    Script(Execute),
+    /// Undo.
+    Undo {
+        /// How many steps.
+        steps: u32,
+    },
+    /// Redo.
+    Redo {
+        /// How many steps.
+        steps: u32,
+    },
+}
+
+impl Task {
+    /// What it holds in memory, near enough.
+    pub(crate) fn size_bytes(&self) -> usize {
+        match self {
+            Self::Script(script) => script.code.len(),
+            Self::Undo { .. } | Self::Redo { .. } => 0,
+        }
+    }
+
+    fn first_line(&self) -> String {
+        match self {
+            Self::Script(script) => first_line(&script.code),
+            Self::Undo { .. } => "undo".to_owned(),
+            Self::Redo { .. } => "redo".to_owned(),
+        }
+    }
+
+    fn title(&self) -> Option<String> {
+        match self {
+            Self::Script(script) => script.title.clone(),
+            Self::Undo { .. } | Self::Redo { .. } => None,
+        }
+    }
+}
+
+/// Work for the main thread. Dropping it unanswered answers that it was dropped.
 #[derive(Debug)]
 pub struct Job {
     /// Number of the request since the server was started, from 1.
     pub number: u64,
-    /// The first telling line of the source.
+    /// What people are shown: the client's title, or the first telling line.
     pub title: String,
-    /// The source text.
-    pub code: String,
-    /// When its script was started; a deferred request is taken up again later.
+    /// The first telling line of the source.
+    pub(crate) first_line: String,
+    /// What to do.
+    pub task: Task,
+    /// When it was started; a deferred request is taken up again later.
     pub(crate) begun: Option<Instant>,
-    /// Where the script's output goes.
-    pub output: Arc<Output>,
+    /// What it tells while it runs.
+    pub feed: Arc<Feed>,
     /// Taken when the reply has been sent.
     unanswered: Option<Arc<Control>>,
     pub(crate) ticket: Arc<Ticket>,
+    /// On the books of [`Control`].
+    pub(crate) is_booked: bool,
     lane: Option<LaneGuard>,
     /// Its connection's share of memory that this job takes.
     _room: Option<OwnedSemaphorePermit>,
@@ -54,20 +100,23 @@ pub struct Job {
 impl Job {
     pub(crate) fn new(
         number: u64,
-        code: String,
-        output: Output,
+        task: Task,
+        feed: Arc<Feed>,
         ticket: Arc<Ticket>,
         control: Arc<Control>,
         room: Option<OwnedSemaphorePermit>,
     ) -> Self {
+        let first_line = task.first_line();
         Self {
             number,
-            title: first_line(&code),
-            code,
+            title: task.title().unwrap_or_else(|| first_line.clone()),
+            first_line,
+            task,
             begun: None,
-            output: Arc::new(output),
+            feed,
             unanswered: Some(control),
             ticket,
+            is_booked: false,
             lane: None,
             _room: room,
         }
@@ -79,15 +128,28 @@ impl Job {
     }
 
     /// Sends the final reply. A client that has gone away loses only this.
-    pub fn answer(mut self, reply: Reply) {
-        self.send(reply);
+    pub fn answer(self, reply: Reply) {
+        self.answer_with(reply, Effects::default());
     }
 
-    fn send(&mut self, reply: Reply) {
+    /// The same, with what became of the file.
+    pub fn answer_with(mut self, reply: Reply, effects: Effects) {
+        self.send(reply, effects);
+    }
+
+    /// Takes back a job that was never accepted: nothing is sent, and it has no outcome.
+    pub(crate) fn withdraw(mut self) {
+        if let Some(control) = self.unanswered.take().filter(|_| self.is_booked) {
+            control.finish(self.number);
+        }
+    }
+
+    fn send(&mut self, reply: Reply, effects: Effects) {
         let Some(control) = self.unanswered.take() else { return };
+        let ending = if self.is_booked { control.finish(self.number) } else { None };
         let extras = &self.ticket.extras;
-        let ending = if extras.is_extended { control.finish(self.number) } else { None };
         // Encoded here, on the main thread: writing out megabytes of text would hold up the network thread.
+        let extras = &Extras { effects, ..extras.clone() };
         let reply = with_ending(reply, ending).encode(self.ticket.terminator, extras);
         if let Some(id) = &extras.id {
             control.keep(id, reply.clone());
@@ -102,15 +164,16 @@ impl Drop for Job {
         if self.unanswered.is_none() {
             return;
         }
-        if self.begun.is_some() {
+        let reply = if self.begun.is_some() {
             let message = "the server was stopped before the request had its result; what it began may be half done";
-            let (stdout, code) = (self.output.take(), ErrorCode::ShuttingDown);
-            self.send(Reply::Raised { message: message.to_owned(), stdout, code });
+            let (stdout, code) = (self.feed.take_output(), ErrorCode::ShuttingDown);
+            Reply::Raised { message: message.to_owned(), stdout, code, exception: None }
         } else {
-            self.send(Reply::refused(
+            Reply::refused(
                 ErrorCode::ShuttingDown,
                 "the server was stopped before the request ran; send it again when it is back",
-            ));
-        }
+            )
+        };
+        self.send(reply, Effects::default());
     }
 }

@@ -84,25 +84,34 @@ impl Queue {
         Self { limit, limit_bytes, lanes: Mutex::default(), available: Condvar::new() }
     }
 
-    /// Appends a job to its connection's lane. A job that is not taken is dropped.
+    /// Appends a job to its connection's lane. A job that is not taken is withdrawn: its sender is told here.
     pub(crate) fn push(&self, connection: u64, job: Job) -> Result<(), NotQueued> {
         let mut lanes = self.lock();
+        if let Err(why) = self.has_room(&lanes, &job) {
+            drop(lanes);
+            job.withdraw();
+            return Err(why);
+        }
+        lanes.length += 1;
+        lanes.bytes += job.task.size_bytes();
+        let lane = lanes.by_connection.entry(connection).or_default();
+        lane.waiting.push_back(job);
+        if !lane.is_out && lane.waiting.len() == 1 {
+            lanes.ready.push_back(connection);
+            self.available.notify_one();
+        }
+        Ok(())
+    }
+
+    fn has_room(&self, lanes: &Lanes, job: &Job) -> Result<(), NotQueued> {
         if lanes.closed {
             return Err(NotQueued::Closed);
         }
         if lanes.length >= self.limit {
             return Err(NotQueued::Full { limit: self.limit });
         }
-        if lanes.bytes + job.code.len() > self.limit_bytes {
+        if lanes.bytes + job.task.size_bytes() > self.limit_bytes {
             return Err(NotQueued::TooMuch { waiting_bytes: lanes.bytes });
-        }
-        lanes.length += 1;
-        lanes.bytes += job.code.len();
-        let lane = lanes.by_connection.entry(connection).or_default();
-        lane.waiting.push_back(job);
-        if !lane.is_out && lane.waiting.len() == 1 {
-            lanes.ready.push_back(connection);
-            self.available.notify_one();
         }
         Ok(())
     }
@@ -118,7 +127,7 @@ impl Queue {
             lanes.ready.retain(|ready| *ready != connection);
         }
         lanes.length -= 1;
-        lanes.bytes = lanes.bytes.saturating_sub(job.code.len());
+        lanes.bytes = lanes.bytes.saturating_sub(job.task.size_bytes());
         Some(job)
     }
 
@@ -179,7 +188,7 @@ impl Queue {
         let mut job = lane.waiting.pop_front()?;
         lane.is_out = true;
         lanes.length -= 1;
-        lanes.bytes = lanes.bytes.saturating_sub(job.code.len());
+        lanes.bytes = lanes.bytes.saturating_sub(job.task.size_bytes());
         job.enter(LaneGuard { queue: Arc::downgrade(self), connection });
         Some(job)
     }
@@ -205,8 +214,14 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::control::Ticket;
-    use crate::output::Output;
-    use blendwire_protocol::{Extras, Reply, Terminator};
+    use crate::feed::Feed;
+    use crate::job::Task;
+    use blendwire_protocol::{Execute, Extras, Reply, Terminator};
+
+    fn code(job: &Job) -> &str {
+        let Task::Script(script) = &job.task else { panic!("no script") };
+        &script.code
+    }
 
     fn job(code: &str) -> Job {
         answered_job(code).0
@@ -214,7 +229,8 @@ mod tests {
 
     fn answered_job(code: &str) -> (Job, tokio::sync::oneshot::Receiver<crate::job::Answer>) {
         let (ticket, answer) = Ticket::new(Terminator::Nul, Extras::default());
-        (Job::new(0, code.to_owned(), Output::new(10), ticket, Arc::default(), None), answer)
+        let task = Task::Script(Execute { code: code.to_owned(), ..Execute::default() });
+        (Job::new(0, task, Arc::new(Feed::new(10, false)), ticket, Arc::default(), None), answer)
     }
 
     fn answer(job: Job) {
@@ -224,9 +240,9 @@ mod tests {
     #[test]
     fn a_removed_job_leaves_the_others_in_their_order() {
         let queue = queue_of(10, &[(1, "a"), (2, "b")]);
-        assert_eq!(queue.remove(1, 0).unwrap().code, "a");
+        assert_eq!(code(&queue.remove(1, 0).unwrap()), "a");
         assert!(queue.remove(1, 0).is_none());
-        assert_eq!(next(&queue).unwrap().code, "b");
+        assert_eq!(code(&next(&queue).unwrap()), "b");
         assert!(queue.is_empty());
     }
 
@@ -253,7 +269,7 @@ mod tests {
         let queue = queue_of(10, &[(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (2, "b2")]);
         let mut order = Vec::new();
         while let Some(job) = next(&queue) {
-            order.push(job.code.clone());
+            order.push(code(&job).to_owned());
             answer(job);
         }
         assert_eq!(order, ["a1", "b1", "a2", "b2", "a3"]);
@@ -264,10 +280,10 @@ mod tests {
         let queue = queue_of(10, &[(1, "a1"), (1, "a2"), (2, "b1")]);
         let a1 = next(&queue).unwrap();
         let b1 = next(&queue).unwrap();
-        assert_eq!(b1.code, "b1");
+        assert_eq!(code(&b1), "b1");
         assert!(next(&queue).is_none());
         answer(a1);
-        assert_eq!(next(&queue).unwrap().code, "a2");
+        assert_eq!(code(&next(&queue).unwrap()), "a2");
     }
 
     #[test]

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The writing half of a JSON connection: sends replies in the order of the requests.
+//! The writing half of a JSON connection: sends replies in the order of the requests, events before the reply that they
+//! belong to, and what a client wants at once between two messages.
 //!
 //! Small replies are gathered as long as the next one is there already. A client that takes nothing for
 //! [`PATIENCE`] is given up, so that its replies and its queued requests do not stay for ever.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use blendwire_protocol::{EncodedReply, ErrorCode, Extras, Reply, Terminator};
+use blendwire_protocol::{EncodedReply, ErrorCode, Event, Extras, Id, Reply, Terminator};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::WriteHalf;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::activity::add;
+use crate::feed::Feed;
 use crate::job::Answer;
 use crate::server::Shared;
 
@@ -23,6 +27,10 @@ const GATHERED_BYTES: usize = 64 * 1024;
 /// How long a client may take not a single byte.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What a script prints is gathered this long: at once to a person, and a flood of lines costs a few hundred events a
+/// second at most.
+const EVENTS_EVERY: Duration = Duration::from_millis(5);
+
 /// A reply to come, in its place among the others of the connection.
 pub(crate) enum Pending {
     /// Known already.
@@ -30,25 +38,39 @@ pub(crate) enum Pending {
     /// Only the NUL that belongs to the reply before.
     LateNul,
     /// The main thread will send it.
-    Later(oneshot::Receiver<Answer>),
+    Later(Later),
 }
 
-/// Writes what comes out of `replies` until it is closed.
-pub(crate) async fn write(shared: &Shared, write: WriteHalf<'_>, mut replies: Receiver<Pending>) -> io::Result<()> {
-    let mut writer = Writer { shared, write, gathered: Vec::new() };
-    loop {
-        let pending = if let Ok(pending) = replies.try_recv() {
-            pending
-        } else {
-            writer.flush().await?;
-            let Some(pending) = replies.recv().await else { return Ok(()) };
-            pending
-        };
+/// A reply that the main thread will send.
+pub(crate) struct Later {
+    pub(crate) answer: oneshot::Receiver<Answer>,
+    /// What to tell before, where the client asked for events.
+    pub(crate) watch: Option<Watch>,
+}
+
+/// A client's interest in one request.
+pub(crate) struct Watch {
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) terminator: Terminator,
+    pub(crate) id: Option<Id>,
+    /// How many requests were waiting before it.
+    pub(crate) position: usize,
+}
+
+/// Writes what comes out of `replies`, and at once what comes out of `immediate`, until both are closed.
+pub(crate) async fn write(
+    shared: &Shared,
+    write: WriteHalf<'_>,
+    mut replies: Receiver<Pending>,
+    immediate: Receiver<EncodedReply>,
+) -> io::Result<()> {
+    let mut writer = Writer { shared, write, immediate, gathered: Vec::new() };
+    while let Some(pending) = writer.next(&mut replies).await? {
         match pending {
             Pending::Now(reply) => writer.reply(&reply).await?,
             Pending::LateNul => writer.piece(&[Terminator::Nul.byte()]).await?,
-            Pending::Later(answer) => {
-                let Answer { reply, lane } = writer.settle(answer).await?;
+            Pending::Later(later) => {
+                let Answer { reply, lane } = writer.settle(later).await?;
                 writer.reply(&reply).await?;
                 if lane.is_some() {
                     writer.flush().await?;
@@ -56,27 +78,79 @@ pub(crate) async fn write(shared: &Shared, write: WriteHalf<'_>, mut replies: Re
             }
         }
     }
+    Ok(())
 }
 
 struct Writer<'a> {
     shared: &'a Shared,
     write: WriteHalf<'a>,
+    immediate: Receiver<EncodedReply>,
     gathered: Vec<u8>,
 }
 
 impl Writer<'_> {
-    /// Waits for a reply from the main thread; what was written before goes out first.
-    async fn settle(&mut self, mut answer: oneshot::Receiver<Answer>) -> io::Result<Answer> {
-        if let Ok(answer) = answer.try_recv() {
-            return Ok(answer);
+    /// The next reply in order; `None` when there will be no more.
+    async fn next(&mut self, replies: &mut Receiver<Pending>) -> io::Result<Option<Pending>> {
+        if let Ok(pending) = replies.try_recv() {
+            return Ok(Some(pending));
         }
-        self.flush().await?;
-        // A job answers even when it is dropped, so the sender cannot vanish silently but by a defect of ours.
-        Ok(answer.await.unwrap_or_else(|_| {
-            let words = "the reply was lost inside the server; this is a defect, please report it";
-            let reply = Reply::refused(ErrorCode::Dropped, words);
-            Answer { reply: reply.encode(Terminator::Nul, &Extras::default()), lane: None }
-        }))
+        loop {
+            self.flush().await?;
+            let reply = tokio::select! {
+                pending = replies.recv() => match pending {
+                    Some(pending) => return Ok(Some(pending)),
+                    None => break,
+                },
+                Some(reply) = self.immediate.recv() => reply,
+            };
+            self.reply(&reply).await?;
+        }
+        // A cancellation may still be on its way.
+        while let Some(reply) = self.immediate.recv().await {
+            self.reply(&reply).await?;
+            self.flush().await?;
+        }
+        Ok(None)
+    }
+
+    /// Waits for a reply from the main thread; what was written before goes out first.
+    async fn settle(&mut self, later: Later) -> io::Result<Answer> {
+        let Later { mut answer, watch } = later;
+        if let Some(watch) = &watch {
+            self.event(watch, &Event::Queued { position: watch.position }).await?;
+        }
+        let mut due: Option<Instant> = None;
+        let answered = loop {
+            if let Ok(answer) = answer.try_recv() {
+                break answer;
+            }
+            self.flush().await?;
+            tokio::select! {
+                biased;
+                answered = &mut answer => break answered.unwrap_or_else(|_| lost()),
+                Some(reply) = self.immediate.recv() => self.reply(&reply).await?,
+                () = changed(watch.as_ref()), if due.is_none() => due = Some(Instant::now() + EVENTS_EVERY),
+                () = sleep_until(due), if due.is_some() => {
+                    due = None;
+                    self.tell(watch.as_ref()).await?;
+                }
+            }
+        };
+        self.tell(watch.as_ref()).await?;
+        Ok(answered)
+    }
+
+    /// Sends the events that have not been told.
+    async fn tell(&mut self, watch: Option<&Watch>) -> io::Result<()> {
+        let Some(watch) = watch else { return Ok(()) };
+        while let Some(event) = watch.feed.next_event() {
+            self.event(watch, &event).await?;
+        }
+        Ok(())
+    }
+
+    async fn event(&mut self, watch: &Watch, event: &Event) -> io::Result<()> {
+        self.piece(&event.encode(watch.terminator, watch.id.as_ref())).await
     }
 
     async fn reply(&mut self, reply: &EncodedReply) -> io::Result<()> {
@@ -103,6 +177,27 @@ impl Writer<'_> {
         self.gathered = gathered;
         self.gathered.clear();
         Ok(())
+    }
+}
+
+/// A job answers even when it is dropped, so the sender cannot vanish silently but by a defect of ours.
+fn lost() -> Answer {
+    let words = "the reply was lost inside the server; this is a defect, please report it";
+    let reply = Reply::refused(ErrorCode::Dropped, words);
+    Answer { reply: reply.encode(Terminator::Nul, &Extras::default()), lane: None }
+}
+
+async fn changed(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => watch.feed.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Start and stop: the network thread, its runtime, and what the main thread and the network thread share.
 
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -38,6 +39,8 @@ pub struct Server {
 pub struct Shared {
     pub(crate) config: Config,
     pub(crate) endpoints: Vec<SocketAddr>,
+    /// Unlike that of any other server.
+    pub(crate) instance: String,
     pub(crate) activity: Activity,
     pub(crate) clients: AtomicUsize,
     pub(crate) next_request: AtomicU64,
@@ -60,6 +63,7 @@ impl Server {
             control: Arc::default(),
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
+            instance: new_instance(),
             endpoints,
             config,
         });
@@ -119,6 +123,12 @@ impl Shared {
         self.control.is_ending(number)
     }
 
+    /// Says how far the request is that runs, or the oldest whose result is deferred; `false` when there is none.
+    pub fn report(&self, value: f64, message: &str) -> bool {
+        let feed = self.activity.feed();
+        feed.as_ref().inspect(|feed| feed.report(value, message)).is_some()
+    }
+
     /// The open .blend file, for `status`.
     pub fn set_file(&self, file: String) {
         self.activity.set_file(file);
@@ -146,6 +156,7 @@ impl Shared {
             background: self.config.background,
             file: self.activity.file(),
             versions: self.config.versions.clone(),
+            instance: self.instance.clone(),
             running: self.activity.running(),
             last: self.activity.last(),
             queue: QueueStatus {
@@ -159,6 +170,11 @@ impl Shared {
             counters: self.activity.totals.read(),
         }
     }
+}
+
+/// Sixteen hexadecimal digits from the random keys that the standard library gives each hasher.
+fn new_instance() -> String {
+    format!("{:016x}", std::hash::RandomState::new().build_hasher().finish())
 }
 
 /// Half of the files that the system lets this process open: the other half is Blender's.

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use blendwire_protocol::{ClientReply, ClientRequest, Status};
+use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, Event, Status};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use crate::connection::Connection;
-use crate::{ClientError, Endpoint, Outcome, Script};
+use crate::connection::{Connection, OnEvent};
+use crate::{ClientError, Endpoint, Options, Outcome, Script};
 
 /// The server answers `status` and `ping` in milliseconds without Blender's main thread; this is for slow networks.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,14 +75,38 @@ impl Blender {
     /// # Errors
     /// When no reply came. A script that raised is [`Outcome::Failed`], not an error.
     pub async fn run(&self, script: &Script<'_>) -> Result<Outcome, ClientError> {
-        let request = ClientRequest::Execute {
+        self.send_script(script, None).await
+    }
+
+    /// The same, and `on_event` is told meanwhile what the script prints and how far it is. Servers of other kinds tell
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_watched(
+        &self,
+        script: &Script<'_>,
+        mut on_event: impl FnMut(Event) + Send,
+    ) -> Result<Outcome, ClientError> {
+        self.send_script(script, Some(&mut on_event)).await
+    }
+
+    async fn send_script(&self, script: &Script<'_>, on_event: Option<OnEvent<'_>>) -> Result<Outcome, ClientError> {
+        let Options { timeout, title, session, echo, rollback, changes } = script.options;
+        let request = ClientRequest::Execute(ClientExecute {
             code: script.code,
             strict_json: false,
             id: Some(&script.id),
-            timeout_secs: script.timeout.map(|timeout| timeout.as_secs_f64()),
-        };
+            timeout_secs: timeout.map(|timeout| timeout.as_secs_f64()),
+            stream: on_event.is_some(),
+            title,
+            session,
+            echo,
+            on_error: rollback.then_some("rollback"),
+            changes,
+        });
         let mut cancel = CancelOnDrop { endpoint: Some(&self.endpoint), id: &script.id };
-        let reply = self.call(&self.scripts, &request).await;
+        let reply = self.call(&self.scripts, &request, on_event).await;
         cancel.endpoint = None;
         self.outcome(&reply?)
     }
@@ -123,7 +147,7 @@ impl Blender {
         asked: &'static str,
     ) -> Result<Box<serde_json::value::RawValue>, ClientError> {
         let endpoint = self.endpoint.clone();
-        let reply = match tokio::time::timeout(STATUS_TIMEOUT, self.call(&self.questions, request)).await {
+        let reply = match tokio::time::timeout(STATUS_TIMEOUT, self.call(&self.questions, request, None)).await {
             Ok(reply) => reply?,
             Err(_) => return Err(ClientError::AnswerTimeout { endpoint, asked, timeout: STATUS_TIMEOUT }),
         };
@@ -135,13 +159,18 @@ impl Blender {
 
     /// Sends on the lane's connection if that is sound, else on a new one. The connection is taken out meanwhile: a
     /// caller that goes away half-way takes it with it, and no other call meets a late answer.
-    async fn call(&self, lane: &Lane, request: &ClientRequest<'_>) -> Result<Bytes, ClientError> {
+    async fn call(
+        &self,
+        lane: &Lane,
+        request: &ClientRequest<'_>,
+        on_event: Option<OnEvent<'_>>,
+    ) -> Result<Bytes, ClientError> {
         let mut kept = lane.lock().await;
         let mut connection = match kept.take().filter(Connection::is_usable) {
             Some(connection) => connection,
             None => Connection::open(&self.endpoint).await?,
         };
-        let reply = connection.call(&request.encode()).await?;
+        let reply = connection.call(&request.encode(), on_event).await?;
         *kept = Some(connection);
         Ok(reply)
     }

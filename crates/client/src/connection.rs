@@ -8,7 +8,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use blendwire_protocol::Decoder;
+use blendwire_protocol::{Decoder, Event};
 use bytes::{Bytes, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,6 +29,9 @@ const LONGEST_ANSWER_BYTES: usize = 1024 * 1024 * 1024;
 
 /// At least this much room for each read, so that a large answer takes few of them.
 const READ_BYTES: usize = 256 * 1024;
+
+/// Is told what a server says of a request before its reply.
+pub(crate) type OnEvent<'a> = &'a mut (dyn FnMut(Event) + Send);
 
 /// An open connection.
 #[derive(Debug)]
@@ -65,11 +68,11 @@ impl Connection {
         self.is_clean && matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Sends one encoded request and waits for the text of its reply.
-    pub(crate) async fn call(&mut self, request: &[u8]) -> Result<Bytes, ClientError> {
+    /// Sends one encoded request and waits for the text of its final reply; `on_event` is told what comes before.
+    pub(crate) async fn call(&mut self, request: &[u8], on_event: Option<OnEvent<'_>>) -> Result<Bytes, ClientError> {
         self.is_clean = false;
         let (mut reader, mut writer) = self.stream.split();
-        let answer = read_frame(&mut reader, &mut self.buffer, &mut self.decoder);
+        let answer = read_reply(&mut reader, &mut self.buffer, &mut self.decoder, on_event);
         match write_and_read(&mut writer, request, answer).await {
             Ok((text, is_clean)) => {
                 self.is_clean = is_clean && self.buffer.is_empty();
@@ -114,6 +117,22 @@ async fn write_and_read(
         }
     }
     answer.await.map(|text| (text, true))
+}
+
+async fn read_reply(
+    reader: &mut ReadHalf<'_>,
+    buffer: &mut BytesMut,
+    decoder: &mut Decoder,
+    on_event: Option<OnEvent<'_>>,
+) -> Result<Bytes, Broken> {
+    let Some(on_event) = on_event else { return read_frame(reader, buffer, decoder).await };
+    loop {
+        let text = read_frame(reader, buffer, decoder).await?;
+        match Event::parse(&text) {
+            Some(event) => on_event(event),
+            None => return Ok(text),
+        }
+    }
 }
 
 async fn read_frame(reader: &mut ReadHalf<'_>, buffer: &mut BytesMut, decoder: &mut Decoder) -> Result<Bytes, Broken> {

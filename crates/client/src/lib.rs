@@ -15,7 +15,8 @@ mod outcome;
 mod script;
 
 pub use blender::Blender;
+pub use blendwire_protocol::{Event, Progress};
 pub use endpoint::Endpoint;
 pub use error::ClientError;
-pub use outcome::Outcome;
-pub use script::Script;
+pub use outcome::{Effects, Outcome};
+pub use script::{Options, Script};

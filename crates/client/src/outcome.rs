@@ -13,6 +13,8 @@ pub enum Outcome {
         result: Box<RawValue>,
         /// What it printed.
         stdout: String,
+        /// What became of the file.
+        effects: Effects,
     },
     /// The script raised, or was refused before it ran.
     Failed {
@@ -20,20 +22,35 @@ pub enum Outcome {
         message: String,
         /// What it printed before; `None` when it never ran, or when a server of another kind left it out.
         stdout: Option<String>,
+        /// What became of the file.
+        effects: Effects,
     },
+}
+
+/// What a script did to the file, as far as it was asked for.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// What was added, removed, renamed and modified, as the JSON text that came.
+    pub changes: Option<Box<RawValue>>,
+    /// Whether everything was taken back, after a failure.
+    pub rolled_back: Option<bool>,
+    /// Why it could not be.
+    pub not_rolled_back_because: Option<String>,
 }
 
 impl Outcome {
     /// `None` when the reply's `status` is neither `ok` nor `error`: then it is of another protocol.
     pub(crate) fn from_reply(reply: ClientReply) -> Option<Self> {
+        let ClientReply { changes, rolled_back, not_rolled_back_because, .. } = reply;
+        let effects = Effects { changes, rolled_back, not_rolled_back_because };
         match reply.status.as_str() {
             "ok" => {
                 let result = reply.result.unwrap_or_else(|| RawValue::NULL.to_owned());
-                Some(Self::Finished { result, stdout: reply.stdout.unwrap_or_default() })
+                Some(Self::Finished { result, stdout: reply.stdout.unwrap_or_default(), effects })
             }
             "error" => {
                 let message = reply.message.unwrap_or_else(|| "the server gave no reason".to_owned());
-                Some(Self::Failed { message, stdout: reply.stdout })
+                Some(Self::Failed { message, stdout: reply.stdout, effects })
             }
             _ => None,
         }
@@ -50,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_missing_result_is_null_and_missing_stdout_is_empty() {
-        let Some(Outcome::Finished { result, stdout }) = outcome(r#"{"status": "ok"}"#) else { panic!() };
+        let Some(Outcome::Finished { result, stdout, .. }) = outcome(r#"{"status": "ok"}"#) else { panic!() };
         assert_eq!((result.get(), stdout.as_str()), ("null", ""));
     }
 

@@ -4,24 +4,41 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Source text, name and time limit.
+/// Source text, name and how it is to be run.
 #[derive(Clone, Debug)]
 pub struct Script<'a> {
     pub(crate) code: &'a str,
     pub(crate) id: String,
-    pub(crate) timeout: Option<Duration>,
+    pub(crate) options: Options<'a>,
+}
+
+/// How a script is to be run. Servers of other kinds ignore all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Options<'a> {
+    /// A limit to waiting and running together.
+    pub timeout: Option<Duration>,
+    /// What people in front of Blender are shown, as the name of the undo step for instance.
+    pub title: Option<&'a str>,
+    /// The namespace of that name is used, and kept for the next script that names it.
+    pub session: Option<&'a str>,
+    /// Values of expression statements are printed, as a Python prompt does.
+    pub echo: bool,
+    /// When the script fails, what it did to the file is taken back.
+    pub rollback: bool,
+    /// The outcome tells what the script did to the file.
+    pub changes: bool,
 }
 
 impl<'a> Script<'a> {
-    /// A script without a time limit.
+    /// A script without any wishes.
     pub fn new(code: &'a str) -> Self {
-        Self { code, id: unique_id(), timeout: None }
+        Self { code, id: unique_id(), options: Options::default() }
     }
 
-    /// The same with a limit to waiting and running together. Servers of other kinds ignore it.
+    /// The same with wishes.
     #[must_use]
-    pub fn with_timeout(self, timeout: Option<Duration>) -> Self {
-        Self { timeout, ..self }
+    pub fn with_options(self, options: Options<'a>) -> Self {
+        Self { options, ..self }
     }
 
     /// Its name on the wire.

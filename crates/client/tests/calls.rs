@@ -187,7 +187,7 @@ async fn a_refusal_is_read_while_a_long_request_is_still_being_written() {
         tokio::time::sleep(Duration::from_secs(30)).await;
     });
     let outcome = blender.execute(&"#".repeat(32 << 20)).await.unwrap();
-    assert!(matches!(outcome, Outcome::Failed { message, stdout: None } if message == "too long"));
+    assert!(matches!(outcome, Outcome::Failed { message, stdout: None, .. } if message == "too long"));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use blendwire_bridge::Output;
+use blendwire_bridge::Feed;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -17,7 +17,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 use crate::python::Python3;
 
 /// Where the running script's output goes; `None` between scripts.
-static CURRENT: Mutex<Option<Arc<Output>>> = Mutex::new(None);
+static CURRENT: Mutex<Option<Arc<Feed>>> = Mutex::new(None);
 
 /// The three stand-ins.
 pub(crate) struct Streams {
@@ -40,12 +40,12 @@ impl Streams {
 pub(crate) struct Captured<'py> {
     python: &'static Python3,
     before: [(&'static str, Bound<'py, PyAny>); 3],
-    output_before: Option<Arc<Output>>,
+    output_before: Option<Arc<Feed>>,
 }
 
 impl<'py> Captured<'py> {
     /// Puts the stand-ins in place, writing to `output`.
-    pub(crate) fn begin(py: Python<'py>, python: &'static Python3, output: Arc<Output>) -> PyResult<Self> {
+    pub(crate) fn begin(py: Python<'py>, python: &'static Python3, output: Arc<Feed>) -> PyResult<Self> {
         let sys = python.sys.bind(py);
         let swap = |name: &'static str, stream: Bound<'py, PyAny>| -> PyResult<(&'static str, Bound<'py, PyAny>)> {
             let before = sys.getattr(name).unwrap_or_else(|_| py.None().into_bound(py));
@@ -85,7 +85,7 @@ impl Captured<'_> {
     }
 }
 
-fn replace_current(output: Option<Arc<Output>>) -> Option<Arc<Output>> {
+fn replace_current(output: Option<Arc<Feed>>) -> Option<Arc<Feed>> {
     std::mem::replace(&mut *CURRENT.lock().unwrap_or_else(PoisonError::into_inner), output)
 }
 
@@ -203,7 +203,7 @@ impl TextOutput {
     fn push(&self, py: Python<'_>, text: &str) -> PyResult<()> {
         let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(output) = current {
-            output.push(text);
+            output.print(text);
             return Ok(());
         }
         let real = Python3::get(py)?.sys.bind(py).getattr(self.real)?;

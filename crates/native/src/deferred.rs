@@ -6,10 +6,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use blendwire_bridge::{Job, Shared};
+use blendwire_bridge::{Job, Shared, Task};
+use blendwire_protocol::Effects;
 use pyo3::prelude::*;
 
-use crate::execute::{Outcome, conclude, finished, step, traceback};
+use crate::execute::{Outcome, conclude, exception, finished, step, traceback};
 use crate::interrupt::Interruptible;
 
 /// Pause between two polls of one callable: quick to a person, cheap to a render.
@@ -32,18 +33,20 @@ pub(crate) const GAVE_UP: &str = "TimeoutError: check_is_finished() returned Non
 struct Deferred {
     job: Job,
     check: Py<PyAny>,
+    /// What its script did to the file.
+    effects: Effects,
     next_poll: Instant,
     deadline: Instant,
 }
 
 /// Files a request to be polled, or answers it when too many wait.
-pub(crate) fn file(shared: &Shared, job: Job, check: Py<PyAny>) {
+pub(crate) fn file(shared: &Shared, job: Job, check: Py<PyAny>, effects: Effects) {
     let now = Instant::now();
     if with_waiting(|waiting| waiting.len()) >= MOST_WAITING {
         let message = format!("{MOST_WAITING} requests wait for their check_is_finished() already, which is the limit");
-        return conclude(shared, job, Ok(Outcome::Raised(message)));
+        return give_up(shared, job, Ok(Outcome::Raised(message, None)), effects);
     }
-    let deferred = Deferred { job, check, next_poll: now + POLL_EVERY, deadline: now + LONGEST_WAIT };
+    let deferred = Deferred { job, check, effects, next_poll: now + POLL_EVERY, deadline: now + LONGEST_WAIT };
     with_waiting(|waiting| waiting.push(deferred));
 }
 
@@ -88,9 +91,10 @@ pub(crate) fn answer_all_without_python() {
 
 /// `None` when the request has been answered.
 fn poll_one(py: Python<'_>, shared: &Arc<Shared>, deferred: Deferred) -> Option<Deferred> {
-    let Deferred { job, check, deadline, .. } = deferred;
+    let Deferred { job, check, effects, deadline, .. } = deferred;
     if let Some(reason) = shared.ending_of(job.number) {
-        conclude(shared, job, Ok(Outcome::Raised(format!("{reason} while check_is_finished() returned None"))));
+        let message = format!("{reason} while check_is_finished() returned None");
+        give_up(shared, job, Ok(Outcome::Raised(message, None)), effects);
         return None;
     }
     let number = job.number;
@@ -101,16 +105,36 @@ fn poll_one(py: Python<'_>, shared: &Arc<Shared>, deferred: Deferred) -> Option<
         match value {
             Ok(value) if value.is_none() => Outcome::Deferred(check.clone_ref(py)),
             Ok(value) => finished(python, &value),
-            Err(error) => Outcome::Raised(traceback(py, python, &error)),
+            Err(error) => {
+                let name = format!("<request {number}>");
+                Outcome::Raised(traceback(py, python, &error), exception(py, &error, &name))
+            }
         }
     })?;
     let now = Instant::now();
     if matches!(outcome, Ok(Outcome::Deferred(_))) && now < deadline {
         shared.job_ends(None);
-        return Some(Deferred { job, check, next_poll: now + POLL_EVERY, deadline });
+        return Some(Deferred { job, check, effects, next_poll: now + POLL_EVERY, deadline });
     }
-    conclude(shared, job, outcome);
+    if matches!(outcome, Ok(Outcome::Finished(_))) {
+        conclude(shared, job, outcome, effects);
+    } else {
+        give_up(shared, job, outcome, effects);
+    }
     None
+}
+
+/// Answers a request whose result will not come. Others have run meanwhile, so that what its script did cannot be taken
+/// back any more without taking theirs back.
+fn give_up(shared: &Shared, job: Job, outcome: Result<Outcome, String>, effects: Effects) {
+    let wants_rollback = matches!(&job.task, Task::Script(script) if script.rollback);
+    let because = "its result was deferred, and other requests may have run since its script ended".to_owned();
+    let effects = Effects {
+        rolled_back: wants_rollback.then_some(false),
+        not_rolled_back_because: wants_rollback.then_some(because),
+        ..effects
+    };
+    conclude(shared, job, outcome, effects);
 }
 
 fn with_waiting<T>(body: impl FnOnce(&mut Vec<Deferred>) -> T) -> T {

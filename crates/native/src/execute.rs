@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use blendwire_bridge::{Job, Shared};
-use blendwire_protocol::{ErrorCode, Reply};
+use blendwire_bridge::{Job, Shared, Task};
+use blendwire_protocol::{Effects, ErrorCode, Exception, Execute, Reply};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -14,7 +14,7 @@ use crate::capture::Captured;
 use crate::interrupt::Interruptible;
 use crate::json::to_json;
 use crate::python::Python3;
-use crate::{deferred, exit, panic_text};
+use crate::{deferred, exit, history, panic_text, session};
 
 /// The job whose script is on the main thread now. It lives here and not on the stack, because a script may end the
 /// process, and then the way out must still answer it.
@@ -34,24 +34,46 @@ pub(crate) fn is_executing() -> bool {
 pub(crate) enum Outcome {
     /// JSON text of the result.
     Finished(Vec<u8>),
-    /// The traceback.
-    Raised(String),
+    /// The traceback, and what it is about.
+    Raised(String, Option<Exception>),
+    /// What Blender did without a script.
+    Done(Reply),
     /// The callable that will give the result.
     Deferred(Py<PyAny>),
 }
 
 /// Runs `job` and answers it, or files it with the deferred ones.
 pub(crate) fn run(py: Python<'_>, shared: &Arc<Shared>, mut job: Job) {
-    let number = job.number;
-    let code = std::mem::take(&mut job.code);
-    let Some((job, outcome)) = step(py, shared, job, |python| run_script(py, python, number, code)) else { return };
+    let (number, title) = (job.number, job.title.clone());
+    let code = match &mut job.task {
+        Task::Script(script) => std::mem::take(&mut script.code),
+        Task::Undo { .. } | Task::Redo { .. } => String::new(),
+    };
+    let task = job.task.clone();
+    let mut effects = Effects::default();
+    let ran = step(py, shared, job, |python| match &task {
+        Task::Script(script) => {
+            let (outcome, done) = run_script(py, python, &Named { number, title: &title }, script, code);
+            effects = done;
+            outcome
+        }
+        Task::Undo { steps } => Outcome::Done(history::travel(py, true, *steps)),
+        Task::Redo { steps } => Outcome::Done(history::travel(py, false, *steps)),
+    });
+    let Some((job, outcome)) = ran else { return };
     match outcome {
         Ok(Outcome::Deferred(check)) => {
             shared.job_ends(None);
-            deferred::file(shared, job, check);
+            deferred::file(shared, job, check, effects);
         }
-        other => conclude(shared, job, other),
+        other => conclude(shared, job, other, effects),
     }
+}
+
+/// What a request is known by.
+struct Named<'a> {
+    number: u64,
+    title: &'a str,
 }
 
 /// Runs a piece of a client's Python for `job`: its script, or one look at its deferred result. While `body` runs, the
@@ -64,12 +86,12 @@ pub(crate) fn step(
     body: impl FnOnce(&'static Python3) -> Outcome,
 ) -> Option<(Job, Result<Outcome, String>)> {
     shared.job_begins(&mut job);
-    let output = job.output.clone();
+    let feed = job.feed.clone();
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
     let outcome = protected(|| {
         let python = Python3::get(py)?;
         python.keep_modules(py)?;
-        let captured = Captured::begin(py, python, output)?;
+        let captured = Captured::begin(py, python, feed)?;
         let outcome = body(python);
         exit::end_forked_child(py)?;
         drop(captured);
@@ -80,17 +102,19 @@ pub(crate) fn step(
 }
 
 /// Sends the final reply of a job that has run.
-pub(crate) fn conclude(shared: &Shared, job: Job, outcome: Result<Outcome, String>) {
-    let stdout = job.output.take();
-    let raised = |message, stdout| Reply::Raised { message, stdout, code: ErrorCode::PythonException };
+pub(crate) fn conclude(shared: &Shared, job: Job, outcome: Result<Outcome, String>, effects: Effects) {
+    let stdout = job.feed.take_output();
+    let raised =
+        |message, stdout, exception| Reply::Raised { message, stdout, code: ErrorCode::PythonException, exception };
     let reply = match outcome {
         Ok(Outcome::Finished(result)) => Reply::Ok { result, stdout },
-        Ok(Outcome::Raised(message)) => raised(message, stdout),
-        Ok(Outcome::Deferred(_)) => raised(deferred::GAVE_UP.to_owned(), stdout),
-        Err(defect) => raised(defect, stdout),
+        Ok(Outcome::Raised(message, exception)) => raised(message, stdout, exception),
+        Ok(Outcome::Done(reply)) => reply,
+        Ok(Outcome::Deferred(_)) => raised(deferred::GAVE_UP.to_owned(), stdout, None),
+        Err(defect) => raised(defect, stdout, None),
     };
     shared.job_ends(Some(reply.is_ok()));
-    job.answer(reply);
+    job.answer_with(reply, effects);
 }
 
 /// Runs a step of ours around a script. What goes wrong in it, a panic included, becomes a message for the client.
@@ -106,25 +130,36 @@ fn protected(step: impl FnOnce() -> PyResult<Outcome>) -> Result<Outcome, String
     }
 }
 
-fn run_script(py: Python<'_>, python: &'static Python3, number: u64, code: String) -> Outcome {
-    let name = &format!("<request {number}>");
+fn run_script(
+    py: Python<'_>,
+    python: &'static Python3,
+    request: &Named<'_>,
+    script: &Execute,
+    code: String,
+) -> (Outcome, Effects) {
+    let name = format!("<request {}>", request.number);
+    let mut watched = None;
     let ran = (|| {
-        let namespace = python.namespace(py)?;
-        python.register_source(py, name, &code)?;
-        // `dont_inherit`: the future statements of the add-on's own Python are not the script's.
-        let options = PyDict::new(py);
-        options.set_item(intern!(py, "dont_inherit"), true)?;
-        let code = python.compile.bind(py).call((code, name, intern!(py, "exec")), Some(&options))?;
-        let running = Interruptible::begin(number);
-        let ran = python.exec.bind(py).call1((code, &namespace));
+        let namespace = session::namespace(py, python, script.session.as_deref())?;
+        python.register_source(py, &name, &code)?;
+        let source = PyString::new(py, &code);
+        drop(code);
+        let compiled = python.compile(source.as_any(), &name, script.echo)?;
+        watched = history::Watched::begin(py, script, request.title, source.as_any(), &compiled);
+        let running = Interruptible::begin(request.number);
+        let ran = python.exec.bind(py).call1((compiled, &namespace));
         drop(running);
         ran?;
         PyResult::Ok(namespace)
     })();
-    match ran {
+    let outcome = match ran {
         Ok(namespace) => result_of(py, python, &namespace),
-        Err(error) => Outcome::Raised(traceback(py, python, &error)),
-    }
+        // Gone with the error are the frames of the script, and what they hold of Blender's data.
+        Err(error) => Outcome::Raised(traceback(py, python, &error), exception(py, &error, &name)),
+    };
+    let has_failed = matches!(outcome, Outcome::Raised(..));
+    let effects = watched.map(|watched| watched.end(python, script, has_failed)).unwrap_or_default();
+    (outcome, effects)
 }
 
 fn result_of(py: Python<'_>, python: &'static Python3, namespace: &Bound<'_, PyDict>) -> Outcome {
@@ -143,7 +178,7 @@ fn result_of(py: Python<'_>, python: &'static Python3, namespace: &Bound<'_, PyD
 pub(crate) fn finished(python: &'static Python3, result: &Bound<'_, PyAny>) -> Outcome {
     match to_json(python, result) {
         Ok(text) => Outcome::Finished(text),
-        Err(too_large) => Outcome::Raised(too_large.to_string()),
+        Err(too_large) => Outcome::Raised(too_large.to_string(), None),
     }
 }
 
@@ -164,4 +199,31 @@ pub(crate) fn traceback(py: Python<'_>, python: &'static Python3, error: &PyErr)
         let text = error.value(py).str().map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned());
         format!("{kind}: {text}\n(no traceback, because formatting it raised {formatting})\n")
     })
+}
+
+/// The exception's type, and where in the sent code (known to Python as `name`) it came from.
+pub(crate) fn exception(py: Python<'_>, error: &PyErr, name: &str) -> Option<Exception> {
+    let kind = error.get_type(py);
+    let short = kind.name().ok()?.to_string();
+    let module = kind.module().map_or_else(|_| String::new(), |module| module.to_string());
+    let r#type = if module.is_empty() || module == "builtins" { short } else { format!("{module}.{short}") };
+    let line = line_of_syntax_error(py, error, name).or_else(|| {
+        let mut deepest = None;
+        let mut next = error.traceback(py).map(Bound::into_any);
+        while let Some(entry) = next.take().filter(|entry| !entry.is_none()) {
+            let file = entry.getattr(intern!(py, "tb_frame")).ok()?.getattr(intern!(py, "f_code")).ok()?;
+            if file.getattr(intern!(py, "co_filename")).ok()?.extract::<String>().is_ok_and(|file| file == name) {
+                deepest = entry.getattr(intern!(py, "tb_lineno")).ok()?.extract().ok();
+            }
+            next = entry.getattr(intern!(py, "tb_next")).ok();
+        }
+        deepest
+    });
+    Some(Exception { r#type, line })
+}
+
+fn line_of_syntax_error(py: Python<'_>, error: &PyErr, name: &str) -> Option<u32> {
+    let value = error.value(py);
+    let file: String = value.getattr(intern!(py, "filename")).ok()?.extract().ok()?;
+    if file == name { value.getattr(intern!(py, "lineno")).ok()?.extract().ok() } else { None }
 }

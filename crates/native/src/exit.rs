@@ -56,7 +56,7 @@ fn answer_and_stop() {
     }
     deferred::answer_all_without_python();
     if let Some(job) = execute::take_running() {
-        let stdout = job.output.take();
+        let stdout = job.feed.take_output();
         job.answer(Reply::Ok { result: b"null".to_vec(), stdout });
     }
     if let Some(mut server) = host::take_server() {

@@ -3,14 +3,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use blendwire_bridge::{Config, Server, Shared};
-use blendwire_protocol::Versions;
+use blendwire_protocol::{Feature, Versions};
 use pyo3::prelude::*;
 
 use crate::execute::is_executing;
 use crate::python::Python3;
-use crate::{StartError, deferred, exit, guarded, interrupt};
+use crate::{StartError, deferred, exit, guarded, history, interrupt, session};
 
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 
@@ -26,7 +27,10 @@ pub(crate) fn shared() -> Option<Arc<Shared>> {
 /// Starts the server and returns its addresses as `host:port`. A server that this process already has is stopped
 /// first and counted as released, unless it is running the script that calls this: then it stays as it is.
 #[pyfunction]
-#[pyo3(signature = (host, port, *, next_free_port, addon_version, blender_version, python_version, background))]
+#[pyo3(signature = (
+    host, port, *, next_free_port, addon_version, blender_version, python_version, background,
+    time_limit_secs = None, forbidden_features = Vec::new(), history = None
+))]
 #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
 pub(crate) fn start(
     py: Python<'_>,
@@ -37,6 +41,9 @@ pub(crate) fn start(
     blender_version: String,
     python_version: String,
     background: bool,
+    time_limit_secs: Option<f64>,
+    forbidden_features: Vec<String>,
+    history: Option<Py<PyAny>>,
 ) -> PyResult<Vec<String>> {
     guarded(|| {
         Python3::get(py)?;
@@ -52,7 +59,18 @@ pub(crate) fn start(
         let versions =
             Versions { addon: addon_version, blender: blender_version, python: python_version, ..default.versions };
         let interrupt = interrupt::interrupt;
-        let config = Config { host, port, next_free_port, versions, background, interrupt, ..default };
+        let config = Config {
+            host,
+            port,
+            next_free_port,
+            versions,
+            background,
+            interrupt,
+            time_limit: time_limit_secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok()),
+            forbidden_features: forbidden_features.iter().filter_map(|name| Feature::named(name)).collect(),
+            ..default
+        };
+        history::set_module(history);
         exit::register(py)?;
         interrupt::install(py)?;
         let server = py.detach(|| Server::start(config)).map_err(|error| StartError::new_err(error.to_string()))?;
@@ -91,6 +109,7 @@ fn stop_now(py: Python<'_>) -> bool {
     STOP_AFTER_REQUEST.store(false, Ordering::Relaxed);
     let Some(mut server) = take_server() else { return false };
     deferred::drop_all();
+    session::forget_all();
     py.detach(|| server.stop());
     true
 }
@@ -129,4 +148,12 @@ pub(crate) fn set_file(path: String) {
     if let Some(shared) = shared() {
         shared.set_file(path);
     }
+}
+
+/// Says how far the script is that runs, or the oldest whose result is deferred: `value` from 0 to 1, and what is being
+/// done. `False` when there is none.
+#[pyfunction]
+#[pyo3(signature = (value, message = ""))]
+pub(crate) fn progress(value: f64, message: &str) -> bool {
+    shared().is_some_and(|shared| shared.report(value, message))
 }

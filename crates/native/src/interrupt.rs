@@ -3,14 +3,18 @@
 //!
 //! On Unix by a signal to the main thread, with a Python handler that raises [`Interrupted`]: it also ends
 //! `time.sleep`, sockets and locks, and needs no attachment to the interpreter. The handler raises only while the
-//! script that is meant is inside [`Interruptible`]; a signal that comes late does nothing, so that no other request, no
-//! timer and no code of ours is hit. `except Exception` does not catch it. What is inside C is interrupted when it
+//! script that is meant is inside [`Interruptible`], and not while Blender calls a handler or a driver back; a signal that
+//! comes late does nothing, so that no other request, no timer and no code of ours is hit. `except Exception` does not catch it. What is inside C is interrupted when it
 //! returns to Python.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
+
+use crate::python::Python3;
 
 pyo3::create_exception!(
     blendwire,
@@ -43,14 +47,41 @@ impl Drop for Interruptible {
 
 /// What Python calls, on the main thread, soon after the signal.
 #[pyfunction]
-fn on_signal(_number: i32, _frame: &Bound<'_, PyAny>) -> PyResult<()> {
+fn on_signal(_number: i32, frame: &Bound<'_, PyAny>) -> PyResult<()> {
     let running = RUNNING.load(Ordering::SeqCst);
-    let wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
-    if running != 0 && wanted.0 == running {
-        return Err(Interrupted::new_err(wanted.1.clone()));
+    let is_wanted = running != 0 && WANTED.lock().unwrap_or_else(PoisonError::into_inner).0 == running;
+    // The signal comes again in a moment: until then the handler is through.
+    if !is_wanted || is_in_callback(frame).unwrap_or(false) {
+        return Ok(());
     }
-    Ok(())
+    Err(Interrupted::new_err(WANTED.lock().unwrap_or_else(PoisonError::into_inner).1.clone()))
 }
+
+/// Whether Blender is calling somebody else's Python back on behalf of the script: a handler of another add-on, which must
+/// not be left half-way, or a driver, which Blender would switch off.
+fn is_in_callback(frame: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = frame.py();
+    let Some(bpy) = &Python3::get(py)?.bpy else { return Ok(false) };
+    let handlers = bpy.bind(py).getattr(intern!(py, "app"))?.getattr(intern!(py, "handlers"))?;
+    let mut codes = Vec::new();
+    for name in handlers.dir()? {
+        let Ok(list) = handlers.getattr(name.cast::<PyString>()?)?.cast_into::<PyList>() else { continue };
+        codes.extend(list.iter().filter_map(|handler| handler.getattr(intern!(py, "__code__")).ok()));
+    }
+    let mut next = Some(frame.clone());
+    while let Some(frame) = next.take().filter(|frame| !frame.is_none()) {
+        let code = frame.getattr(intern!(py, "f_code"))?;
+        let file = code.getattr(intern!(py, "co_filename"))?;
+        if codes.iter().any(|handler| handler.is(&code)) || file.cast::<PyString>()?.to_str()? == DRIVER_FILE {
+            return Ok(true);
+        }
+        next = Some(frame.getattr(intern!(py, "f_back"))?);
+    }
+    Ok(false)
+}
+
+/// What Blender calls the source of every driver's expression.
+const DRIVER_FILE: &str = "<bpy driver>";
 
 #[cfg(unix)]
 mod system {

@@ -15,12 +15,14 @@ mod capture;
 mod deferred;
 mod execute;
 mod exit;
+mod history;
 mod host;
 mod interrupt;
 mod json;
 mod logs;
 mod pump;
 mod python;
+mod session;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -60,6 +62,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(host::is_executing_, module)?)?;
     module.add_function(wrap_pyfunction!(host::status, module)?)?;
     module.add_function(wrap_pyfunction!(host::set_file, module)?)?;
+    module.add_function(wrap_pyfunction!(host::progress, module)?)?;
     module.add_function(wrap_pyfunction!(pump::tick, module)?)?;
     module.add_function(wrap_pyfunction!(pump::serve, module)?)?;
     module.add_function(wrap_pyfunction!(pump::request_stop, module)?)?;

@@ -15,7 +15,10 @@ use crate::capture::Streams;
 /// See the module.
 pub(crate) struct Python3 {
     pub(crate) builtins: Py<PyModule>,
-    pub(crate) compile: Py<PyAny>,
+    compile: Py<PyAny>,
+    /// `ast.parse` and `ast.Interactive`, which make code print the values of its expressions.
+    parse: Py<PyAny>,
+    interactive: Py<PyAny>,
     pub(crate) exec: Py<PyAny>,
     pub(crate) repr: Py<PyAny>,
     pub(crate) int_repr: Py<PyAny>,
@@ -56,6 +59,8 @@ impl Python3 {
         let modules = sys.getattr("modules")?.cast_into::<PyDict>()?;
         Ok(Self {
             compile: builtins.getattr("compile")?.unbind(),
+            parse: py.import("ast")?.getattr("parse")?.unbind(),
+            interactive: py.import("ast")?.getattr("Interactive")?.unbind(),
             exec: builtins.getattr("exec")?.unbind(),
             repr: builtins.getattr("repr")?.unbind(),
             int_repr: builtins.getattr("int")?.getattr("__repr__")?.unbind(),
@@ -73,6 +78,26 @@ impl Python3 {
             sys: sys.unbind(),
             sources: Mutex::default(),
         })
+    }
+
+    /// The code object of `source`; with `echo`, one that prints the values of its expression statements.
+    pub(crate) fn compile<'py>(
+        &self,
+        source: &Bound<'py, PyAny>,
+        name: &str,
+        echo: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = source.py();
+        // `dont_inherit`: the future statements of the add-on's own Python are not the script's.
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "dont_inherit"), true)?;
+        let compile = self.compile.bind(py);
+        if !echo {
+            return compile.call((source, name, intern!(py, "exec")), Some(&options));
+        }
+        let tree = self.parse.bind(py).call1((source, name))?;
+        let tree = self.interactive.bind(py).call1((tree.getattr(intern!(py, "body"))?,))?;
+        compile.call((tree, name, intern!(py, "single")), Some(&options))
     }
 
     /// A fresh namespace for one request.

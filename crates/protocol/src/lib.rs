@@ -7,15 +7,27 @@
 //!
 //! **Architecture invariant:** no other crate builds or takes apart a message of the wire.
 
+mod bad_request;
+mod client_request;
+mod error;
+mod event;
+mod feature;
 mod frame;
 mod reply;
 mod request;
 mod status;
 
+pub use bad_request::BadRequest;
+pub use client_request::{ClientExecute, ClientRequest};
+pub use error::ErrorCode;
+pub use event::{Event, Progress};
+pub use feature::Feature;
 pub use frame::{Decoder, Frame, FrameTooLarge, Terminator};
-pub use reply::{ClientReply, EncodedReply, ErrorCode, Extras, Reply};
-pub use request::{BadRequest, Body, ClientRequest, Id, Request};
-pub use status::{Counters, LastRequest, QueueStatus, RunningRequest, State, Status, Versions, first_line};
+pub use reply::{ClientError, ClientReply, Effects, EncodedReply, Exception, Extras, Reply};
+pub use request::{Body, Execute, Id, Refusal, Request};
+pub use status::{
+    Counters, Hello, LastRequest, QueueStatus, RunningRequest, State, Status, Versions, first_line, platform,
+};
 
 /// Version of the protocol in `docs/protocol.md`. It changes only when a message changes its meaning.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Id, Terminator};
+use crate::{ErrorCode, Id, Terminator};
 
 /// The final reply to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Reply {
         stdout: String,
         /// Why it ended.
         code: ErrorCode,
+        /// What was raised; `None` where the server gave it up.
+        exception: Option<Exception>,
     },
     /// The request never ran: what was wrong with it, or with the server.
     Refused {
@@ -40,28 +42,26 @@ pub enum Reply {
     },
 }
 
-/// Kinds of errors, for programs. Only replies to requests that use more than the plain protocol carry them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
-    /// The message is no request.
-    BadRequest,
-    /// The message is longer than the limit.
-    TooLarge,
-    /// Too much waits already.
-    Busy,
-    /// The time limit of the request has passed.
-    Timeout,
-    /// Somebody cancelled the request.
-    Cancelled,
-    /// The script raised.
-    PythonException,
-    /// There is no request of that id.
-    NotFound,
-    /// The server is being stopped.
-    ShuttingDown,
-    /// The server lost the request.
-    Dropped,
+/// A Python exception, for programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Exception {
+    /// Its type's name, with its module where that is not `builtins`.
+    pub r#type: String,
+    /// Line of the sent code that was being run, from 1; `None` where none was, and for syntax errors the line of the
+    /// error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+/// What became of the file, for a request that asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// JSON text of what was added, removed, renamed and modified.
+    pub changes: Option<String>,
+    /// Whether what the script did was taken back, for one that failed and had asked for it.
+    pub rolled_back: Option<bool>,
+    /// Why it could not be.
+    pub not_rolled_back_because: Option<String>,
 }
 
 /// What a reply says beyond the plain protocol.
@@ -73,6 +73,8 @@ pub struct Extras {
     pub is_extended: bool,
     /// The script is still on the main thread, because it is in a call that cannot be interrupted.
     pub is_still_running: bool,
+    /// What became of the file.
+    pub effects: Effects,
 }
 
 /// A reply as bytes, in the order in which they go out. The pieces are separate so that a large result is not copied.
@@ -123,34 +125,73 @@ impl Reply {
 
     /// The bytes of this reply for a request that ended with `terminator`.
     pub fn encode(self, terminator: Terminator, extras: &Extras) -> EncodedReply {
-        let (head, body, mut tail, code) = match self {
+        let mut error = None;
+        let (head, body, mut tail) = match self {
             Self::Ok { result, stdout } => {
-                (br#"{"status": "ok", "result": "#.to_vec(), result, text_key(br#", "stdout": "#, &stdout), None)
+                (br#"{"status": "ok", "result": "#.to_vec(), result, text_key(br#", "stdout": "#, &stdout))
             }
-            Self::Raised { message, stdout, code } => {
+            Self::Raised { message, stdout, code, exception } => {
                 let head = text_key(br#"{"status": "error", "message": "#, &message);
-                (head, Vec::new(), text_key(br#", "stdout": "#, &stdout), Some((code, summary(&message))))
+                error = extras.is_extended.then(|| ErrorObject::of(code, &message, exception));
+                (head, Vec::new(), text_key(br#", "stdout": "#, &stdout))
             }
             Self::Refused { message, code } => {
                 let head = text_key(br#"{"status": "error", "message": "#, &message);
-                (head, Vec::new(), Vec::new(), Some((code, summary(&message))))
+                error = extras.is_extended.then(|| ErrorObject::of(code, &message, None));
+                (head, Vec::new(), Vec::new())
             }
         };
-        if let Some(id) = &extras.id {
-            tail.extend_from_slice(br#", "id": "#);
-            tail.extend_from_slice(id.json().as_bytes());
-        }
-        if extras.is_still_running {
-            tail.extend_from_slice(br#", "state": "still_running""#);
-        }
-        if let Some((code, message)) = code.filter(|_| extras.is_extended) {
+        extras.write(&mut tail);
+        if let Some(error) = error {
             tail.extend_from_slice(br#", "error": "#);
-            let error = serde_json::json!({"code": code, "message": message});
             let _ = serde_json::to_writer(&mut tail, &error);
         }
         tail.push(b'}');
         tail.push(terminator.byte());
         EncodedReply { pieces: [head.into(), body.into(), tail.into()] }
+    }
+}
+
+impl Extras {
+    /// Appends the keys that are not about the error.
+    fn write(&self, tail: &mut Vec<u8>) {
+        if let Some(id) = &self.id {
+            tail.extend_from_slice(br#", "id": "#);
+            tail.extend_from_slice(id.json().as_bytes());
+        }
+        if self.is_still_running {
+            tail.extend_from_slice(br#", "state": "still_running""#);
+        }
+        let Effects { changes, rolled_back, not_rolled_back_because } = &self.effects;
+        if let Some(changes) = changes {
+            tail.extend_from_slice(br#", "changes": "#);
+            tail.extend_from_slice(changes.as_bytes());
+        }
+        if let Some(rolled_back) = rolled_back {
+            let _ = write!(tail, r#", "rolled_back": {rolled_back}"#);
+        }
+        if let Some(why) = not_rolled_back_because {
+            tail.extend_from_slice(&text_key(br#", "not_rolled_back_because": "#, why));
+        }
+    }
+}
+
+/// `error` in an extended reply.
+#[derive(Serialize)]
+struct ErrorObject {
+    code: ErrorCode,
+    message: String,
+    hint: &'static str,
+    #[serde(flatten)]
+    exception: Option<Exception>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceback: Option<String>,
+}
+
+impl ErrorObject {
+    fn of(code: ErrorCode, message: &str, exception: Option<Exception>) -> Self {
+        let traceback = exception.is_some().then(|| message.to_owned());
+        Self { code, message: summary(message), hint: code.hint(), exception, traceback }
     }
 }
 
@@ -182,9 +223,28 @@ pub struct ClientReply {
     /// `still_running` when the script goes on although the reply has come.
     #[serde(default)]
     pub state: Option<String>,
+    /// What the script did to the file, as the JSON text that came, where it was asked for.
+    #[serde(default)]
+    pub changes: Option<Box<RawValue>>,
+    /// Whether what the script did was taken back, where it failed and that was asked for.
+    #[serde(default)]
+    pub rolled_back: Option<bool>,
+    /// Why it could not be.
+    #[serde(default)]
+    pub not_rolled_back_because: Option<String>,
+    /// The error's code, from servers of this project.
+    #[serde(default)]
+    pub error: Option<ClientError>,
     /// What was printed. Some servers leave it out when it is empty.
     #[serde(default)]
     pub stdout: Option<String>,
+}
+
+/// What a client needs of `error`.
+#[derive(Debug, Deserialize)]
+pub struct ClientError {
+    /// Its kind, as text: a later server may know more of them.
+    pub code: String,
 }
 
 impl ClientReply {
@@ -210,7 +270,7 @@ mod tests {
         let ok = Reply::Ok { result: b"[1]".to_vec(), stdout: "a\"\n".to_owned() };
         assert_eq!(text(ok, Terminator::Nul), "{\"status\": \"ok\", \"result\": [1], \"stdout\": \"a\\\"\\n\"}\0");
         let code = ErrorCode::PythonException;
-        let raised = Reply::Raised { message: "T".to_owned(), stdout: String::new(), code };
+        let raised = Reply::Raised { message: "T".to_owned(), stdout: String::new(), code, exception: None };
         assert_eq!(
             text(raised, Terminator::Newline),
             "{\"status\": \"error\", \"message\": \"T\", \"stdout\": \"\"}\n"
@@ -224,14 +284,19 @@ mod tests {
     #[test]
     fn extended_replies_carry_id_state_and_code() {
         let Ok(request) = crate::Request::parse(br#"{"type": "ping", "id": "x"}"#) else { panic!("no request") };
-        let extras = Extras { id: request.id, is_extended: true, is_still_running: true };
+        let effects = Effects { changes: Some("{}".to_owned()), rolled_back: Some(true), ..Effects::default() };
+        let extras = Extras { id: request.id, is_extended: true, is_still_running: true, effects };
         let message = "Traceback\n  line\nValueError: why\n".to_owned();
-        let raised = Reply::Raised { message, stdout: String::new(), code: ErrorCode::Timeout };
+        let exception = Some(Exception { r#type: "ValueError".to_owned(), line: Some(3) });
+        let raised = Reply::Raised { message, stdout: String::new(), code: ErrorCode::Timeout, exception };
         let text = String::from_utf8(raised.encode(Terminator::Nul, &extras).pieces.concat()).unwrap();
         let reply: serde_json::Value = serde_json::from_str(text.trim_end_matches('\0')).unwrap();
-        assert_eq!(reply["id"], "x");
-        assert_eq!(reply["state"], "still_running");
-        assert_eq!(reply["error"], serde_json::json!({"code": "timeout", "message": "ValueError: why"}));
+        assert_eq!((&reply["id"], &reply["state"]), (&"x".into(), &"still_running".into()));
+        assert_eq!((&reply["changes"], &reply["rolled_back"]), (&serde_json::json!({}), &true.into()));
+        let error = &reply["error"];
+        assert_eq!((&error["code"], &error["message"]), (&"timeout".into(), &"ValueError: why".into()));
+        assert_eq!((&error["type"], &error["line"]), (&"ValueError".into(), &3.into()));
+        assert_eq!((&error["traceback"], &error["hint"]), (&reply["message"], &ErrorCode::Timeout.hint().into()));
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //! What a client asks: one JSON object with a `type`.
 //!
 //! Keys that this version does not know are ignored, because clients of other servers send their own. What is known
-//! must have its type: a wrong one is refused with the key, what was expected and what came.
+//! must have its type: a wrong one is refused with the key, what was expected and what came. `null` counts as absent.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
-/// A request that the server understands, and what it asks for beyond the plain protocol.
+use crate::{BadRequest, Feature, PROTOCOL_VERSION};
+
+/// A request that the server understands, and the client's name for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The client's own name for it, echoed in the reply.
@@ -18,11 +20,23 @@ pub struct Request {
     pub body: Body,
 }
 
+/// A message that is no request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was wrong.
+    pub why: BadRequest,
+    /// The client's name for it, where that could be read.
+    pub id: Option<Id>,
+}
+
 /// A client's name for a request: a JSON string or an integer, kept as its JSON text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Id(String);
 
 impl Id {
+    /// An id is a name; whole documents as ids would make the list of outcomes a store.
+    pub const LONGEST_BYTES: usize = 256;
+
     /// The JSON text.
     pub fn json(&self) -> &str {
         &self.0
@@ -32,13 +46,13 @@ impl Id {
 /// What a request asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Run Python on Blender's main thread.
-    Execute {
-        /// The source text.
-        code: String,
-        /// Bounds waiting and running together.
-        timeout: Option<Duration>,
+    /// Agree on version and features for this connection.
+    Hello {
+        /// Those that the client asks for and this version knows.
+        features: Vec<Feature>,
     },
+    /// Run Python on Blender's main thread.
+    Execute(Execute),
     /// Take a request of that name out of the queue, or interrupt it.
     Cancel {
         /// The `id` that it was sent with.
@@ -49,171 +63,238 @@ pub enum Body {
         /// The `id` that it was sent with.
         target: Id,
     },
+    /// Undo in Blender.
+    Undo {
+        /// How many steps, at least one.
+        steps: u32,
+    },
+    /// Redo in Blender.
+    Redo {
+        /// How many steps, at least one.
+        steps: u32,
+    },
     /// Say what the server and Blender's main thread are doing. Answered without the main thread.
     Status,
     /// Say that the server is there. Answered without the main thread.
     Ping,
 }
 
-/// A request as our own clients write it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum ClientRequest<'a> {
-    /// See [`Body::Execute`].
-    Execute {
-        /// The source text.
-        code: &'a str,
-        /// Sent for servers of the origin's design, which want it; this server ignores it.
-        strict_json: bool,
-        /// See [`Request::id`].
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a str>,
-        /// See [`Body::Execute`], in seconds.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        timeout_secs: Option<f64>,
-    },
-    /// See [`Body::Cancel`].
-    Cancel {
-        /// The `id` of the request to end.
-        id: &'a str,
-    },
-    /// See [`Body::Outcome`].
-    Outcome {
-        /// The `id` of the request whose reply is wanted.
-        id: &'a str,
-    },
-    /// See [`Body::Status`].
-    Status,
-    /// See [`Body::Ping`].
-    Ping,
+/// A script, and how it is to be run.
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the message")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Execute {
+    /// The source text.
+    pub code: String,
+    /// Bounds waiting and running together.
+    pub timeout: Option<Duration>,
+    /// Events before the final reply.
+    pub stream: bool,
+    /// What people are shown: the name of its undo step, in the panel, in `status`.
+    pub title: Option<String>,
+    /// The namespace of that name is used, and kept for the next request that names it.
+    pub session: Option<String>,
+    /// Values of expression statements are printed, as a Python prompt does.
+    pub echo: bool,
+    /// When the script raises or is interrupted, what it did to the file is taken back.
+    pub rollback: bool,
+    /// The reply tells what the script did to the file.
+    pub changes: bool,
 }
 
-impl ClientRequest<'_> {
-    /// The framed JSON of this request, NUL included.
-    pub fn encode(&self) -> Vec<u8> {
-        // A derived `Serialize` without maps of other keys than strings cannot fail.
-        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
-        bytes.push(0);
-        bytes
+impl Request {
+    /// Whether it uses more than the plain protocol, so that its reply may too.
+    pub fn is_extended(&self) -> bool {
+        self.id.is_some()
+            || match &self.body {
+                Body::Execute(execute) => !execute.is_plain(),
+                Body::Hello { .. } | Body::Undo { .. } | Body::Redo { .. } => true,
+                Body::Cancel { .. } | Body::Outcome { .. } | Body::Status | Body::Ping => false,
+            }
+    }
+
+    /// The features that it uses.
+    pub fn features(&self) -> impl Iterator<Item = Feature> {
+        let (execute, is_undo) = match &self.body {
+            Body::Execute(execute) => (Some(execute), false),
+            Body::Undo { .. } | Body::Redo { .. } => (None, true),
+            _ => (None, false),
+        };
+        let asks = |wish: fn(&Execute) -> bool| execute.is_some_and(wish);
+        let used = [
+            (Feature::Stream, asks(|execute| execute.stream)),
+            (Feature::Session, asks(|execute| execute.session.is_some())),
+            (Feature::Undo, is_undo),
+            (Feature::Rollback, asks(|execute| execute.rollback)),
+            (Feature::Changes, asks(|execute| execute.changes)),
+        ];
+        used.into_iter().filter_map(|(feature, is_used)| is_used.then_some(feature))
     }
 }
 
-/// Why a message is no request, in words for the person who wrote the client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRequest {
-    /// The bytes are not UTF-8.
-    #[error("the request is not valid UTF-8 (byte {at} of {length}); send JSON as UTF-8")]
-    NotUtf8 {
-        /// Index of the first wrong byte.
-        at: usize,
-        /// Length of the message in bytes.
-        length: usize,
-    },
-    /// The text is not JSON.
-    #[error("the request is not valid JSON: {says}{hint}; send one JSON object, then a NUL byte", says = .0, hint = hint_for(.0))]
-    NotJson(String),
-    /// The JSON is not an object.
-    #[error("a request is a JSON object such as {{\"type\": \"execute\", \"code\": \"result = 1\"}}, not {0}")]
-    NotAnObject(&'static str),
-    /// `type` is missing.
-    #[error("the request has no \"type\"; send {KNOWN}")]
-    NoType,
-    /// `type` is not one of ours.
-    #[error("unknown request type {0}; this server knows {KNOWN}")]
-    UnknownType(String),
-    /// `code` is missing.
-    #[error("an \"execute\" request needs \"code\": the Python source to run, as a string")]
-    NoCode,
-    /// `id` is missing where it says which request is meant.
-    #[error("this request needs \"id\": the id of the \"execute\" request that it is about")]
-    NoTarget,
-    /// `id` is neither a string nor an integer, or too long.
-    #[error("\"id\" must be a string or an integer of at most {LONGEST_ID_BYTES} bytes, not {0}")]
-    BadId(&'static str),
-    /// `timeout_secs` is no usable number.
-    #[error("\"timeout_secs\" must be a number above 0, in seconds, not {0}")]
-    BadTimeout(String),
-    /// A key has a value of the wrong type.
-    #[error("\"{key}\" must be a string, not {found}")]
-    NotAString {
-        /// The key.
-        key: &'static str,
-        /// What came instead.
-        found: &'static str,
-    },
-}
-
-fn hint_for(parser_says: &str) -> &'static str {
-    if parser_says.contains("control character") { " (write a line break inside a string as \\n)" } else { "" }
+impl Execute {
+    fn is_plain(&self) -> bool {
+        *self == Self { code: self.code.clone(), ..Self::default() }
+    }
 }
 
 /// The keys that this version reads; all others are skipped without being kept.
 #[derive(Deserialize)]
 struct Wire {
     r#type: Option<Value>,
-    code: Option<Value>,
     id: Option<Value>,
+    code: Option<Value>,
     timeout_secs: Option<Value>,
+    stream: Option<Value>,
+    title: Option<Value>,
+    session: Option<Value>,
+    echo: Option<Value>,
+    on_error: Option<Value>,
+    changes: Option<Value>,
+    steps: Option<Value>,
+    protocol_version: Option<Value>,
+    features: Option<Value>,
 }
 
-/// For messages: what may be asked.
-const KNOWN: &str = "\"execute\", \"cancel\", \"outcome\", \"status\" or \"ping\"";
+/// More steps than Blender keeps by any setting.
+const MOST_STEPS: u64 = 1000;
 
-/// An id is a name; whole documents as ids would make the list of outcomes a store.
-const LONGEST_ID_BYTES: usize = 256;
+/// Titles and session names are names, shown in menus.
+const LONGEST_NAME_CHARS: usize = 200;
 
 impl Request {
     /// Parses the text of one frame.
     ///
     /// # Errors
-    /// [`BadRequest`], whose text is what the client is told.
-    pub fn parse(text: &[u8]) -> Result<Self, BadRequest> {
-        let text = std::str::from_utf8(text)
-            .map_err(|error| BadRequest::NotUtf8 { at: error.valid_up_to(), length: text.len() })?;
-        if !text.trim_start().starts_with('{') {
-            let value: Value = serde_json::from_str(text).map_err(|error| BadRequest::NotJson(error.to_string()))?;
-            return Err(BadRequest::NotAnObject(kind(&value)));
+    /// [`Refusal`], whose text is what the client is told.
+    pub fn parse(text: &[u8]) -> Result<Self, Refusal> {
+        let nameless = |why| Refusal { why, id: None };
+        let mut wire = read(text).map_err(nameless)?;
+        let id = wire.id.take().map(|id| parse_id(&id)).transpose().map_err(nameless)?;
+        match body(wire, id.as_ref()) {
+            Ok(body) => Ok(Self { id, body }),
+            Err(why) => Err(Refusal { why, id }),
         }
-        let wire: Wire = serde_json::from_str(text).map_err(|error| BadRequest::NotJson(error.to_string()))?;
-        let id = wire.id.map(|id| parse_id(&id)).transpose()?;
-        let target = || id.clone().ok_or(BadRequest::NoTarget);
-        let body = match string("type", wire.r#type)?.ok_or(BadRequest::NoType)?.as_str() {
-            "execute" => Body::Execute {
-                code: string("code", wire.code)?.ok_or(BadRequest::NoCode)?,
-                timeout: wire.timeout_secs.map(|secs| parse_timeout(&secs)).transpose()?,
-            },
-            "cancel" => Body::Cancel { target: target()? },
-            "outcome" => Body::Outcome { target: target()? },
-            "status" => Body::Status,
-            "ping" => Body::Ping,
-            other => return Err(BadRequest::UnknownType(shown(other))),
-        };
-        Ok(Self { id, body })
     }
+}
+
+fn read(text: &[u8]) -> Result<Wire, BadRequest> {
+    let text = std::str::from_utf8(text)
+        .map_err(|error| BadRequest::NotUtf8 { at: error.valid_up_to(), length: text.len() })?;
+    let not_json = |error: serde_json::Error| BadRequest::NotJson(error.to_string());
+    if !text.trim_start().starts_with('{') {
+        let value: Value = serde_json::from_str(text).map_err(not_json)?;
+        return Err(BadRequest::NotAnObject(kind(&value)));
+    }
+    serde_json::from_str(text).map_err(not_json)
+}
+
+fn body(mut wire: Wire, id: Option<&Id>) -> Result<Body, BadRequest> {
+    let target = || id.cloned().ok_or(BadRequest::NoTarget);
+    Ok(match string("type", wire.r#type.take())?.ok_or(BadRequest::NoType)?.as_str() {
+        "execute" => Body::Execute(execute(wire)?),
+        "hello" => hello(wire.protocol_version, wire.features)?,
+        "cancel" => Body::Cancel { target: target()? },
+        "outcome" => Body::Outcome { target: target()? },
+        "undo" => Body::Undo { steps: steps(wire.steps)? },
+        "redo" => Body::Redo { steps: steps(wire.steps)? },
+        "status" => Body::Status,
+        "ping" => Body::Ping,
+        other => return Err(BadRequest::UnknownType(shown(&format!("{other:?}")))),
+    })
+}
+
+fn execute(wire: Wire) -> Result<Execute, BadRequest> {
+    Ok(Execute {
+        code: string("code", wire.code)?.ok_or(BadRequest::NoCode)?,
+        timeout: wire.timeout_secs.map(|secs| timeout(&secs)).transpose()?,
+        stream: boolean("stream", wire.stream)?,
+        title: name("title", wire.title)?,
+        session: name("session", wire.session)?,
+        echo: boolean("echo", wire.echo)?,
+        rollback: on_error(wire.on_error.as_ref())?,
+        changes: boolean("changes", wire.changes)?,
+    })
+}
+
+fn hello(version: Option<Value>, features: Option<Value>) -> Result<Body, BadRequest> {
+    let version = version.ok_or(BadRequest::NoVersion)?;
+    let number = version.as_u64().and_then(|number| u32::try_from(number).ok());
+    let number = number.ok_or_else(|| wrong("protocol_version", "a whole number", &version))?;
+    if number != PROTOCOL_VERSION {
+        return Err(BadRequest::OtherVersion(number));
+    }
+    let names = features.unwrap_or_else(|| Value::Array(Vec::new()));
+    let is_names = |names: &Vec<Value>| names.iter().all(Value::is_string);
+    let names =
+        names.as_array().filter(|names| is_names(names)).ok_or_else(|| wrong("features", "a list of names", &names))?;
+    // Names that this version does not know are simply not agreed on.
+    let mut features: Vec<Feature> = Vec::new();
+    for feature in names.iter().filter_map(Value::as_str).filter_map(Feature::named) {
+        if !features.contains(&feature) {
+            features.push(feature);
+        }
+    }
+    Ok(Body::Hello { features })
 }
 
 fn parse_id(value: &Value) -> Result<Id, BadRequest> {
     let text = value.to_string();
     match value {
-        Value::String(_) if text.len() > LONGEST_ID_BYTES => Err(BadRequest::BadId("a longer one")),
+        Value::String(_) if text.len() > Id::LONGEST_BYTES => Err(BadRequest::BadId("a longer one")),
         Value::String(_) => Ok(Id(text)),
         Value::Number(number) if number.is_i64() || number.is_u64() => Ok(Id(text)),
         other => Err(BadRequest::BadId(kind(other))),
     }
 }
 
-fn parse_timeout(value: &Value) -> Result<Duration, BadRequest> {
+fn timeout(value: &Value) -> Result<Duration, BadRequest> {
     let secs = value.as_f64().filter(|secs| *secs > 0.0);
     let timeout = secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
-    timeout.ok_or_else(|| BadRequest::BadTimeout(shown(&value.to_string())))
+    timeout.ok_or_else(|| wrong("timeout_secs", "a number above 0, in seconds", value))
+}
+
+fn steps(value: Option<Value>) -> Result<u32, BadRequest> {
+    let Some(value) = value else { return Ok(1) };
+    let steps = value.as_u64().filter(|steps| (1..=MOST_STEPS).contains(steps));
+    let steps = steps.and_then(|steps| u32::try_from(steps).ok());
+    steps.ok_or_else(|| wrong("steps", "a whole number from 1 to 1000", &value))
+}
+
+fn on_error(value: Option<&Value>) -> Result<bool, BadRequest> {
+    match value.map(|value| (value, value.as_str())) {
+        None | Some((_, Some("keep"))) => Ok(false),
+        Some((_, Some("rollback"))) => Ok(true),
+        Some((other, _)) => Err(wrong("on_error", "\"rollback\" or \"keep\"", other)),
+    }
+}
+
+fn boolean(key: &'static str, value: Option<Value>) -> Result<bool, BadRequest> {
+    match value {
+        None => Ok(false),
+        Some(Value::Bool(value)) => Ok(value),
+        Some(other) => Err(wrong(key, "true or false", &other)),
+    }
+}
+
+/// A string that is shown to people: not empty, not long.
+fn name(key: &'static str, value: Option<Value>) -> Result<Option<String>, BadRequest> {
+    let Some(text) = string(key, value)? else { return Ok(None) };
+    if text.trim().is_empty() || text.chars().count() > LONGEST_NAME_CHARS {
+        return Err(wrong(key, "a name of 1 to 200 characters", &Value::String(text)));
+    }
+    Ok(Some(text))
 }
 
 fn string(key: &'static str, value: Option<Value>) -> Result<Option<String>, BadRequest> {
     match value {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(BadRequest::NotAString { key, found: kind(&other) }),
+        Some(other) => Err(BadRequest::BadValue { key, wanted: "a string", found: kind(&other).to_owned() }),
     }
+}
+
+fn wrong(key: &'static str, wanted: &'static str, found: &Value) -> BadRequest {
+    BadRequest::BadValue { key, wanted, found: shown(&found.to_string()) }
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -227,21 +308,22 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A client's own word, quoted, short enough for a message.
+/// A client's own words, short enough for a message.
 fn shown(text: &str) -> String {
     const LONGEST_CHARS: usize = 60;
     let short: String = text.chars().take(LONGEST_CHARS).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
-    format!("{:?}", short + dots)
+    short + dots
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ClientExecute, ClientRequest, ErrorCode};
     use proptest::prelude::*;
 
     fn plain(code: &str) -> Request {
-        Request { id: None, body: Body::Execute { code: code.to_owned(), timeout: None } }
+        Request { id: None, body: Body::Execute(Execute { code: code.to_owned(), ..Execute::default() }) }
     }
 
     #[test]
@@ -249,7 +331,8 @@ mod tests {
         let text = br#"{"type": "execute", "code": "", "id": "a", "timeout_secs": 1.5}"#;
         let Request { id, body } = Request::parse(text).unwrap();
         assert_eq!(id.unwrap().json(), "\"a\"");
-        assert_eq!(body, Body::Execute { code: String::new(), timeout: Some(Duration::from_millis(1500)) });
+        let timeout = Some(Duration::from_millis(1500));
+        assert_eq!(body, Body::Execute(Execute { timeout, ..Execute::default() }));
         assert_eq!(Request::parse(br#"{"type": "ping", "id": 7}"#).unwrap().id.unwrap().json(), "7");
         assert!(refusal(br#"{"type": "cancel"}"#).contains("needs \"id\""));
         assert!(refusal(br#"{"type": "ping", "id": [1]}"#).contains("not an array"));
@@ -260,7 +343,7 @@ mod tests {
     }
 
     fn refusal(text: &[u8]) -> String {
-        Request::parse(text).unwrap_err().to_string()
+        Request::parse(text).unwrap_err().why.to_string()
     }
 
     #[test]
@@ -293,12 +376,70 @@ mod tests {
 
     #[test]
     fn what_our_clients_write_is_understood() {
-        let bytes =
-            ClientRequest::Execute { code: "print('ü\0')", strict_json: false, id: None, timeout_secs: None }.encode();
+        let execute = ClientExecute { code: "print('ü\0')", ..ClientExecute::default() };
+        let bytes = ClientRequest::Execute(execute).encode();
         let (nul, text) = bytes.split_last().unwrap();
         assert_eq!(*nul, 0);
         assert_eq!(Request::parse(text), Ok(plain("print('ü\0')")));
         assert_eq!(ClientRequest::Status.encode(), b"{\"type\":\"status\"}\0");
+        assert_eq!(parsed(&ClientRequest::Undo { steps: 3 }).body, Body::Undo { steps: 3 });
+        let features = &["stream", "telepathy"][..];
+        let hello = parsed(&ClientRequest::Hello { protocol_version: PROTOCOL_VERSION, features });
+        assert_eq!(hello.body, Body::Hello { features: vec![Feature::Stream] });
+        let all = ClientExecute {
+            code: "1",
+            strict_json: false,
+            id: Some("a"),
+            timeout_secs: Some(2.0),
+            stream: true,
+            title: Some("t"),
+            session: Some("s"),
+            echo: true,
+            on_error: Some("rollback"),
+            changes: true,
+        };
+        let request = parsed(&ClientRequest::Execute(all));
+        let wanted = Execute {
+            code: "1".to_owned(),
+            timeout: Some(Duration::from_secs(2)),
+            stream: true,
+            title: Some("t".to_owned()),
+            session: Some("s".to_owned()),
+            echo: true,
+            rollback: true,
+            changes: true,
+        };
+        assert_eq!(request.body, Body::Execute(wanted));
+        let features: Vec<Feature> = request.features().collect();
+        assert_eq!(features, [Feature::Stream, Feature::Session, Feature::Rollback, Feature::Changes]);
+    }
+
+    fn parsed(request: &ClientRequest<'_>) -> Request {
+        let bytes = request.encode();
+        Request::parse(&bytes[..bytes.len() - 1]).unwrap()
+    }
+
+    #[test]
+    fn refusals_keep_the_id_and_have_a_code() {
+        let refusal = Request::parse(br#"{"type": "execute", "id": "a"}"#).unwrap_err();
+        assert_eq!(refusal.id.unwrap().json(), "\"a\"");
+        assert_eq!(refusal.why.code(), ErrorCode::BadRequest);
+        assert_eq!(Request::parse(b"nonsense").unwrap_err().why.code(), ErrorCode::BadFrame);
+        let refusal = Request::parse(br#"{"type": "hello", "protocol_version": 9}"#).unwrap_err();
+        assert_eq!(refusal.why.code(), ErrorCode::VersionMismatch);
+        assert!(refusal.why.to_string().contains("speaks protocol version 1, the client wants 9; update the add-on"));
+    }
+
+    #[test]
+    fn only_what_uses_more_than_the_plain_protocol_is_extended() {
+        let is_extended = |text: &str| Request::parse(text.as_bytes()).unwrap().is_extended();
+        assert!(!is_extended(
+            r#"{"type": "execute", "code": "", "strict_json": true, "stream": false, "title": null}"#
+        ));
+        assert!(is_extended(r#"{"type": "execute", "code": "", "stream": true}"#));
+        assert!(is_extended(r#"{"type": "execute", "code": "", "title": "t"}"#));
+        assert!(is_extended(r#"{"type": "undo"}"#));
+        assert!(!is_extended(r#"{"type": "ping"}"#));
     }
 
     proptest! {

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Feature, Progress};
+
 /// What Blender's main thread is doing, as far as the server can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,6 +43,9 @@ pub struct Status {
     pub file: String,
     /// Who is speaking.
     pub versions: Versions,
+    /// Unlike that of any other server, or of this one's next start.
+    #[serde(default)]
+    pub instance: String,
     /// The request that runs now.
     pub running: Option<RunningRequest>,
     /// The request that ended last.
@@ -72,17 +77,48 @@ pub struct Versions {
     pub python: String,
 }
 
+/// The answer to `hello`: who the client is connected to, and what both sides agree on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::PROTOCOL_VERSION`].
+    pub protocol_version: u32,
+    /// Who is speaking.
+    pub versions: Versions,
+    /// The system that Blender runs on, such as `linux-x86_64`.
+    pub platform: String,
+    /// As in [`Status`].
+    pub instance: String,
+    /// What holds on this connection: asked for, known and not forbidden.
+    pub features: Vec<Feature>,
+    /// What could be asked for.
+    pub available: Vec<Feature>,
+}
+
+/// Operating system and processor, as Rust names them.
+pub fn platform() -> String {
+    format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)
+}
+
 /// A request that is running.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunningRequest {
     /// Number of the request since the server was started, from 1.
     pub request: u64,
+    /// The client's own name for it; absent when it gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<serde_json::Value>,
+    /// What the client calls it; else the same as `first_line`.
+    #[serde(default)]
+    pub title: String,
     /// The first line of its code that says something.
     pub first_line: String,
     /// Since it was started.
     pub running_secs: f64,
     /// The last whole or begun line that it printed; empty when none.
     pub last_output_line: String,
+    /// How far it is; absent when it has not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// A request that has ended.
@@ -90,6 +126,9 @@ pub struct RunningRequest {
 pub struct LastRequest {
     /// Number of the request since the server was started, from 1.
     pub request: u64,
+    /// What the client called it; else the same as `first_line`.
+    #[serde(default)]
+    pub title: String,
     /// The first line of its code that says something.
     pub first_line: String,
     /// Whether it ended well.

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use blendwire_client::{Blender, Outcome, Script};
+use blendwire_client::{Blender, Options, Outcome, Script};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &ExecArgs) -> Ended {
     let endpoint = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?.endpoint();
     let code = code(args).map_err(Failure::could_not_start)?;
     let blender = Blender::connect_lazily(endpoint);
-    let script = Script::new(&code).with_timeout(args.timeout);
+    let script = Script::new(&code).with_options(Options { timeout: args.timeout, ..Options::default() });
     let outcome = block_on(async { run_script(&blender, &script).await.map_err(Failure::failed) })?;
     if args.json { print_reply(&outcome) } else { print(&outcome) }
 }
@@ -66,11 +66,11 @@ fn code(args: &ExecArgs) -> Result<String> {
 
 fn print(outcome: &Outcome) -> Ended {
     match outcome {
-        Outcome::Finished { result, stdout } => {
+        Outcome::Finished { result, stdout, .. } => {
             printer::script_output(stdout);
             if result.get() == RawValue::NULL.get() { Ok(()) } else { printer::data(result.get()) }
         }
-        Outcome::Failed { message, stdout } => {
+        Outcome::Failed { message, stdout, .. } => {
             printer::script_output(stdout.as_deref().unwrap_or_default());
             printer::talk(message.trim_end());
             Err(Failure::Told)
@@ -81,11 +81,11 @@ fn print(outcome: &Outcome) -> Ended {
 fn print_reply(outcome: &Outcome) -> Ended {
     match outcome {
         // Put together as text, so that the result is exactly what came.
-        Outcome::Finished { result, stdout } => {
+        Outcome::Finished { result, stdout, .. } => {
             let stdout = json!(stdout);
             printer::data(&format!("{{\"status\":\"ok\",\"result\":{},\"stdout\":{stdout}}}", result.get()))
         }
-        Outcome::Failed { message, stdout } => {
+        Outcome::Failed { message, stdout, .. } => {
             let mut reply = json!({"status": "error", "message": message});
             if let Some(stdout) = stdout {
                 reply["stdout"] = json!(stdout);

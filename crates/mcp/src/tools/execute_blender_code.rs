@@ -45,10 +45,10 @@ fn definition() -> Tool {
 async fn call(blender: &dyn Blender, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let Parameters { code } = parameters(arguments)?;
     match blender.execute(&code).await? {
-        Outcome::Finished { result, stdout } => {
+        Outcome::Finished { result, stdout, .. } => {
             Ok(CallToolResult::structured(json!({"status": "ok", "result": value(&result), "stdout": stdout})))
         }
-        Outcome::Failed { message, stdout } => Err(Failure::of_script(message, stdout)),
+        Outcome::Failed { message, stdout, .. } => Err(Failure::of_script(message, stdout)),
     }
 }
 

@@ -117,7 +117,7 @@ async fn run(blender: &dyn Blender, source: &str, parameters: &impl Serialize) -
     let script = snippet::call(source, parameters).map_err(|error| Failure(error.to_string()))?;
     let result = match blender.execute(&script).await? {
         Outcome::Finished { result, .. } => result,
-        Outcome::Failed { message, stdout } => return Err(Failure::of_script(message, stdout)),
+        Outcome::Failed { message, stdout, .. } => return Err(Failure::of_script(message, stdout)),
     };
     match read::<Verdict>(&result)? {
         Verdict { status, message } if status != "ok" => Err(Failure(message)),

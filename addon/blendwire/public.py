@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`import blendwire` for scripts that run in Blender: what they may call, under a name that holds everywhere.
+
+As an extension the add-on's package has another name (`bl_ext.user_default.blendwire`), so a small module stands in
+`sys.modules` under the plain one; as a legacy add-on the package itself has that name and the same functions.
+`__init__` calls `register` and `unregister`. It holds no state.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from . import bridge, server
+
+NAME = "blendwire"
+
+
+def progress(value: float, message: str = "") -> bool:
+    """Tells the client how far the running request is: `value` from 0 to 1, and what is being done.
+
+    False when no request runs, so that a script works the same from Blender's own text editor. Cheap enough for a loop.
+    Safe in any thread.
+    """
+    return bridge.progress(float(value), str(message))
+
+
+# What a script may find under the name.
+FUNCTIONS = {
+    "progress": progress,
+    "Interrupted": bridge.Interrupted,
+    "server_start": server.server_start,
+    "server_stop": server.server_stop,
+    "server_restart": server.server_restart,
+    "server_status": server.server_status,
+}
+
+
+def register() -> None:
+    """Makes `import blendwire` work, unless the package itself has that name."""
+    if __package__ == NAME:
+        return
+    module = ModuleType(NAME, "What scripts that run in Blender may call of the MCP server; not the whole add-on.")
+    vars(module).update(FUNCTIONS, __all__=list(FUNCTIONS))
+    sys.modules[NAME] = module
+
+
+def unregister() -> None:
+    """Takes it back, where it is ours."""
+    if __package__ != NAME and getattr(sys.modules.get(NAME), "progress", None) is progress:
+        del sys.modules[NAME]
