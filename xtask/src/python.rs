@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The `python` step of the suite: formatting and lints of all Python in the tree, types of what users run in Blender.
+//! The `python` step of the suite: formatting and lints of all Python in the tree, types of what users run in Blender,
+//! and the protocol's test vectors read by Python.
 //!
 //! Tools come in pinned versions from a private environment, so that everyone gets the same verdict; what
 //! they demand is in `pyproject.toml`.
@@ -31,5 +32,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     // Everything but what git ignores, `target` among it.
     run(&["ruff", "check", "."])?;
     run(&["ruff", "format", "--check", "."])?;
-    run(&[&["mypy"][..], &TYPED].concat())
+    run(&[&["mypy"][..], &TYPED].concat())?;
+    let mut vectors = Command::new(&tools);
+    process::run(vectors.current_dir(&workspace.root).arg("crates/protocol/vectors/check.py"))
 }

@@ -2,10 +2,11 @@
 //! `cargo xtask tidy`: the rules of the repository that no compiler checks.
 //!
 //! It reads every file that git knows or would add, collects everything that is wrong, and says for each how to
-//! mend it. Rules for one file are in `file_faults`; what several files must agree on is in `tidy/agree.rs`. It
-//! changes nothing.
+//! mend it. Rules for one file are in `file_faults`; what several files must agree on is in `tidy/agree.rs` and
+//! `tidy/protocol.rs`. It changes nothing.
 
 mod agree;
+mod protocol;
 
 use std::path::Path;
 use std::process::Command;
@@ -37,6 +38,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         faults.extend(file_faults(&name, &content).into_iter().map(|fault| format!("{name}: {fault}")));
     }
     faults.extend(agree::faults(workspace)?);
+    faults.extend(protocol::faults(workspace));
     if faults.is_empty() {
         eprintln!("tidy: all rules hold");
         return Ok(());

@@ -132,6 +132,7 @@ mod tests {
     fn code_stands_apart_from_the_words_about_it() {
         let last = |first_line: &str| LastRequest {
             request: 17,
+            title: first_line.to_owned(),
             first_line: first_line.to_owned(),
             ok: true,
             took_secs: 0.0,
