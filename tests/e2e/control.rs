@@ -46,9 +46,7 @@ fn request(id: &str, code: &str, timeout_secs: f64) -> Vec<u8> {
 }
 
 fn ask(blender: &Blender, request: &Value) -> Result<Value> {
-    let mut wire = blender.wire()?;
-    wire.send((request.to_string() + "\0").as_bytes())?;
-    wire.reply()
+    blender.wire()?.answer(request)
 }
 
 fn is_running(blender: &Blender) -> Result<()> {

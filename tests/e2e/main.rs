@@ -8,10 +8,13 @@ mod addon;
 mod command;
 mod connector;
 mod control;
+mod extended;
 mod limits;
 mod mcp;
 mod panel;
+mod responsive;
 mod script;
+mod stream;
 mod suite;
 mod wire;
 
@@ -30,6 +33,9 @@ fn main() {
     wire::add(&mut suite);
     script::add(&mut suite);
     control::add(&mut suite);
+    stream::add(&mut suite);
+    extended::add(&mut suite);
+    responsive::add(&mut suite);
     limits::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);

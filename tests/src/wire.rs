@@ -103,6 +103,38 @@ impl Wire {
         serde_json::from_slice(&text).with_context(|| format!("not JSON: {:?}", String::from_utf8_lossy(&text)))
     }
 
+    /// Sends one request.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn ask(&mut self, request: &Value) -> Result<()> {
+        self.send((request.to_string() + "\0").as_bytes())
+    }
+
+    /// Sends one request and returns its reply.
+    ///
+    /// # Errors
+    /// As [`Wire::reply`].
+    pub fn answer(&mut self, request: &Value) -> Result<Value> {
+        self.ask(request)?;
+        self.reply()
+    }
+
+    /// The messages of one request: its events, and its final reply.
+    ///
+    /// # Errors
+    /// As [`Wire::reply`].
+    pub fn events(&mut self) -> Result<(Vec<Value>, Value)> {
+        let mut events = Vec::new();
+        loop {
+            let message = self.reply()?;
+            if message.get("event").is_none() {
+                return Ok((events, message));
+            }
+            events.push(message);
+        }
+    }
+
     /// Runs code and returns the reply.
     ///
     /// # Errors

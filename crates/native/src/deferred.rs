@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::execute::{Outcome, conclude, exception, finished, step, traceback};
 use crate::interrupt::Interruptible;
+use crate::python::file_name;
 
 /// Pause between two polls of one callable: quick to a person, cheap to a render.
 const POLL_EVERY: Duration = Duration::from_millis(20);
@@ -99,16 +100,13 @@ fn poll_one(py: Python<'_>, shared: &Arc<Shared>, deferred: Deferred) -> Option<
     }
     let number = job.number;
     let (job, outcome) = step(py, shared, job, |python| {
-        let looking = Interruptible::begin(number);
+        let looking = Interruptible::begin(py, number);
         let value = check.bind(py).call0();
         drop(looking);
         match value {
             Ok(value) if value.is_none() => Outcome::Deferred(check.clone_ref(py)),
             Ok(value) => finished(python, &value),
-            Err(error) => {
-                let name = format!("<request {number}>");
-                Outcome::Raised(traceback(py, python, &error), exception(py, &error, &name))
-            }
+            Err(error) => Outcome::Raised(traceback(py, python, &error), exception(py, &error, &file_name(number))),
         }
     })?;
     let now = Instant::now();

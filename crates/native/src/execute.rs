@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyString};
 use crate::capture::Captured;
 use crate::interrupt::Interruptible;
 use crate::json::to_json;
-use crate::python::Python3;
+use crate::python::{Python3, file_name};
 use crate::{deferred, exit, history, panic_text, session};
 
 /// The job whose script is on the main thread now. It lives here and not on the stack, because a script may end the
@@ -137,7 +137,7 @@ fn run_script(
     script: &Execute,
     code: String,
 ) -> (Outcome, Effects) {
-    let name = format!("<request {}>", request.number);
+    let name = file_name(request.number);
     let mut watched = None;
     let ran = (|| {
         let namespace = session::namespace(py, python, script.session.as_deref())?;
@@ -146,7 +146,7 @@ fn run_script(
         drop(code);
         let compiled = python.compile(source.as_any(), &name, script.echo)?;
         watched = history::Watched::begin(py, script, request.title, source.as_any(), &compiled);
-        let running = Interruptible::begin(request.number);
+        let running = Interruptible::begin(py, request.number);
         let ran = python.exec.bind(py).call1((compiled, &namespace));
         drop(running);
         ran?;

@@ -10,11 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString};
-
-use crate::python::Python3;
 
 pyo3::create_exception!(
     blendwire,
@@ -30,58 +26,157 @@ static RUNNING: AtomicU64 = AtomicU64::new(0);
 static WANTED: Mutex<(u64, String)> = Mutex::new((0, String::new()));
 
 /// While it lives, the script of this request is on the main thread and may be interrupted.
-pub(crate) struct Interruptible;
+pub(crate) struct Interruptible<'py>(Python<'py>);
 
-impl Interruptible {
-    pub(crate) fn begin(number: u64) -> Self {
+impl<'py> Interruptible<'py> {
+    pub(crate) fn begin(py: Python<'py>, number: u64) -> Self {
         RUNNING.store(number, Ordering::SeqCst);
-        Self
+        Self(py)
     }
 }
 
-impl Drop for Interruptible {
+impl Drop for Interruptible<'_> {
     fn drop(&mut self) {
         RUNNING.store(0, Ordering::SeqCst);
+        callback::stop_tracing(self.0);
     }
 }
 
 /// What Python calls, on the main thread, soon after the signal.
 #[pyfunction]
 fn on_signal(_number: i32, frame: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Some(reason) = wanted() else { return Ok(()) };
+    match callback::scripts_frames(frame) {
+        Ok(Some(frames)) => callback::interrupt_after(frame.py(), &frames),
+        _ => Err(Interrupted::new_err(reason)),
+    }
+}
+
+/// Why the script that runs is to be interrupted, if it is.
+fn wanted() -> Option<String> {
     let running = RUNNING.load(Ordering::SeqCst);
-    let is_wanted = running != 0 && WANTED.lock().unwrap_or_else(PoisonError::into_inner).0 == running;
-    // The signal comes again in a moment: until then the handler is through.
-    if !is_wanted || is_in_callback(frame).unwrap_or(false) {
-        return Ok(());
-    }
-    Err(Interrupted::new_err(WANTED.lock().unwrap_or_else(PoisonError::into_inner).1.clone()))
+    let wanted = WANTED.lock().unwrap_or_else(PoisonError::into_inner);
+    (running != 0 && wanted.0 == running).then(|| wanted.1.clone())
 }
 
-/// Whether Blender is calling somebody else's Python back on behalf of the script: a handler of another add-on, which must
-/// not be left half-way, or a driver, which Blender would switch off.
-fn is_in_callback(frame: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = frame.py();
-    let Some(bpy) = &Python3::get(py)?.bpy else { return Ok(false) };
-    let handlers = bpy.bind(py).getattr(intern!(py, "app"))?.getattr(intern!(py, "handlers"))?;
-    let mut codes = Vec::new();
-    for name in handlers.dir()? {
-        let Ok(list) = handlers.getattr(name.cast::<PyString>()?)?.cast_into::<PyList>() else { continue };
-        codes.extend(list.iter().filter_map(|handler| handler.getattr(intern!(py, "__code__")).ok()));
-    }
-    let mut next = Some(frame.clone());
-    while let Some(frame) = next.take().filter(|frame| !frame.is_none()) {
-        let code = frame.getattr(intern!(py, "f_code"))?;
-        let file = code.getattr(intern!(py, "co_filename"))?;
-        if codes.iter().any(|handler| handler.is(&code)) || file.cast::<PyString>()?.to_str()? == DRIVER_FILE {
-            return Ok(true);
+/// What Blender calls back on behalf of a script: handlers of other add-ons, drivers, render engines, panels. They must
+/// not be cut half-way, and Blender would swallow the exception. The script is interrupted when they have returned to it.
+mod callback {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use pyo3::intern;
+    use pyo3::prelude::*;
+    use pyo3::types::{PyList, PyString};
+
+    use super::{Interrupted, wanted};
+    use crate::python::{Python3, REQUEST_FILE};
+
+    /// What Blender calls the source of every driver's expression.
+    const DRIVER_FILE: &str = "<bpy driver>";
+
+    /// Python's tracing is on, to interrupt the script at its next line.
+    static IS_TRACING: AtomicBool = AtomicBool::new(false);
+
+    /// The script's own frames outside of a callback, innermost first; `None` when the script itself is running.
+    pub(super) fn scripts_frames<'py>(innermost: &Bound<'py, PyAny>) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
+        let py = innermost.py();
+        let Some(bpy) = &Python3::get(py)?.bpy else { return Ok(None) };
+        let callbacks = Callbacks::of(bpy.bind(py))?;
+        let (mut frames, mut inside, mut outermost) = (Vec::new(), None, None);
+        let mut next = Some(innermost.clone());
+        while let Some(frame) = next.take().filter(|frame| !frame.is_none()) {
+            let code = frame.getattr(intern!(py, "f_code"))?;
+            let file = code.getattr(intern!(py, "co_filename"))?;
+            let file = file.cast::<PyString>()?.to_str()?;
+            if file.starts_with(REQUEST_FILE) {
+                outermost = Some(frames.len());
+            }
+            if file == DRIVER_FILE || callbacks.has(&frame, &code)? {
+                inside = Some(frames.len());
+            }
+            next = Some(frame.getattr(intern!(py, "f_back"))?);
+            frames.push(frame);
         }
-        next = Some(frame.getattr(intern!(py, "f_back"))?);
+        Ok(match (inside, outermost) {
+            (Some(inside), Some(outermost)) if inside < outermost => Some(frames[inside + 1..=outermost].to_vec()),
+            _ => None,
+        })
     }
-    Ok(false)
-}
 
-/// What Blender calls the source of every driver's expression.
-const DRIVER_FILE: &str = "<bpy driver>";
+    struct Callbacks<'py> {
+        handlers: Vec<Bound<'py, PyAny>>,
+        structs: Bound<'py, PyAny>,
+        operators: Bound<'py, PyAny>,
+    }
+
+    impl<'py> Callbacks<'py> {
+        fn of(bpy: &Bound<'py, PyModule>) -> PyResult<Self> {
+            let py = bpy.py();
+            let lists = bpy.getattr(intern!(py, "app"))?.getattr(intern!(py, "handlers"))?;
+            let mut handlers = Vec::new();
+            for name in lists.dir()? {
+                let Ok(list) = lists.getattr(name.cast::<PyString>()?)?.cast_into::<PyList>() else { continue };
+                handlers.extend(list.iter().filter_map(|handler| handler.getattr(intern!(py, "__code__")).ok()));
+            }
+            let types = bpy.getattr(intern!(py, "types"))?;
+            let (structs, operators) = (types.getattr("bpy_struct")?, types.getattr("Operator")?);
+            Ok(Self { handlers, structs, operators })
+        }
+
+        /// A handler, or a method of one of Blender's classes. Operators are not among them: a script calls those itself.
+        fn has(&self, frame: &Bound<'py, PyAny>, code: &Bound<'py, PyAny>) -> PyResult<bool> {
+            if self.handlers.iter().any(|handler| handler.is(code)) {
+                return Ok(true);
+            }
+            let names = code.getattr(intern!(frame.py(), "co_varnames"))?;
+            if !names.contains(intern!(frame.py(), "self"))? {
+                return Ok(false);
+            }
+            let this = frame.getattr(intern!(frame.py(), "f_locals"))?.get_item(intern!(frame.py(), "self"));
+            let Ok(this) = this else { return Ok(false) };
+            Ok(this.is_instance(&self.structs)? && !this.is_instance(&self.operators)?)
+        }
+    }
+
+    /// Has the script interrupted at the next line that it comes to in one of `frames`. A signal would not do: a script
+    /// that calls Blender in a loop may spend so little time in its own lines that none ever finds it there.
+    pub(super) fn interrupt_after(py: Python<'_>, frames: &[Bound<'_, PyAny>]) -> PyResult<()> {
+        if IS_TRACING.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let at_line = wrap_pyfunction!(at_line, py)?;
+        for frame in frames {
+            frame.setattr(intern!(py, "f_trace"), &at_line)?;
+        }
+        py.import("sys")?.call_method1("settrace", (wrap_pyfunction!(at_call, py)?,))?;
+        Ok(())
+    }
+
+    /// Switches tracing off again. To be called when the script has ended, whichever way.
+    pub(super) fn stop_tracing(py: Python<'_>) {
+        if IS_TRACING.swap(false, Ordering::Relaxed) {
+            let stopped = py.import("sys").and_then(|sys| sys.call_method1("settrace", (py.None(),)));
+            if let Err(error) = stopped {
+                log::error!("Python's tracing could not be switched off: {error}");
+            }
+        }
+    }
+
+    /// New frames are not traced: only those of the script.
+    #[pyfunction]
+    fn at_call(_frame: &Bound<'_, PyAny>, _event: &str, _value: &Bound<'_, PyAny>) -> Option<Py<PyAny>> {
+        None
+    }
+
+    #[pyfunction]
+    fn at_line(frame: &Bound<'_, PyAny>, _event: &str, _value: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        stop_tracing(frame.py());
+        match wanted() {
+            Some(reason) => Err(Interrupted::new_err(reason)),
+            None => Ok(None),
+        }
+    }
+}
 
 #[cfg(unix)]
 mod system {

@@ -45,6 +45,14 @@ pub(crate) struct Python3 {
 /// handler or a timer, but memory is bounded.
 const KEPT_SOURCES: usize = 64;
 
+/// How the names begin under which Python knows the sources of requests.
+pub(crate) const REQUEST_FILE: &str = "<request ";
+
+/// The name under which Python knows the source of this request.
+pub(crate) fn file_name(number: u64) -> String {
+    format!("{REQUEST_FILE}{number}>")
+}
+
 static PYTHON3: PyOnceLock<Python3> = PyOnceLock::new();
 
 impl Python3 {
