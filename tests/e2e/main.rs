@@ -11,6 +11,7 @@ mod control;
 mod extended;
 mod limits;
 mod mcp;
+mod mcp_for_blender;
 mod panel;
 mod responsive;
 mod script;
@@ -42,5 +43,6 @@ fn main() {
     command::add(&mut suite);
     mcp::add(&mut suite);
     connector::add(&mut suite);
+    mcp_for_blender::add(&mut suite);
     suite.run(&arguments).exit();
 }

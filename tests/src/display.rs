@@ -104,6 +104,23 @@ impl Picture {
         Ok(Self { width, height, rgb })
     }
 
+    /// Reads a PNG of 8-bit RGB or RGBA pixels; transparency is left out.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn from_png(bytes: &[u8]) -> Result<Self> {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info()?;
+        let mut pixels = vec![0; reader.output_buffer_size().context("too large")?];
+        let info = reader.next_frame(&mut pixels)?;
+        let channels = match (info.color_type, info.bit_depth) {
+            (png::ColorType::Rgb, png::BitDepth::Eight) => 3,
+            (png::ColorType::Rgba, png::BitDepth::Eight) => 4,
+            other => bail!("pixels are {other:?}"),
+        };
+        let rgb = pixels.chunks_exact(channels).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+        Ok(Self { width: usize::try_from(info.width)?, height: usize::try_from(info.height)?, rgb })
+    }
+
     /// How many pixels of a rectangle (left, top, width, height) differ from another picture's.
     pub fn differing(&self, other: &Self, [left, top, width, height]: [usize; 4]) -> usize {
         let pixel = |picture: &Self, x: usize, y: usize| {

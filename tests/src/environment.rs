@@ -22,6 +22,8 @@ pub struct Environment {
     pub xvfb: PathBuf,
     /// A Python with the official connector's MCP server (`blmcp`).
     pub connector: PathBuf,
+    /// A Python with mcp-for-blender's MCP server (`blender_mcp`).
+    pub mcp_for_blender: PathBuf,
     /// Where pictures and logs that a person may want to see are kept.
     pub artefacts: PathBuf,
     /// The root of the repository.
@@ -42,6 +44,7 @@ impl Environment {
             blender: path("BLENDWIRE_TEST_BLENDER")?,
             xvfb: path("BLENDWIRE_TEST_XVFB")?,
             connector: path("BLENDWIRE_TEST_CONNECTOR")?,
+            mcp_for_blender: path("BLENDWIRE_TEST_MCP_FOR_BLENDER")?,
             artefacts: path("BLENDWIRE_TEST_ARTEFACTS")?,
             workspace: path("BLENDWIRE_WORKSPACE")?,
         })

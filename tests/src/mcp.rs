@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A session of a real MCP client (the SDK's) with a server over stdio, for callers without a runtime of their own.
 
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rmcp::ServiceExt as _;
-use rmcp::model::{CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, Tool};
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ReadResourceRequestParams, ResourceContents,
+    Tool,
+};
 use rmcp::service::{PeerRequestOptions, RoleClient, RunningService};
 use rmcp::transport::TokioChildProcess;
 use serde_json::{Map, Value};
@@ -55,10 +60,23 @@ impl McpSession {
     /// # Errors
     /// When the server does not start or does not speak MCP.
     pub fn start(command: std::process::Command) -> Result<Self> {
+        Self::start_with(command, Stdio::inherit())
+    }
+
+    /// As [`McpSession::start`], with what the server logs in a file: some log every message.
+    ///
+    /// # Errors
+    /// As [`McpSession::start`], or when the file cannot be made.
+    pub fn start_with_log(command: std::process::Command, log: &Path) -> Result<Self> {
+        Self::start_with(command, fs_err::File::create(log)?.into_file().into())
+    }
+
+    fn start_with(command: std::process::Command, log: Stdio) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let before = Instant::now();
         let client = runtime.block_on(async {
-            let transport = TokioChildProcess::new(tokio::process::Command::from(command))?;
+            let (transport, _) =
+                TokioChildProcess::builder(tokio::process::Command::from(command)).stderr(log).spawn()?;
             anyhow::Ok(().serve(transport).await?)
         })?;
         Ok(Self { runtime, client: Some(client), handshake: before.elapsed() })
@@ -82,6 +100,18 @@ impl McpSession {
         let request = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
         let result = self.runtime.block_on(self.client()?.call_tool(request))?;
         Ok(ToolCall { result, took: before.elapsed() })
+    }
+
+    /// The text of a resource, parsed as JSON.
+    ///
+    /// # Errors
+    /// When the server refuses, or what it gives is no JSON.
+    pub fn resource(&self, uri: &str) -> Result<Value> {
+        let read = self.runtime.block_on(self.client()?.read_resource(ReadResourceRequestParams::new(uri)))?;
+        match read.contents.first() {
+            Some(ResourceContents::TextResourceContents { text, .. }) => Ok(serde_json::from_str(text)?),
+            other => anyhow::bail!("no text: {other:?}"),
+        }
     }
 
     /// Calls a tool, and takes the call back when `until` returns.

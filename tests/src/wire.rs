@@ -135,6 +135,50 @@ impl Wire {
         }
     }
 
+    /// One reply that nothing ends, as soon as its braces have closed, parsed.
+    ///
+    /// # Errors
+    /// When the connection ends first, nothing comes for long, or what comes is not JSON.
+    pub fn bare_reply(&mut self) -> Result<Value> {
+        let mut chunk = vec![0; 1 << 18];
+        loop {
+            // Only a brace can end it: a long reply is not parsed again with every piece of it.
+            if self.received.ends_with(b"}") {
+                let mut values = serde_json::Deserializer::from_slice(&self.received).into_iter::<Value>();
+                match values.next() {
+                    Some(Ok(value)) => {
+                        let length = values.byte_offset();
+                        self.received.drain(..length);
+                        return Ok(value);
+                    }
+                    Some(Err(error)) if !error.is_eof() => return Err(error.into()),
+                    _ => {}
+                }
+            }
+            let count = self.stream.read(&mut chunk).context("nothing more came")?;
+            if count == 0 {
+                bail!("the connection ended; received before: {:?}", String::from_utf8_lossy(&self.received));
+            }
+            self.received.extend_from_slice(&chunk[..count]);
+        }
+    }
+
+    /// Whether nothing comes, or has come, for this long.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn is_silent_for(&mut self, duration: Duration) -> Result<bool> {
+        self.stream.set_read_timeout(Some(duration))?;
+        let mut chunk = vec![0; 1 << 12];
+        let read = self.stream.read(&mut chunk);
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        if let Ok(count) = read {
+            self.received.extend_from_slice(&chunk[..count]);
+            return Ok(false);
+        }
+        Ok(self.received.is_empty())
+    }
+
     /// Runs code and returns the reply.
     ///
     /// # Errors

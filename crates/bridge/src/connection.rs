@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::activity::add;
 use crate::server::{Shared, stopped};
 use crate::sniff::{Dialect, sniff};
-use crate::{framed, http};
+use crate::{bare, framed, http};
 
 /// A peer that has silently gone is noticed after about this long.
 const KEEPALIVE: Duration = Duration::from_mins(1);
@@ -91,7 +91,13 @@ async fn dispatch(
         let _ = first.split_to(blank);
         match sniff(&first) {
             Dialect::Unclear => {}
-            Dialect::Json => return framed::serve(shared, stream, first, id, shutdown).await,
+            Dialect::Json => {
+                return if bare::is_spoken(shared, &mut stream, &mut first, &mut shutdown).await? {
+                    bare::serve(shared, stream, first, id, shutdown).await
+                } else {
+                    framed::serve(shared, stream, first, id, shutdown).await
+                };
+            }
             Dialect::Http => return http::serve(shared, stream, first, shutdown).await,
             Dialect::Tls => {
                 refused(shared, id, "TLS");

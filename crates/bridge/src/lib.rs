@@ -5,11 +5,12 @@
 //! One thread of its own runs a tokio runtime with everything that touches a socket. The host's main thread *pulls*
 //! jobs from the [`Queue`] when it has time, and answers each through its [`Job`]. The two meet in [`Shared`] only.
 //!
-//! **Architecture invariants:** no Python and no MCP here; the network thread never waits for the host; every
+//! **Architecture invariants:** no Python runs here, and no MCP; the network thread never waits for the host; every
 //! accepted request gets exactly one final reply, because dropping an unanswered [`Job`] sends one; everything that
 //! grows has a limit in [`Config`].
 
 mod activity;
+mod bare;
 mod bind;
 mod config;
 mod connection;

@@ -202,7 +202,7 @@ async fn sleep_until(due: Option<Instant>) {
 }
 
 /// Writes all of `bytes`, as long as the client takes some now and then.
-async fn send(shared: &Shared, write: &mut WriteHalf<'_>, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) async fn send(shared: &Shared, write: &mut WriteHalf<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let Ok(count) = tokio::time::timeout(PATIENCE, write.write(bytes)).await else {
             log::info!("gave up a client that took no byte of its replies for {} s", PATIENCE.as_secs());

@@ -13,7 +13,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(crate) enum Dialect {
     /// Too few bytes yet.
     Unclear,
-    /// JSON, framed by NUL or typed by a person.
+    /// JSON: framed by NUL, typed by a person, or bare.
     Json,
     /// HTTP/1.x.
     Http,

@@ -5,6 +5,10 @@
 //! ends with a line break after the closing brace; line breaks before it are white space. The decoder never fails on
 //! malformed JSON: it hands the text on and the request parser says what is wrong, so that one bad message costs
 //! one error reply and not the connection. "Incomplete" is a state, not an error.
+//!
+//! A third dialect has no terminator at all ([`crate::BareRequest`]): there an object ends with its closing brace.
+//! [`Decoder::look`] tells when the first message of a connection may be of that kind, [`Decoder::decode_bare`] takes
+//! such messages.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -45,6 +49,17 @@ pub struct Frame {
 pub struct FrameTooLarge {
     /// The limit in bytes, terminator excluded.
     pub limit_bytes: usize,
+}
+
+/// How the first message of a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look<'a> {
+    /// Its end has not come.
+    Open,
+    /// Its braces have closed and no terminator has come, or not yet. This is its text.
+    Closed(&'a [u8]),
+    /// It has a terminator, or is no object, or is too long: [`Decoder::decode`] says which.
+    Framed,
 }
 
 /// Where in a message the scan stands.
@@ -105,6 +120,42 @@ impl Decoder {
         Ok(Some(Frame { text, terminator: self.settle(terminator, buffer) }))
     }
 
+    /// Looks at the first message of a connection, whose bytes so far are `buffer`, without taking it. To be asked
+    /// again with more bytes as long as it is open.
+    pub fn look<'a>(&mut self, buffer: &'a [u8]) -> Look<'a> {
+        if !buffer.starts_with(b"{") || buffer.len() > self.limit_bytes {
+            return Look::Framed;
+        }
+        let Some(end) = self.scan_object(buffer) else { return Look::Open };
+        let (text, rest) = buffer.split_at(end);
+        // Behind an object of a framed message there is nothing but white space and the terminator, behind one
+        // without terminator perhaps the next object.
+        match rest.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
+            None | Some(b'{') => Look::Closed(text),
+            Some(_) => Look::Framed,
+        }
+    }
+
+    /// Takes the next message of a client that ends none: up to its closing brace, or to a NUL where one stands in the
+    /// middle. Text that is no object has no end that could be told, so all that has come of it is one message.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_bare(&mut self, buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameTooLarge> {
+        if matches!(self.scan, Scan::Start) && !self.skip_to_start(buffer) {
+            return Ok(None);
+        }
+        let is_object = buffer.starts_with(b"{");
+        let end = self.scan_object(buffer).map(|end| if is_object { end } else { buffer.len() });
+        if end.unwrap_or(buffer.len()) > self.limit_bytes {
+            return Err(FrameTooLarge { limit_bytes: self.limit_bytes });
+        }
+        let Some(end) = end else { return Ok(None) };
+        self.scan = Scan::Start;
+        self.scanned = 0;
+        Ok(Some(buffer.split_to(end).freeze()))
+    }
+
     /// Whether a message has begun whose end has not been seen.
     pub fn is_mid_frame(&self) -> bool {
         !matches!(self.scan, Scan::Start)
@@ -143,11 +194,26 @@ impl Decoder {
     }
 
     fn find_end(&mut self, buffer: &[u8]) -> Option<(usize, Terminator)> {
+        self.scan_object(buffer)?;
+        let tail = &buffer[self.scanned..];
+        let found = if self.nul_only { memchr::memchr(b'\0', tail) } else { memchr::memchr2(b'\0', b'\n', tail) };
+        let Some(at) = found else {
+            self.scanned = buffer.len();
+            return None;
+        };
+        let terminator = if tail[at] == b'\0' { Terminator::Nul } else { Terminator::Newline };
+        Some((self.scanned + at, terminator))
+    }
+
+    /// Looks for the end of the object: where the first byte behind its closing brace is or will be, or the NUL that
+    /// stands in the middle of it. `None` when neither has come.
+    fn scan_object(&mut self, buffer: &[u8]) -> Option<usize> {
         let mut at = self.scanned;
-        while at < buffer.len() {
+        while at < buffer.len() && !matches!(self.scan, Scan::Tail) {
             let byte = buffer[at];
             if byte == b'\0' {
-                return Some((at, Terminator::Nul));
+                self.scan = Scan::Tail;
+                break;
             }
             match self.scan {
                 Scan::Start | Scan::Inside { depth: 0 } => self.scan = Scan::Inside { depth: 1 },
@@ -161,13 +227,12 @@ impl Decoder {
                     }
                 },
                 Scan::Escape { depth } => self.scan = Scan::String { depth },
-                Scan::Tail if byte == b'\n' && !self.nul_only => return Some((at, Terminator::Newline)),
                 Scan::Tail => {}
             }
             at += 1;
         }
         self.scanned = at;
-        None
+        matches!(self.scan, Scan::Tail).then_some(at)
     }
 }
 
@@ -261,6 +326,40 @@ mod tests {
     fn a_line_break_inside_a_string_ends_nothing() {
         let found = arrivals(&[b"{\"code\": \"1\n", b"2\"}\0"]);
         assert_eq!((found[0].len(), found[1].len()), (0, 1));
+    }
+
+    #[test]
+    fn a_closed_object_is_told_from_one_that_has_its_terminator() {
+        let look = |bytes: &'static [u8]| Decoder::new(30).look(bytes);
+        assert_eq!(look(b"{\"a\": \"}"), Look::Open);
+        assert_eq!(look(b"{\"a\": {}} \r"), Look::Closed(b"{\"a\": {}}"));
+        assert_eq!(look(b"{\"a\": 1}{\"b\""), Look::Closed(b"{\"a\": 1}"));
+        for framed in [&b"{}\0"[..], b"{} \n", b"{\"a\0", b"[1]", b"{}]", b"{\"a\": \"much longer than thirty bytes"] {
+            assert_eq!(look(framed), Look::Framed, "{framed:?}");
+        }
+    }
+
+    #[test]
+    fn looking_again_goes_on_where_it_stopped() {
+        let mut decoder = Decoder::new(100);
+        assert_eq!(decoder.look(b"{\"a\": \"\\"), Look::Open);
+        assert_eq!(decoder.look(b"{\"a\": \"\\\"}"), Look::Open);
+        assert_eq!(decoder.look(b"{\"a\": \"\\\"}\"}"), Look::Closed(b"{\"a\": \"\\\"}\"}"));
+    }
+
+    #[test]
+    fn bare_messages_end_with_their_closing_brace() {
+        let (mut decoder, mut buffer) = (Decoder::new(20), BytesMut::from(&b"{\"a\": 1}{}\0\n{\"b"[..]));
+        let mut next = |more: &[u8]| {
+            buffer.extend_from_slice(more);
+            decoder.decode_bare(&mut buffer).map(|text| text.map(|text| text.to_vec()))
+        };
+        assert_eq!(next(b""), Ok(Some(b"{\"a\": 1}".to_vec())));
+        assert_eq!(next(b""), Ok(Some(b"{}".to_vec())));
+        assert_eq!(next(b""), Ok(None));
+        assert_eq!(next(b"\": \0"), Ok(Some(b"{\"b\": ".to_vec())));
+        assert_eq!(next(b"hello {}"), Ok(Some(b"hello {}".to_vec())));
+        assert_eq!(next(b"{\"longer than twenty bytes"), Err(FrameTooLarge { limit_bytes: 20 }));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! **Architecture invariant:** no other crate builds or takes apart a message of the wire.
 
 mod bad_request;
+mod bare;
 mod client_request;
 mod error;
 mod event;
@@ -18,11 +19,12 @@ mod request;
 mod status;
 
 pub use bad_request::BadRequest;
+pub use bare::{BARE_PROTOCOL_VERSION, BadBareRequest, BareRequest, BareResult, BareScreenshot, is_bare};
 pub use client_request::{ClientExecute, ClientRequest};
 pub use error::ErrorCode;
 pub use event::{Event, Progress};
 pub use feature::Feature;
-pub use frame::{Decoder, Frame, FrameTooLarge, Terminator};
+pub use frame::{Decoder, Frame, FrameTooLarge, Look, Terminator};
 pub use reply::{ClientError, ClientReply, Effects, EncodedReply, Exception, Extras, Reply};
 pub use request::{Body, Execute, Id, Refusal, Request};
 pub use status::{

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{ErrorCode, Id, Terminator};
+use crate::{BareResult, ErrorCode, Id, Terminator};
 
 /// The final reply to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub struct Extras {
     pub is_still_running: bool,
     /// What became of the file.
     pub effects: Effects,
+    /// The client speaks the bare dialect and wants this as its result; nothing else here applies then.
+    pub bare: Option<BareResult>,
 }
 
 /// A reply as bytes, in the order in which they go out. The pieces are separate so that a large result is not copied.
@@ -125,6 +127,9 @@ impl Reply {
 
     /// The bytes of this reply for a request that ended with `terminator`.
     pub fn encode(self, terminator: Terminator, extras: &Extras) -> EncodedReply {
+        if let Some(wanted) = extras.bare {
+            return wanted.encode(self);
+        }
         let mut error = None;
         let (head, body, mut tail) = match self {
             Self::Ok { result, stdout } => {
@@ -201,7 +206,7 @@ fn summary(message: &str) -> String {
 }
 
 /// `prefix` and then `text` as a JSON string.
-fn text_key(prefix: &[u8], text: &str) -> Vec<u8> {
+pub(crate) fn text_key(prefix: &[u8], text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(prefix.len() + text.len() + 8);
     // Writing to a vector cannot fail, nor can a string fail to serialise.
     let _ = bytes.write_all(prefix);
@@ -285,7 +290,7 @@ mod tests {
     fn extended_replies_carry_id_state_and_code() {
         let Ok(request) = crate::Request::parse(br#"{"type": "ping", "id": "x"}"#) else { panic!("no request") };
         let effects = Effects { changes: Some("{}".to_owned()), rolled_back: Some(true), ..Effects::default() };
-        let extras = Extras { id: request.id, is_extended: true, is_still_running: true, effects };
+        let extras = Extras { id: request.id, is_extended: true, is_still_running: true, effects, bare: None };
         let message = "Traceback\n  line\nValueError: why\n".to_owned();
         let exception = Some(Exception { r#type: "ValueError".to_owned(), line: Some(3) });
         let raised = Reply::Raised { message, stdout: String::new(), code: ErrorCode::Timeout, exception };

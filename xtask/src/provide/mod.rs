@@ -28,6 +28,7 @@ use crate::workspace::Workspace;
 const BPY_5_0: &str = "BLENDWIRE_TEST_BPY_5_0";
 const BPY_5_2: &str = "BLENDWIRE_TEST_BPY_5_2";
 const CONNECTOR: &str = "BLENDWIRE_TEST_CONNECTOR";
+const MCP_FOR_BLENDER: &str = "BLENDWIRE_TEST_MCP_FOR_BLENDER";
 const BLENDER: &str = "BLENDWIRE_TEST_BLENDER";
 const XVFB: &str = "BLENDWIRE_TEST_XVFB";
 
@@ -60,6 +61,7 @@ pub(crate) fn provide() -> Result<Provided> {
         (BPY_5_0, given_or(BPY_5_0, || venv::bpy(&cache, "5.0.1", python::Minor(11)))?),
         (BPY_5_2, given_or(BPY_5_2, || venv::bpy(&cache, "5.2.3", python::Minor(13)))?),
         (CONNECTOR, given_or(CONNECTOR, || venv::connector(&cache))?),
+        (MCP_FOR_BLENDER, given_or(MCP_FOR_BLENDER, || venv::mcp_for_blender(&cache))?),
     ];
     let window = window::provide(&cache)?;
     provided.push((BLENDER, window.blender));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Virtual environments: Blender as the `bpy` module, the official connector, and the Python tools.
+//! Virtual environments: Blender as the `bpy` module, MCP servers of other people, and the Python tools.
 //!
 //! Each is one folder of the cache, made by pip from the package index that the host is set up for. All
 //! functions return a program to start, which behaves as that environment's Python.
@@ -46,6 +46,20 @@ pub(crate) fn connector(cache: &Cache) -> Result<PathBuf> {
         &packages,
         || python::find_any(cache),
         |python, program, task| task.run(python.command_for(program).args(["-c", "import blmcp"])),
+    )
+}
+
+/// The MCP server of mcp-for-blender. Its protocol has a version that the server is compared with: raise both together.
+pub(crate) fn mcp_for_blender(cache: &Cache) -> Result<PathBuf> {
+    ensure(
+        cache,
+        "mcp-for-blender-2.2.4",
+        &["mcp-for-blender==2.2.4", "mcp==1.30.0"],
+        || python::find_any(cache),
+        |python, program, task| {
+            // Importing the server itself would have it look for a place to keep its own data.
+            task.run(python.command_for(program).args(["-c", "import blender_mcp.blender_scripts"]))
+        },
     )
 }
 
