@@ -23,6 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "bare::a_framed_request_whose_nul_is_late_is_not_taken_for_bare", late_nul);
     suite.shared(&EVERYWHERE, "bare::malformed_requests_cost_one_answer_each", malformed);
     suite.shared(&EVERYWHERE, "bare::twenty_megabytes_each_way", large);
+    suite.shared(&[Flavour::Bpy52], "bare::too_large_a_request_is_refused_in_words", too_large);
     suite.shared(&EVERYWHERE, "bare::both_dialects_at_the_same_time", both_dialects);
     suite.own("windowed::bare::a_screenshot_is_what_the_viewport_shows", |environment| {
         screenshots(environment, Flavour::Windowed)
@@ -230,6 +231,17 @@ fn large(blender: &mut Blender) -> Result<()> {
     wire.send(&vec![b' '; 100_000])?;
     let told = result(&mut wire, "execute_code", &json!({"code": code}))?;
     ensure!(told["result"] == format!("{BYTES} end\n"), "{told}");
+    Ok(())
+}
+
+fn too_large(blender: &mut Blender) -> Result<()> {
+    let mut wire = blender.wire()?;
+    result(&mut wire, "get_telemetry_consent", &json!({}))?;
+    // The server may have closed before everything was sent.
+    let _ = wire.send(&message("execute_code", &json!({"code": "x".repeat(65 << 20)})));
+    let reply: Value = serde_json::from_slice(&wire.read_to_end()?)?;
+    let why = reply["message"].as_str().unwrap_or_default();
+    ensure!(reply["status"] == "error" && why.contains("67108864 bytes"), "{reply}");
     Ok(())
 }
 
