@@ -145,6 +145,7 @@ fn replies() {
                 rolled_back: entry["rolled_back"].as_bool(),
                 not_rolled_back_because: None,
             },
+            bare: None,
         };
         let terminator = if entry["newline"] == true { Terminator::Newline } else { Terminator::Nul };
         let written = reply.encode(terminator, &extras).pieces.concat();

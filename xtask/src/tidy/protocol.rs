@@ -3,7 +3,7 @@
 //!
 //! Called by `tidy` only. Examples in the document are read by the crate itself, so that none goes stale.
 
-use blendwire_protocol::{Body, ErrorCode, Event, Feature, Request};
+use blendwire_protocol::{BareRequest, Body, ErrorCode, Event, Feature, Request};
 use fs_err as fs;
 
 use crate::workspace::Workspace;
@@ -61,7 +61,10 @@ fn example_faults(document: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let (mut requests, mut events) = (Vec::new(), Vec::new());
     for example in &examples {
-        if example.starts_with("{\"type\"") {
+        if example.contains("\"params\"") {
+            let bare = BareRequest::parse(example.as_bytes());
+            faults.extend(bare.err().map(|why| format!("{DOCUMENT}: {why} ({example})")));
+        } else if example.starts_with("{\"type\"") {
             match Request::parse(example.as_bytes()) {
                 Ok(request) => requests.push(name(&request.body)),
                 Err(refusal) => faults.push(format!("{DOCUMENT}: {} ({example})", refusal.why)),

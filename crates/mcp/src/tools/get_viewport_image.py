@@ -140,6 +140,8 @@ def _draw(viewport, view, shading, width, height):
             space.region_3d.view_perspective = "ORTHO" if matrices[1][3][3] else "PERSP"
         with bpy.context.temp_override(window=window, area=area, region=region), offscreen.bind():
             context = bpy.context
+            # What the script before has edited is not evaluated until Blender comes round: the picture would be old.
+            context.view_layer.update()
             offscreen.draw_view3d(context.scene, context.view_layer, space, region, *matrices, do_color_management=True)
             pixels = gpu.state.active_framebuffer_get().read_color(0, 0, width, height, 4, 0, "UBYTE")
     finally:
