@@ -28,6 +28,7 @@ if f"{__package__}.server" in sys.modules:
         "silent_edits",
         "history",
         "handlers",
+        "changes",
         "server",
         "public",
         "drawing",

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The only module that talks to the native core `_core`, and keeper of the reason when something is wrong.
 
-`server`, `pump`, `snapshot`, `logs` and `command_line` call it. It translates the core's errors, survives a missing
-core, and copes with the core of an earlier install that is still loaded in this process. It decides nothing: when to
-start and stop is `server`'s business. Main thread only, except `drain_logs`, `set_log_level` and `request_stop`.
+`server`, `pump`, `snapshot`, `changes`, `logs` and `command_line` call it. It translates the core's errors, survives a
+missing core, and copes with the core of an earlier install that is still loaded in this process. It decides nothing:
+when to start and stop is `server`'s business. Main thread only, except `drain_logs`, `set_log_level` and
+`request_stop`.
 """
 
 from __future__ import annotations
@@ -134,6 +135,15 @@ def set_file(path: str) -> None:
 def progress(value: float, message: str = "") -> bool:
     """Says how far the request is that runs: from 0 to 1, and what is being done; False when none runs."""
     return core.progress(value, message)
+
+
+def modified(before: str, after: str, renamed: list[tuple[str, str, str]]) -> list[tuple[str, str]]:
+    """The data-blocks that differ between two copies of the file, as collection and name, given what was renamed.
+
+    # Errors
+    OSError or ValueError for a copy that cannot be read.
+    """
+    return core.modified(before, after, renamed)
 
 
 def set_log_level(level: str) -> None:

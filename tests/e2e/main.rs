@@ -5,6 +5,7 @@
 //! reconfigures it starts its own.
 
 mod addon;
+mod changes;
 mod command;
 mod connector;
 mod control;
@@ -37,6 +38,7 @@ fn main() {
     stream::add(&mut suite);
     extended::add(&mut suite);
     responsive::add(&mut suite);
+    changes::add(&mut suite);
     limits::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);

@@ -69,7 +69,7 @@ fn core_commands(blender: &mut Blender) -> Result<()> {
     ensure!(scene["object_count"] == 3 && scene["name"] == "Scene", "{scene}");
     ensure!(scene["objects"].to_string().contains(r#""name":"Cube","type":"MESH""#), "{scene}");
     let status: Value = serde_json::from_str(&http(blender.port, "GET /status", "")?.1)?;
-    ensure!(status["last"]["first_line"] == "get_scene_info" && status["last"]["ok"] == true, "{status}");
+    ensure!(status["last"]["title"] == "get_scene_info" && status["last"]["ok"] == true, "{status}");
 
     let cube = result(&mut wire, "get_object_info", &json!({"name": "Cube"}))?;
     ensure!(cube["mesh"] == json!({"vertices": 8, "edges": 12, "polygons": 6}) && cube["visible"] == true, "{cube}");

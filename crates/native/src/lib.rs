@@ -12,6 +12,7 @@
 //! interpreter; no panic crosses into Python.
 
 mod capture;
+mod changes;
 mod deferred;
 mod execute;
 mod exit;
@@ -63,6 +64,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(host::status, module)?)?;
     module.add_function(wrap_pyfunction!(host::set_file, module)?)?;
     module.add_function(wrap_pyfunction!(host::progress, module)?)?;
+    module.add_function(wrap_pyfunction!(changes::modified, module)?)?;
     module.add_function(wrap_pyfunction!(pump::tick, module)?)?;
     module.add_function(wrap_pyfunction!(pump::serve, module)?)?;
     module.add_function(wrap_pyfunction!(pump::request_stop, module)?)?;
