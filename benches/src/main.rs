@@ -2,6 +2,7 @@
 //! Benchmarks in real Blenders, each beside its alternatives in one run, because machines differ and are noisy: the
 //! ratios are what counts. Run by `cargo xtask bench NAME`.
 
+mod control;
 mod latency;
 mod report;
 
@@ -11,7 +12,8 @@ use blendwire_e2e::Environment;
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("latency") => latency::run(&Environment::from_env()?),
-        Some(other) => bail!("there is no benchmark {other:?}; there is: latency"),
-        None => bail!("name a benchmark: latency"),
+        Some("control") => control::run(&Environment::from_env()?),
+        Some(other) => bail!("there is no benchmark {other:?}; there are: latency, control"),
+        None => bail!("name a benchmark: latency or control"),
     }
 }

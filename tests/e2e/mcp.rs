@@ -11,12 +11,14 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 5] = [
+const TOOLS: [&str; 7] = [
     "execute_blender_code",
     "get_blender_status",
     "get_object_detail_summary",
     "get_objects_summary",
     "get_viewport_image",
+    "redo",
+    "undo",
 ];
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -46,12 +48,21 @@ fn every_tool(environment: &Environment, flavour: Flavour) -> Result<()> {
         bpy.context.object.name = 'Ball'\nresult = {'objects': len(bpy.data.objects)}";
     let made = session.call("execute_blender_code", json!({"code": code}))?;
     ensure!(made.value()["result"]["objects"] == 4 && made.value()["stdout"] == "made\n", "{}", made.value());
+    let added = &made.value()["changes"]["added"];
+    ensure!(*added == json!({"meshes": ["Sphere"], "objects": ["Ball"]}), "{}", made.value());
+    let idle = session.call("execute_blender_code", json!({"code": "result = 1"}))?;
+    ensure!(idle.value()["changes"] == json!({}), "{}", idle.value());
     let failed = session.call("execute_blender_code", json!({"code": "x = 1\nraise ValueError('why')"}))?;
     ensure!(
         failed.is_error() && failed.text().contains("line 2") && failed.text().contains("ValueError: why"),
         "{}",
         failed.text()
     );
+
+    let half = json!({"code": "bpy.data.objects['Ball'].location.x = 7\n1 / 0", "rollback": true});
+    let taken_back = session.call("execute_blender_code", half)?;
+    ensure!(taken_back.is_error() && taken_back.text().contains("was taken back"), "{}", taken_back.text());
+    travels(&session, flavour)?;
 
     let status = session.call("get_blender_status", json!({}))?;
     ensure!(status.value()["pid"] == blender.process.pid(), "{}", status.value());
@@ -71,6 +82,21 @@ fn every_tool(environment: &Environment, flavour: Flavour) -> Result<()> {
         let view = arguments["view"].as_str().unwrap_or("default");
         fs_err::write(environment.artefacts.join(format!("viewport-{}-{view}.png", flavour.name())), bytes)?;
     }
+    Ok(())
+}
+
+/// In a window each call is one step; in the background there are none, which is said.
+fn travels(session: &McpSession, flavour: Flavour) -> Result<()> {
+    let undone = session.call("undo", json!({}))?;
+    if flavour != Flavour::Windowed {
+        ensure!(undone.is_error() && undone.text().contains("without a window"), "{}", undone.text());
+        return Ok(());
+    }
+    ensure!(undone.value()["steps"] == 1, "{}", undone.text());
+    let code = json!({"code": "result = 'Ball' in bpy.data.objects"});
+    ensure!(session.call("execute_blender_code", code.clone())?.value()["result"] == false, "it was not undone");
+    ensure!(session.call("redo", json!({"steps": 1}))?.value()["steps"] == 1);
+    ensure!(session.call("execute_blender_code", code)?.value()["result"] == true, "it was not redone");
     Ok(())
 }
 

@@ -111,6 +111,22 @@ impl Blender {
         self.outcome(&reply?)
     }
 
+    /// Undoes up to `steps` of Blender's steps, whoever made them. The result is `{"steps": how many there were}`.
+    ///
+    /// # Errors
+    /// When no reply came. That there was nothing to undo is [`Outcome::Failed`].
+    pub async fn undo(&self, steps: u32) -> Result<Outcome, ClientError> {
+        self.outcome(&self.call(&self.scripts, &ClientRequest::Undo { steps }, None).await?)
+    }
+
+    /// The same the other way.
+    ///
+    /// # Errors
+    /// As [`Self::undo`].
+    pub async fn redo(&self, steps: u32) -> Result<Outcome, ClientError> {
+        self.outcome(&self.call(&self.scripts, &ClientRequest::Redo { steps }, None).await?)
+    }
+
     /// Takes the script of this id out of the queue, or interrupts it. Its own reply comes where it is waited for.
     ///
     /// # Errors

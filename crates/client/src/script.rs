@@ -41,6 +41,11 @@ impl<'a> Script<'a> {
         Self { options, ..self }
     }
 
+    /// Its source text.
+    pub fn code(&self) -> &str {
+        self.code
+    }
+
     /// Its name on the wire.
     pub fn id(&self) -> &str {
         &self.id

@@ -3,29 +3,60 @@
 
 use std::pin::Pin;
 
-use blendwire_client::{ClientError, Outcome};
+use blendwire_client::{ClientError, Event, Outcome, Script};
 use blendwire_protocol::Status;
 
 /// A call under way.
 pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, NoReply>> + Send + 'a>>;
+
+/// Is told what a script says before its end.
+pub type OnEvent<'a> = Box<dyn FnMut(Event) + Send + 'a>;
 
 /// No reply came; the text says why and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoReply(pub String);
 
+/// Which way through Blender's undo history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Travel {
+    /// Back.
+    Undo,
+    /// Forth again.
+    Redo,
+}
+
 /// A Blender that takes scripts.
 pub trait Blender: Send + Sync {
-    /// Runs `code` on Blender's main thread and waits for its end.
-    fn execute<'a>(&'a self, code: &'a str) -> Call<'a, Outcome>;
+    /// Runs a script on Blender's main thread and waits for its end; `on_event` is told what comes before.
+    fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome>;
+
+    /// Undoes or redoes up to `steps` steps; the result is `{"steps": how many there were}`.
+    fn travel(&self, way: Travel, steps: u32) -> Call<'_, Outcome>;
 
     /// What Blender and the server in it are doing; answered also while a script runs.
     fn status(&self) -> Call<'_, Status>;
 }
 
 impl Blender for blendwire_client::Blender {
-    fn execute<'a>(&'a self, code: &'a str) -> Call<'a, Outcome> {
-        Box::pin(async { self.execute(code).await.map_err(NoReply::from) })
+    fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome> {
+        Box::pin(async move {
+            let outcome = match on_event {
+                Some(on_event) => self.run_watched(&script, on_event).await,
+                None => self.run(&script).await,
+            };
+            outcome.map_err(NoReply::from)
+        })
+    }
+
+    fn travel(&self, way: Travel, steps: u32) -> Call<'_, Outcome> {
+        Box::pin(async move {
+            let outcome = match way {
+                Travel::Undo => self.undo(steps).await,
+                Travel::Redo => self.redo(steps).await,
+            };
+            outcome.map_err(NoReply::from)
+        })
     }
 
     fn status(&self) -> Call<'_, Status> {

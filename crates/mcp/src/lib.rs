@@ -9,9 +9,10 @@
 //! what to do next; a protocol error is only for requests that are no valid MCP.
 
 mod blender;
+mod caller;
 mod server;
 mod snippet;
 mod tools;
 
-pub use blender::{Blender, Call, NoReply};
+pub use blender::{Blender, Call, NoReply, OnEvent, Travel};
 pub use server::{INSTRUCTIONS, ServeError, Server, serve_stdio, tool_definitions};

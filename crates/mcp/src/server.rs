@@ -11,6 +11,7 @@ use rmcp::service::{RequestContext, RoleServer, ServerInitializeError};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ServerHandler, ServiceExt};
 
+use crate::caller::{self, Caller};
 use crate::{Blender, tools};
 
 /// What the model is told about this server, once per session.
@@ -89,10 +90,13 @@ impl ServerHandler for Server {
             return Err(ErrorData::invalid_params(message, None));
         };
         let arguments = request.arguments.unwrap_or_default();
-        let call = (entry.call)(self.blender.as_ref(), arguments);
+        let token = context.meta.get_progress_token();
+        let (caller, progress) = Caller::new(self.blender.as_ref(), token.is_some());
+        let call = (entry.call)(&caller, arguments);
         // A call that is dropped is cancelled in Blender. The client has said that it wants no answer.
         let done = tokio::select! {
             done = call => done,
+            () = caller::tell(&context.peer, token, progress) => Err(tools::Failure::cancelled()),
             () = context.ct.cancelled() => Err(tools::Failure::cancelled()),
         };
         Ok(done.unwrap_or_else(tools::Failure::into_result).into())

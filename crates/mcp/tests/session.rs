@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use blendwire_client::Outcome;
-use blendwire_mcp::{Blender, Call, NoReply, Server};
+use blendwire_client::{Effects, Event, Outcome, Progress, Script};
+use blendwire_mcp::{Blender, Call, NoReply, OnEvent, Server, Travel};
 use blendwire_protocol::Status;
 use rmcp::ServiceExt;
 use serde_json::value::RawValue;
@@ -21,10 +21,25 @@ struct Canned {
 }
 
 impl Blender for Canned {
-    fn execute<'a>(&'a self, code: &'a str) -> Call<'a, Outcome> {
-        self.scripts.lock().unwrap().push(code.to_owned());
+    fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome> {
+        self.scripts.lock().unwrap().push(script.code().to_owned());
+        if let Some(mut on_event) = on_event {
+            for value in [0.25, 0.75, 0.5] {
+                on_event(Event::Progress(Progress { value, message: "baking".to_owned() }));
+            }
+        }
         let outcome = self.outcomes.lock().unwrap().pop();
-        Box::pin(async { outcome.ok_or_else(|| NoReply("nothing listens; run `blendwire launch`".to_owned())) })
+        Box::pin(async {
+            // A Blender takes a moment, in which the client is told what came before.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            outcome.ok_or_else(|| NoReply("nothing listens; run `blendwire launch`".to_owned()))
+        })
+    }
+
+    fn travel(&self, _way: Travel, _steps: u32) -> Call<'_, Outcome> {
+        Box::pin(async { Err(NoReply("nothing listens; run `blendwire launch`".to_owned())) })
     }
 
     fn status(&self) -> Call<'_, Status> {
@@ -33,7 +48,8 @@ impl Blender for Canned {
 }
 
 fn finished(result: &str) -> Outcome {
-    Outcome::Finished { result: RawValue::from_string(result.to_owned()).unwrap(), stdout: String::new() }
+    let result = RawValue::from_string(result.to_owned()).unwrap();
+    Outcome::Finished { result, stdout: String::new(), effects: Effects::default() }
 }
 
 struct Session {
@@ -60,6 +76,10 @@ impl Session {
 
     async fn request(&mut self, method: &str, params: &Value) -> Value {
         self.send(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})).await;
+        self.next().await
+    }
+
+    async fn next(&mut self) -> Value {
         let mut line = String::new();
         self.reader.read_line(&mut line).await.unwrap();
         serde_json::from_str(&line).unwrap()
@@ -89,7 +109,7 @@ async fn every_revision_is_negotiated() {
 async fn tools_are_listed_without_touching_blender() {
     let (mut session, blender) = session(Vec::new()).await;
     let listed = session.request("tools/list", &json!({})).await;
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 5);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 7);
     assert!(blender.scripts.lock().unwrap().is_empty());
 }
 
@@ -104,6 +124,27 @@ async fn code_brings_its_result_as_structure() {
 }
 
 #[tokio::test]
+async fn progress_is_told_to_a_client_that_wants_it_and_only_ever_rises() {
+    let (mut session, _) = session(vec![finished("null")]).await;
+    let params = json!({"name": "execute_blender_code", "arguments": {"code": "x"}, "_meta": {"progressToken": "p"}});
+    session.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})).await;
+    let mut told = Vec::new();
+    loop {
+        let message = session.next().await;
+        if message.get("result").is_some() {
+            break;
+        }
+        assert_eq!(message["method"], "notifications/progress");
+        assert_eq!(
+            (&message["params"]["progressToken"], &message["params"]["message"]),
+            (&"p".into(), &"baking".into())
+        );
+        told.push(message["params"]["progress"].as_f64().unwrap());
+    }
+    assert_eq!(told, [0.25, 0.75]);
+}
+
+#[tokio::test]
 async fn an_integer_too_large_for_us_keeps_its_digits_and_the_rest_its_form() {
     let digits = "1".repeat(400);
     let (mut session, _) = session(vec![finished(&format!(r#"{{"a": {digits}, "b": 1}}"#))]).await;
@@ -113,12 +154,15 @@ async fn an_integer_too_large_for_us_keeps_its_digits_and_the_rest_its_form() {
 
 #[tokio::test]
 async fn a_python_error_is_a_tool_error_with_traceback_and_output() {
-    let raised = Outcome::Failed { message: "Traceback…\nZeroDivisionError".into(), stdout: Some("so far".into()) };
+    let effects = Effects { rolled_back: Some(true), ..Effects::default() };
+    let message = "Traceback…\nZeroDivisionError".into();
+    let raised = Outcome::Failed { message, stdout: Some("so far".into()), effects };
     let (mut session, _) = session(vec![raised]).await;
     let reply = session.call("execute_blender_code", json!({"code": "1/0"})).await;
     assert_eq!(reply["result"]["isError"], true);
     let text = reply["result"]["content"][0]["text"].as_str().unwrap();
-    assert_eq!(text, "Traceback…\nZeroDivisionError\n\nPrinted before the error:\nso far");
+    assert!(text.starts_with("Traceback…\nZeroDivisionError\n\nPrinted before the error:\nso far\n\n"), "{text}");
+    assert!(text.ends_with("Everything that the script did to the file was taken back."), "{text}");
 }
 
 #[tokio::test]

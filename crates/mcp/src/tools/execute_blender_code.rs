@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `execute_blender_code`: runs the model's own Python.
 
-use blendwire_client::Outcome;
+use std::time::Duration;
+
+use blendwire_client::{Options, Outcome};
 use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,23 +11,31 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Failure, ToolEntry, output_schema, parameters, tool};
-use crate::Blender;
+use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |blender, arguments| Box::pin(call(blender, arguments)) };
+    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
 
 const NAME: &str = "execute_blender_code";
 
 const DESCRIPTION: &str = "Run Python in Blender and wait for its end. `bpy` is imported; other modules you import. \
     Assign what you want back to `result`: any JSON value; what JSON cannot hold comes as its repr(). Prints come back \
-    as `stdout`. Variables do not live on between calls; the scene does. On an exception the traceback comes back and \
-    what ran before it stays done.";
+    as `stdout`, what the script did to the file as `changes`. Variables do not live on between calls; the scene does. \
+    On an exception the traceback comes back and what ran before it stays done, unless `rollback` is set. Long scripts \
+    can report with `import blendwire; blendwire.progress(0.4, \"baking\")`.";
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
     /// Python source, for example: result = [o.name for o in bpy.data.objects]
     code: String,
+    /// What it does, in a few words: the user sees it in Blender's undo history
+    title: Option<String>,
+    /// Take back everything the script did when it raises
+    #[serde(default)]
+    rollback: bool,
+    /// Interrupt it after this many seconds
+    timeout_secs: Option<f64>,
 }
 
 fn definition() -> Tool {
@@ -37,20 +47,40 @@ fn definition() -> Tool {
                 "status": {"const": "ok"},
                 "result": {"description": "What the script assigned to `result`; integers beyond 64 bits as text"},
                 "stdout": {"type": "string"},
+                "changes": {
+                    "type": "object",
+                    "description": "Data-blocks `added`, `removed`, `renamed`, `modified`, by collection of bpy.data",
+                },
             },
             "required": ["status", "result", "stdout"],
         })))
 }
 
-async fn call(blender: &dyn Blender, arguments: JsonObject) -> Result<CallToolResult, Failure> {
-    let Parameters { code } = parameters(arguments)?;
-    match blender.execute(&code).await? {
-        Outcome::Finished { result, stdout, .. } => {
-            Ok(CallToolResult::structured(json!({"status": "ok", "result": value(&result), "stdout": stdout})))
+async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+    let Parameters { code, title, rollback, timeout_secs } = parameters(arguments)?;
+    let timeout = timeout_secs.map(|secs| {
+        let timeout = Duration::try_from_secs_f64(secs).ok().filter(|timeout| !timeout.is_zero());
+        timeout.ok_or_else(|| Failure(format!("timeout_secs must be a number of seconds above 0, not {secs}")))
+    });
+    let title = title.as_deref().map(str::trim).filter(|title| !title.is_empty());
+    let title: Option<String> = title.map(|title| title.chars().take(LONGEST_TITLE_CHARS).collect());
+    let title = title.as_deref();
+    let options = Options { timeout: timeout.transpose()?, title, rollback, changes: true, ..Options::default() };
+    match caller.run(&code, options).await? {
+        Outcome::Finished { result, stdout, effects } => {
+            let mut reply = json!({"status": "ok", "result": value(&result), "stdout": stdout});
+            if let Some(changes) = effects.changes.and_then(|changes| serde_json::from_str(changes.get()).ok()) {
+                let changes: Value = changes;
+                reply["changes"] = changes;
+            }
+            Ok(CallToolResult::structured(reply))
         }
-        Outcome::Failed { message, stdout, .. } => Err(Failure::of_script(message, stdout)),
+        Outcome::Failed { message, stdout, effects } => Err(Failure::of_script(message, stdout).with_effects(&effects)),
     }
 }
+
+/// The most that the wire takes.
+const LONGEST_TITLE_CHARS: usize = 200;
 
 /// The result as a value, with all digits of its numbers.
 fn value(result: &RawValue) -> Value {

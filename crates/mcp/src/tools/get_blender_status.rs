@@ -5,10 +5,10 @@ use rmcp::model::{CallToolResult, JsonObject, Tool};
 use serde_json::json;
 
 use super::{Failure, NoParameters, ToolEntry, output_schema, parameters, read_only, tool};
-use crate::Blender;
+use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |blender, arguments| Box::pin(call(blender, arguments)) };
+    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
 
 const NAME: &str = "get_blender_status";
 
@@ -36,9 +36,9 @@ fn definition() -> Tool {
     )
 }
 
-async fn call(blender: &dyn Blender, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let NoParameters {} = parameters(arguments)?;
-    let status = blender.status().await?;
+    let status = caller.status().await?;
     let value = serde_json::to_value(status).map_err(|error| Failure(error.to_string()))?;
     Ok(CallToolResult::structured(value))
 }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Failure, ToolEntry, output_schema, parameters, read_only, run, structured, tool};
-use crate::Blender;
+use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |blender, arguments| Box::pin(call(blender, arguments)) };
+    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
 
 const NAME: &str = "get_object_detail_summary";
 
@@ -56,7 +56,7 @@ fn definition() -> Tool {
     )
 }
 
-async fn call(blender: &dyn Blender, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let parameters: Parameters = parameters(arguments)?;
-    structured(run(blender, SNIPPET, &parameters).await?.as_ref())
+    structured(run(caller, NAME, SNIPPET, &parameters).await?.as_ref())
 }

@@ -5,10 +5,10 @@ use rmcp::model::{CallToolResult, JsonObject, Tool};
 use serde_json::json;
 
 use super::{Failure, NoParameters, ToolEntry, output_schema, parameters, read_only, run, structured, tool};
-use crate::Blender;
+use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |blender, arguments| Box::pin(call(blender, arguments)) };
+    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
 
 const NAME: &str = "get_objects_summary";
 
@@ -48,7 +48,7 @@ fn definition() -> Tool {
         })))
 }
 
-async fn call(blender: &dyn Blender, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let none: NoParameters = parameters(arguments)?;
-    structured(run(blender, SNIPPET, &none).await?.as_ref())
+    structured(run(caller, NAME, SNIPPET, &none).await?.as_ref())
 }

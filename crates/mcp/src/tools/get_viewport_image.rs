@@ -9,10 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, ToolEntry, parameters, read, read_only, run, tool};
-use crate::Blender;
+use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |blender, arguments| Box::pin(call(blender, arguments)) };
+    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
 
 const NAME: &str = "get_viewport_image";
 
@@ -97,14 +97,14 @@ fn definition() -> Tool {
     tool::<Parameters>(NAME, "Picture of the scene", DESCRIPTION).with_annotations(read_only())
 }
 
-async fn call(blender: &dyn Blender, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let parameters: Parameters = parameters(arguments)?;
     for (name, value) in [("width", parameters.width), ("height", parameters.height)] {
         if !(1..=LARGEST_SIDE).contains(&value) {
             return Err(Failure(format!("wrong arguments: {name} must be 1 to {LARGEST_SIDE} pixels, not {value}")));
         }
     }
-    let picture: Picture = read(run(blender, SNIPPET, &parameters).await?.as_ref())?;
+    let picture: Picture = read(run(caller, NAME, SNIPPET, &parameters).await?.as_ref())?;
     let caption = ContentBlock::text(picture.caption());
     Ok(CallToolResult::success(vec![ContentBlock::image(picture.png, "image/png"), caption]))
 }

@@ -9,11 +9,12 @@ mod get_blender_status;
 mod get_object_detail_summary;
 mod get_objects_summary;
 mod get_viewport_image;
+mod undo;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use blendwire_client::Outcome;
+use blendwire_client::{Effects, Options, Outcome};
 use rmcp::handler::server::tool::schema_for_input;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::{Blender, NoReply, snippet};
+use crate::caller::Caller;
+use crate::{NoReply, snippet};
 
 type Calling<'a> = Pin<Box<dyn Future<Output = Result<CallToolResult, Failure>> + Send + 'a>>;
 
@@ -33,7 +35,7 @@ pub(crate) struct ToolEntry {
     /// Name, description, schemas and annotations as clients see them.
     pub(crate) definition: fn() -> Tool,
     /// What it does.
-    pub(crate) call: for<'a> fn(&'a dyn Blender, JsonObject) -> Calling<'a>,
+    pub(crate) call: for<'a> fn(&'a Caller<'a>, JsonObject) -> Calling<'a>,
 }
 
 /// All tools in the order of the list.
@@ -43,6 +45,8 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     get_objects_summary::TOOL,
     get_object_detail_summary::TOOL,
     get_viewport_image::TOOL,
+    undo::UNDO,
+    undo::REDO,
 ];
 
 /// Why a tool could not do its work, in words for the model: what happened and what to do.
@@ -66,6 +70,23 @@ impl Failure {
             Some(printed) if !printed.is_empty() => Self(format!("{message}\n\nPrinted before the error:\n{printed}")),
             _ => Self(message),
         }
+    }
+}
+
+impl Failure {
+    /// The same with what became of what the script had done.
+    fn with_effects(self, effects: &Effects) -> Self {
+        let told = match (effects.rolled_back, &effects.not_rolled_back_because, &effects.changes) {
+            (Some(true), ..) => "Everything that the script did to the file was taken back.".to_owned(),
+            (_, Some(why), _) => {
+                format!("What the script did before that stays done and could not be taken back: {why}")
+            }
+            (_, None, Some(changes)) if changes.get() != "{}" => {
+                format!("What the script did before that stays done: {}", changes.get())
+            }
+            _ => return self,
+        };
+        Self(format!("{}\n\n{told}", self.0.trim_end()))
     }
 }
 
@@ -113,9 +134,16 @@ struct Verdict {
 }
 
 /// Runs a snippet and gives what its `main` returned. `{"status": "error", "message": …}` becomes a failure.
-async fn run(blender: &dyn Blender, source: &str, parameters: &impl Serialize) -> Result<Box<RawValue>, Failure> {
+/// `name` is the tool's, which people in front of Blender see.
+async fn run(
+    caller: &Caller<'_>,
+    name: &'static str,
+    source: &str,
+    parameters: &impl Serialize,
+) -> Result<Box<RawValue>, Failure> {
     let script = snippet::call(source, parameters).map_err(|error| Failure(error.to_string()))?;
-    let result = match blender.execute(&script).await? {
+    let options = Options { title: Some(name), ..Options::default() };
+    let result = match caller.run(&script, options).await? {
         Outcome::Finished { result, .. } => result,
         Outcome::Failed { message, stdout, .. } => return Err(Failure::of_script(message, stdout)),
     };

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! One call of a tool: the Blender that it drives, and the client that is told how far it is.
+
+use blendwire_client::{Event, Options, Outcome, Progress, Script};
+use blendwire_protocol::Status;
+use rmcp::model::{ProgressNotificationParam, ProgressToken};
+use rmcp::service::{Peer, RoleServer};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::{Blender, NoReply, Travel};
+
+/// See the module.
+pub(crate) struct Caller<'a> {
+    blender: &'a dyn Blender,
+    /// `None` where the client wants no progress: then Blender sends no events.
+    progress: Option<UnboundedSender<Progress>>,
+}
+
+impl<'a> Caller<'a> {
+    /// A call, and what is to be told meanwhile to a client that wants it.
+    pub(crate) fn new(blender: &'a dyn Blender, wants_progress: bool) -> (Self, UnboundedReceiver<Progress>) {
+        let (sender, progress) = unbounded_channel();
+        (Self { blender, progress: wants_progress.then_some(sender) }, progress)
+    }
+
+    /// Runs a script in Blender.
+    pub(crate) async fn run(&self, code: &str, options: Options<'_>) -> Result<Outcome, NoReply> {
+        let on_event = self.progress.clone().map(|progress| {
+            Box::new(move |event| {
+                if let Event::Progress(made) = event {
+                    // A client that has gone is told nothing.
+                    let _ = progress.send(made);
+                }
+            }) as crate::OnEvent<'_>
+        });
+        self.blender.run(Script::new(code).with_options(options), on_event).await
+    }
+
+    /// See [`Blender::travel`].
+    pub(crate) async fn travel(&self, way: Travel, steps: u32) -> Result<Outcome, NoReply> {
+        self.blender.travel(way, steps).await
+    }
+
+    /// See [`Blender::status`].
+    pub(crate) async fn status(&self) -> Result<Status, NoReply> {
+        self.blender.status().await
+    }
+}
+
+/// Tells the client what comes out of `progress`; never ends.
+pub(crate) async fn tell(
+    peer: &Peer<RoleServer>,
+    token: Option<ProgressToken>,
+    mut progress: UnboundedReceiver<Progress>,
+) {
+    let mut told = -1.0;
+    while let (Some(token), Some(Progress { value, message })) = (token.clone(), progress.recv().await) {
+        // MCP wants every value above the last; an animation begins anew with its second frame.
+        if value > told {
+            told = value;
+            let params = ProgressNotificationParam::new(token, value).with_total(1.0).with_message(message);
+            // One that cannot be told any more will not get the result either.
+            let _ = peer.notify_progress(params).await;
+        }
+    }
+    std::future::pending::<()>().await;
+}

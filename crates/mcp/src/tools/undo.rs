@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `undo` and `redo`: Blender's own, one step for each call that changed the file.
+
+use blendwire_client::Outcome;
+use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Failure, ToolEntry, output_schema, parameters, structured, tool};
+use crate::Travel;
+use crate::caller::Caller;
+
+pub(super) const UNDO: ToolEntry = ToolEntry {
+    name: "undo",
+    definition: || definition("undo", "Undo", UNDO_DESCRIPTION),
+    call: |caller, arguments| Box::pin(travel(caller, arguments, Travel::Undo)),
+};
+
+pub(super) const REDO: ToolEntry = ToolEntry {
+    name: "redo",
+    definition: || definition("redo", "Redo", "Redo what was undone last, as Ctrl+Shift+Z in Blender."),
+    call: |caller, arguments| Box::pin(travel(caller, arguments, Travel::Redo)),
+};
+
+const UNDO_DESCRIPTION: &str = "Undo the last steps, as Ctrl+Z in Blender: each call that changed the file is one, and so \
+    is each edit of the user's own. Not in a Blender without a window.";
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// How many
+    #[serde(default = "one")]
+    steps: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn definition(name: &'static str, title: &str, description: &'static str) -> Tool {
+    tool::<Parameters>(name, title, description)
+        .with_annotations(ToolAnnotations::new().read_only(false).destructive(true).idempotent(false).open_world(false))
+        .with_raw_output_schema(output_schema(json!({
+            "type": "object",
+            "properties": {"steps": {"type": "integer", "description": "How many there were"}},
+            "required": ["steps"],
+        })))
+}
+
+async fn travel(caller: &Caller<'_>, arguments: JsonObject, way: Travel) -> Result<CallToolResult, Failure> {
+    let Parameters { steps } = parameters(arguments)?;
+    match caller.travel(way, steps).await? {
+        Outcome::Finished { result, .. } => structured(&result),
+        Outcome::Failed { message, stdout, .. } => Err(Failure::of_script(message, stdout)),
+    }
+}
