@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Interrupts a running script from the network thread.
 //!
-//! On Unix by a signal to the main thread, with a Python handler that raises [`Interrupted`]: it also ends
-//! `time.sleep`, sockets and locks, and needs no attachment to the interpreter. The handler raises only while the
-//! script that is meant is inside [`Interruptible`], and not while Blender calls a handler or a driver back; a signal that
-//! comes late does nothing, so that no other request, no timer and no code of ours is hit. `except Exception` does not catch it. What is inside C is interrupted when it
-//! returns to Python.
+//! By a signal to the main thread, with a Python handler that raises [`Interrupted`], which needs no attachment to the
+//! interpreter. On Unix it is a real one, which also ends `time.sleep`, sockets and locks; on Windows Python simulates
+//! it. The handler raises only while the script that is meant is inside [`Interruptible`], and not while Blender calls a
+//! handler or a driver back; a signal that comes late does nothing, so that no other request, no timer and no code of
+//! ours is hit. `except Exception` does not catch it. What is inside C is interrupted when it returns to Python.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -217,17 +217,45 @@ mod system {
     }
 }
 
-/// Elsewhere a request waits until its script comes to its end by itself.
+/// Windows has no signals between threads. Python's simulation of one runs the same handler, but does not end `time.sleep`
+/// or a wait for a socket or a lock: those are interrupted when they return.
 #[cfg(not(unix))]
 mod system {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use pyo3::prelude::*;
 
-    #[expect(clippy::unnecessary_wraps, reason = "the same signature on every system")]
-    pub(super) fn install(_py: Python<'_>, _handler: Bound<'_, PyAny>) -> PyResult<()> {
-        Ok(())
+    /// A thread waits for Python's lock.
+    static IS_KNOCKING: AtomicBool = AtomicBool::new(false);
+
+    /// `SIGBREAK`, which Blender does not use: Python takes handlers only for the few that Windows knows.
+    const SIGNAL: core::ffi::c_int = 21;
+
+    /// To be called on the main thread.
+    pub(super) fn install(py: Python<'_>, handler: Bound<'_, PyAny>) -> PyResult<()> {
+        py.import("signal")?.call_method1("signal", (SIGNAL, handler)).map(drop)
     }
 
-    pub(super) fn signal() {}
+    #[expect(unsafe_code, reason = "pyo3 has no safe name for it")]
+    pub(super) fn signal() {
+        // SAFETY: `PyErr_SetInterruptEx` may be called without Python's lock, from any thread and even from a signal's
+        // handler (its documentation); it only notes that the signal came. Python is initialised, because the script
+        // that is to be interrupted is running.
+        let _ = unsafe { pyo3::ffi::PyErr_SetInterruptEx(SIGNAL) };
+        knock();
+    }
+
+    /// Before 3.12 Python looks after a signal that another thread noted only when some thread wants its lock. One of
+    /// its own does: the network thread must not wait for Python.
+    fn knock() {
+        if IS_KNOCKING.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        std::thread::spawn(|| {
+            Python::try_attach(|_| ());
+            IS_KNOCKING.store(false, Ordering::SeqCst);
+        });
+    }
 }
 
 /// Makes interruption possible. To be called on the main thread, at each start, because a script may have taken the
