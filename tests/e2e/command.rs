@@ -14,6 +14,8 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("command::exec_and_status", |environment| {
         let blender = Blender::start(environment, Flavour::Bpy52, &blendwire_e2e::Settings::default())?;
         exec(environment, &blender)?;
+        live_output(environment, &blender)?;
+        rollback(environment, &blender)?;
         status(environment, &blender)
     });
     suite.own("command::says_what_to_do_when_nothing_listens", nothing_listens);
@@ -59,6 +61,39 @@ fn exec(environment: &Environment, blender: &Blender) -> Result<()> {
     let reply: Value = serde_json::from_slice(&run(&["--json", "-c", "print(1); result = 2"])?.stdout)?;
     ensure!(reply == json!({"status": "ok", "result": 2, "stdout": "1\n"}), "{reply}");
     from_stdin(environment, blender.port)
+}
+
+/// The script goes on only when its first line has arrived here.
+fn live_output(environment: &Environment, blender: &Blender) -> Result<()> {
+    use std::io::Read as _;
+    let go = blender.file("go");
+    let code = format!(
+        "import os, time\nprint('first')\nwhile not os.path.exists('{}'): time.sleep(0.01)\nprint('second', end='')",
+        go.display()
+    );
+    let mut child = blendwire(environment, blender.port)
+        .args(["exec", "-c", &code])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut stderr = child.stderr.take().context("no stderr")?;
+    let mut first = [0; 6];
+    stderr.read_exact(&mut first)?;
+    fs_err::write(&go, "")?;
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest)?;
+    ensure!(child.wait()?.success() && &first == b"first\n" && rest == "second", "{first:?} {rest:?}");
+    Ok(())
+}
+
+fn rollback(environment: &Environment, blender: &Blender) -> Result<()> {
+    let code = "bpy.ops.mesh.primitive_monkey_add()\n1 / 0";
+    let run = |arguments: &[&str]| blendwire(environment, blender.port).args(arguments).output();
+    let output = run(&["exec", "--rollback", "--json", "-c", code])?;
+    let reply: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(reply["rolled_back"] == true && output.stderr.is_empty(), "{reply}");
+    ensure!(blender.result("result = 'Suzanne' in bpy.data.objects")? == false, "it is still there");
+    expect(&run(&["exec", "--rollback", "-c", code])?, 1, "", "rolled back: the file is as it was")
 }
 
 fn from_stdin(environment: &Environment, port: u16) -> Result<()> {

@@ -14,6 +14,8 @@ mod limits;
 mod mcp;
 mod mcp_for_blender;
 mod panel;
+#[cfg(unix)]
+mod repl;
 mod responsive;
 mod script;
 mod stream;
@@ -43,6 +45,8 @@ fn main() {
     addon::add(&mut suite);
     panel::add(&mut suite);
     command::add(&mut suite);
+    #[cfg(unix)]
+    repl::add(&mut suite);
     mcp::add(&mut suite);
     connector::add(&mut suite);
     mcp_for_blender::add(&mut suite);

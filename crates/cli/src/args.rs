@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 Examples:
   blendwire launch                    start Blender with the server on
   blendwire exec -c 'result = 6 * 7'  run Python in it, get JSON
+  blendwire repl                      or type it at a prompt
   blendwire mcp                       serve an MCP client over stdio
 
 Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Mcp(McpArgs),
     /// Run Python in Blender: `result` as JSON on stdout, what it prints on stderr
     Exec(ExecArgs),
+    /// A Python prompt inside Blender, with history, multi-line input and completion
+    Repl(ReplArgs),
     /// Show what Blender and the server in it are doing
     Status(StatusArgs),
     /// Start a Blender with the server on, and wait until it answers
@@ -81,13 +84,16 @@ pub(crate) struct McpArgs {
 /// `blendwire exec`
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The script assigns what it wants to give back to `result`. Line numbers in tracebacks are those of the file.
+The script assigns what it wants to give back to `result`. Line numbers in tracebacks are those of the file. \
+What it prints appears on stderr at once. On a terminal `import blendwire; blendwire.progress(0.4, \"baking\")` in the script, or a render, \
+shows a bar. With --json what it prints is in the reply, and not on stderr.
 
 Examples:
   blendwire exec build_scene.py
   blendwire exec -c 'result = [o.name for o in bpy.data.objects]' | jq
   echo 'print(bpy.app.version_string)' | blendwire exec -
   blendwire exec --timeout 30 heavy.py  # interrupted after 30 s; Ctrl-C cancels it in Blender too
+  blendwire exec --rollback --changes build_scene.py
 
 Exit status: 0 it ran, 1 it raised or the connection failed, 2 wrong use (no such file, …).")]
 pub(crate) struct ExecArgs {
@@ -97,12 +103,21 @@ pub(crate) struct ExecArgs {
     /// The script itself
     #[arg(short = 'c', value_name = "CODE")]
     pub(crate) code: Option<String>,
-    /// Print the whole reply as JSON: status, result or message, stdout
+    /// Print the whole reply as JSON: status, result or message, stdout; changes and rolled_back where asked for
     #[arg(long)]
     pub(crate) json: bool,
     /// Interrupt the script after this many seconds of waiting and running together
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
+    /// Name of the step in Blender's undo history [default: the file's name, else the first line of the code]
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// When the script fails or is cancelled, take back what it did to the file; says so when that is not possible
+    #[arg(long)]
+    pub(crate) rollback: bool,
+    /// Say which data-blocks were added, removed, renamed and modified
+    #[arg(long)]
+    pub(crate) changes: bool,
     #[command(flatten)]
     pub(crate) endpoint: EndpointArgs,
 }
@@ -111,6 +126,26 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let secs = text.parse::<f64>().ok().filter(|secs| *secs > 0.0);
     let timeout = secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
     timeout.ok_or_else(|| "a number of seconds above 0, for instance 30 or 0.5".to_owned())
+}
+
+/// `blendwire repl`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Names live as long as the prompt and the server in Blender. Values are echoed, `_` is the last one, Tab completes names \
+of the running Blender, a blank line ends a block. Ctrl-C stops what runs and keeps the prompt; Ctrl-D or exit() leaves.
+
+Without a terminal it reads stdin as `python -i < file` would: no prompts, values and prints on stdout, tracebacks on \
+stderr, goes on after an error. To run a file as one script, take `blendwire exec`.
+
+Examples:
+  blendwire repl
+  blendwire repl --port 9877
+  printf 'len(bpy.data.objects)\\n' | blendwire repl
+
+Exit status: 0 done, 1 an input from a pipe raised or Blender could not be reached.")]
+pub(crate) struct ReplArgs {
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
 }
 
 /// `blendwire status`

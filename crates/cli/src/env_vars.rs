@@ -19,7 +19,7 @@ pub(crate) const PYTHON: &str = "BLENDWIRE_PYTHON";
 /// Where pyenv keeps its Pythons, looked into beside `~/.pyenv`.
 pub(crate) const PYENV_ROOT: &str = "PYENV_ROOT";
 
-/// The folder for everything that `launch` unpacks, installs and logs, instead of the system's place.
+/// The folder for everything that `launch` unpacks, installs and logs and for the history of `repl`, instead of the system's place.
 pub(crate) const DATA_DIR: &str = "BLENDWIRE_DATA_DIR";
 
 /// Set for the Blender that `launch` starts, never read: the address that the add-on has to listen on, `host:port`.

@@ -4,11 +4,16 @@
 //! stdout is data, stderr is talk. This is the only crate that prints, reads the environment or looks at home folders.
 
 mod args;
+mod changes;
 mod commands;
+mod data;
 mod endpoint;
 mod env_vars;
 mod exit;
+mod live;
+mod narrow;
 mod printer;
+mod running;
 
 use std::process::ExitCode;
 
@@ -21,6 +26,7 @@ fn main() -> ExitCode {
     let ended = match command {
         Command::Mcp(args) => commands::mcp::run(&args),
         Command::Exec(args) => commands::exec::run(&args),
+        Command::Repl(args) => commands::repl::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Launch(args) => commands::launch::run(&args),
     };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The only way out: data to stdout, talk to stderr. Colours fall away where they are not wanted or not shown.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use owo_colors::OwoColorize as _;
 
@@ -27,10 +27,28 @@ pub(crate) fn talk(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
+/// Shows what Python raised. Its frames are long: the colour makes their end stand out.
+pub(crate) fn traceback(text: &str) {
+    let (frames, last) = text.rsplit_once('\n').unwrap_or(("", text));
+    let frames = if frames.is_empty() { String::new() } else { format!("{frames}\n") };
+    talk(&format!("{frames}{}", last.red()));
+}
+
+/// Whether a person may be looking at what is said.
+pub(crate) fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Passes on what a script printed, byte for byte.
 pub(crate) fn script_output(text: &str) {
     let mut err = io::stderr().lock();
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
+/// The same where what it prints is the data. A reader that has had enough is no reason to leave the script alone.
+pub(crate) fn script_data(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Says what went wrong, with its causes.

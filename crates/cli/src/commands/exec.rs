@@ -1,47 +1,47 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire exec`: runs a script in Blender. `result` goes to stdout as JSON, what the script printed to stderr.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use blendwire_client::{Blender, Options, Outcome, Script};
+use blendwire_client::{Blender, Effects, Options, Outcome, Script};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::block_on;
 use crate::args::ExecArgs;
+use crate::changes::{self, Asked};
 use crate::endpoint::Wanted;
 use crate::exit::{Ended, Failure};
-use crate::printer;
+use crate::live::{Live, Sink};
+use crate::{printer, running};
 
 pub(crate) fn run(args: &ExecArgs) -> Ended {
     let endpoint = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?.endpoint();
     let code = code(args).map_err(Failure::could_not_start)?;
     let blender = Blender::connect_lazily(endpoint);
-    let script = Script::new(&code).with_options(Options { timeout: args.timeout, ..Options::default() });
-    let outcome = block_on(async { run_script(&blender, &script).await.map_err(Failure::failed) })?;
-    if args.json { print_reply(&outcome) } else { print(&outcome) }
+    let title = title(args);
+    let script = Script::new(&code).with_options(Options {
+        timeout: args.timeout,
+        title: title.as_deref(),
+        rollback: args.rollback,
+        changes: args.changes,
+        ..Options::default()
+    });
+    let live = Live::new(if args.json { Sink::Nowhere } else { Sink::Stderr });
+    let outcome =
+        block_on(async { running::run(&blender, &script, &live, Duration::ZERO).await.map_err(Failure::failed) })?;
+    if args.json { print_reply(&outcome) } else { print(args, &outcome, &live) }
 }
 
-/// Runs the script to its end. Ctrl-C cancels it in Blender; a second one no longer waits for that.
-async fn run_script(blender: &Blender, script: &Script<'_>) -> Result<Outcome> {
-    let mut running = std::pin::pin!(blender.run(script));
-    tokio::select! {
-        outcome = &mut running => return Ok(outcome?),
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    printer::talk("cancelling the script in Blender; Ctrl-C again to leave it");
-    let cancelled = async {
-        if let Err(error) = blender.cancel(script.id()).await {
-            printer::talk(&format!("it could not be cancelled: {error}"));
-        }
-        running.await
-    };
-    tokio::select! {
-        outcome = cancelled => Ok(outcome?),
-        _ = tokio::signal::ctrl_c() => bail!("left the script; it may still run in Blender: see `blendwire status`"),
-    }
+/// A file's name tells more in Blender's undo history than the first line of its code does.
+fn title(args: &ExecArgs) -> Option<Cow<'_, str>> {
+    let file =
+        || args.file.as_deref().filter(|file| *file != Path::new("-"))?.file_name().map(|name| name.to_string_lossy());
+    args.title.as_deref().map(Cow::Borrowed).or_else(file)
 }
 
 fn code(args: &ExecArgs) -> Result<String> {
@@ -64,15 +64,20 @@ fn code(args: &ExecArgs) -> Result<String> {
     }
 }
 
-fn print(outcome: &Outcome) -> Ended {
+fn print(args: &ExecArgs, outcome: &Outcome, live: &Live) -> Ended {
     match outcome {
-        Outcome::Finished { result, stdout, .. } => {
-            printer::script_output(stdout);
-            if result.get() == RawValue::NULL.get() { Ok(()) } else { printer::data(result.get()) }
+        Outcome::Finished { result, effects, .. } => {
+            changes::tell(effects, Asked { changes: args.changes, rollback: false });
+            if result.get() == RawValue::NULL.get() {
+                return Ok(());
+            }
+            live.settle();
+            printer::data(result.get())
         }
-        Outcome::Failed { message, stdout, .. } => {
-            printer::script_output(stdout.as_deref().unwrap_or_default());
-            printer::talk(message.trim_end());
+        Outcome::Failed { message, stdout, effects } => {
+            live.talk(message.trim_end());
+            let has_run = stdout.is_some();
+            changes::tell(effects, Asked { changes: args.changes && has_run, rollback: args.rollback && has_run });
             Err(Failure::Told)
         }
     }
@@ -81,17 +86,24 @@ fn print(outcome: &Outcome) -> Ended {
 fn print_reply(outcome: &Outcome) -> Ended {
     match outcome {
         // Put together as text, so that the result is exactly what came.
-        Outcome::Finished { result, stdout, .. } => {
-            let stdout = json!(stdout);
-            printer::data(&format!("{{\"status\":\"ok\",\"result\":{},\"stdout\":{stdout}}}", result.get()))
+        Outcome::Finished { result, stdout, effects } => {
+            let (stdout, more) = (json!(stdout), more_keys(effects));
+            printer::data(&format!("{{\"status\":\"ok\",\"result\":{},\"stdout\":{stdout}{more}}}", result.get()))
         }
-        Outcome::Failed { message, stdout, .. } => {
-            let mut reply = json!({"status": "error", "message": message});
-            if let Some(stdout) = stdout {
-                reply["stdout"] = json!(stdout);
-            }
-            printer::data(&reply.to_string())?;
+        Outcome::Failed { message, stdout, effects } => {
+            let stdout = stdout.as_ref().map(|stdout| format!(",\"stdout\":{}", json!(stdout))).unwrap_or_default();
+            let (message, more) = (json!(message), more_keys(effects));
+            printer::data(&format!("{{\"status\":\"error\",\"message\":{message}{stdout}{more}}}"))?;
             Err(Failure::Told)
         }
     }
+}
+
+/// What the reply says of the file, each with a comma before it.
+fn more_keys(effects: &Effects) -> String {
+    let changes = effects.changes.as_ref().map(|changes| format!(",\"changes\":{}", changes.get()));
+    let rolled_back = effects.rolled_back.map(|done| format!(",\"rolled_back\":{done}"));
+    let why = effects.not_rolled_back_because.as_ref();
+    let why = why.map(|why| format!(",\"not_rolled_back_because\":{}", json!(why)));
+    [changes, rolled_back, why].into_iter().flatten().collect()
 }

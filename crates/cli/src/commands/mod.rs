@@ -4,14 +4,19 @@
 pub(crate) mod exec;
 pub(crate) mod launch;
 pub(crate) mod mcp;
+pub(crate) mod repl;
 pub(crate) mod status;
 
 use crate::exit::Failure;
 
-/// Runs a command's work. One thread is enough: it waits for the network most of the time.
+/// One thread is enough: it waits for the network most of the time.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::could_not_start)
+}
+
+/// Runs a command's work.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(Failure::could_not_start)?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(work);
     // A read of stdin that nobody wants any more must not keep the process.
     runtime.shutdown_background();

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use blendwire_client::Blender;
-use blendwire_protocol::{LastRequest, State, Status};
+use blendwire_protocol::{LastRequest, RunningRequest, State, Status};
 use owo_colors::OwoColorize as _;
 
 use super::block_on;
@@ -70,9 +70,12 @@ fn table(status: &Status) -> String {
         ("main thread", format!("last came round {} ago", duration(status.main_thread_age_secs))),
         ("versions", format!("core {}, add-on {}, Python {}", versions.core, versions.addon, versions.python)),
     ];
-    if let Some(line) = status.running.as_ref().map(|request| &request.last_output_line).filter(|line| !line.is_empty())
-    {
-        rows.insert(5, ("printed", line.clone()));
+    if !status.instance.is_empty() {
+        rows.push(("instance", status.instance.clone()));
+    }
+    if let Some(request) = &status.running {
+        let after = rows.iter().position(|(name, _)| *name == "running").map_or(rows.len(), |at| at + 1);
+        rows.splice(after..after, details(request));
     }
     let rows: Vec<_> = rows.iter().map(|(name, value)| format!("{:<12} {value}", name.bold())).collect();
     rows.join("\n")
@@ -91,7 +94,24 @@ fn state(status: &Status) -> String {
 
 fn running(status: &Status) -> String {
     let Some(request) = &status.running else { return "nothing".to_owned() };
-    format!("#{} for {}: {}", request.request, duration(request.running_secs), code(&request.first_line))
+    format!(
+        "#{} for {}: {}",
+        request.request,
+        duration(request.running_secs),
+        name(&request.title, &request.first_line)
+    )
+}
+
+/// What a request that runs has told so far, and by what it can be cancelled.
+fn details(request: &RunningRequest) -> Vec<(&'static str, String)> {
+    let progress = request.progress.as_ref().map(|progress| {
+        let message = if progress.message.is_empty() { String::new() } else { format!(": {}", progress.message) };
+        ("progress", format!("{:.0} %{message}", progress.value * 100.0))
+    });
+    let printed = Some(&request.last_output_line).filter(|line| !line.is_empty());
+    let printed = printed.map(|line| ("printed", line.clone()));
+    let id = request.id.as_ref().map(|id| ("id", id.as_str().map_or_else(|| id.to_string(), str::to_owned)));
+    [progress, printed, id].into_iter().flatten().collect()
 }
 
 fn last(status: &Status) -> String {
@@ -101,12 +121,14 @@ fn last(status: &Status) -> String {
 fn last_row(request: &LastRequest) -> String {
     let ended = if request.ok { "ok" } else { "raised" };
     let (took, ago) = (duration(request.took_secs), duration(request.ended_secs_ago));
-    format!("#{} {ended} after {took}, {ago} ago: {}", request.request, code(&request.first_line))
+    format!("#{} {ended} after {took}, {ago} ago: {}", request.request, name(&request.title, &request.first_line))
 }
 
-/// Code stands last in its row, after a colon: in the middle it would run into the words around it.
-fn code(first_line: &str) -> &str {
-    if first_line.trim().is_empty() { "(empty script)" } else { first_line }
+/// The title, which is the first line of the code where the client gave none, and which older servers leave out. It stands
+/// last in its row, after a colon: in the middle it would run into the words around it.
+fn name<'a>(title: &'a str, first_line: &'a str) -> &'a str {
+    let name = if title.trim().is_empty() { first_line } else { title };
+    if name.trim().is_empty() { "(empty script)" } else { name }
 }
 
 /// A duration for people: the unit follows the size.
@@ -121,6 +143,8 @@ fn duration(secs: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use blendwire_protocol::Progress;
+
     use super::*;
 
     #[test]
@@ -129,10 +153,27 @@ mod tests {
     }
 
     #[test]
+    fn a_running_request_is_told_by_title_progress_and_id() {
+        let request = RunningRequest {
+            request: 3,
+            id: Some("a1".into()),
+            title: "build.py".to_owned(),
+            first_line: "x = 1".to_owned(),
+            running_secs: 8.0,
+            last_output_line: String::new(),
+            progress: Some(Progress { value: 0.4, message: "baking".to_owned() }),
+        };
+        let details = details(&request);
+        assert_eq!(details, [("progress", "40 %: baking".to_owned()), ("id", "a1".to_owned())]);
+        assert_eq!(name("build.py", "x = 1"), "build.py");
+        assert_eq!(name("", "x = 1"), "x = 1");
+    }
+
+    #[test]
     fn code_stands_apart_from_the_words_about_it() {
         let last = |first_line: &str| LastRequest {
             request: 17,
-            title: first_line.to_owned(),
+            title: String::new(),
             first_line: first_line.to_owned(),
             ok: true,
             took_secs: 0.0,

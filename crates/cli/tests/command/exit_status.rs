@@ -1,33 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! 0 done, 1 the work failed, 2 wrong use or could not start; and whatever happens, stdout holds data only.
 
-use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Output;
-use std::thread;
 
-use crate::{blendwire, free_port, run, text};
+use crate::{blendwire, free_port, run, server, text};
 
 fn assert_ended(output: &Output, status: i32, told: &str) {
     let talk = text(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{talk}");
     assert!(talk.contains(told), "expected {told:?} in: {talk}");
     assert_eq!(text(&output.stdout), "");
-}
-
-/// Answers one request with `reply`; gives the port.
-fn server(reply: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut byte = [1];
-        while byte != [0] {
-            stream.read_exact(&mut byte).unwrap();
-        }
-        stream.write_all(format!("{reply}\0").as_bytes()).unwrap();
-    });
-    port
 }
 
 #[test]

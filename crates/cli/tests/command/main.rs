@@ -4,14 +4,17 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod exec;
 mod exit_status;
 mod help;
 #[cfg(unix)]
 mod launch;
 mod mcp_stdio;
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 /// The executable with none of the environment variables that it reads.
 fn blendwire(args: &[&str]) -> Command {
@@ -34,4 +37,25 @@ fn free_port() -> String {
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
+}
+
+/// Answers one request with these messages; gives the port.
+fn server(messages: &'static str) -> String {
+    recording_server(messages).0
+}
+
+/// The same; the thread gives the request.
+fn recording_server(messages: &'static str) -> (String, thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut request, mut byte) = (Vec::new(), [0]);
+        while stream.read_exact(&mut byte).is_ok() && byte != [0] {
+            request.push(byte[0]);
+        }
+        stream.write_all(format!("{messages}\0").as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    (port, served)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::data;
+use crate::data;
 
 /// The add-on as the zip that Blender installs; empty in a build that carries none.
 const ZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/addon.zip"));

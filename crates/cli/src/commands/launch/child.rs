@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow};
 use blendwire_client::Endpoint;
 
 use super::asked::AskedToEnd;
-use super::data;
+use crate::data;
 use crate::exit::{Ended, Failure};
 use crate::printer;
 

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{data, pip, python};
-use crate::{env_vars, printer};
+use super::{pip, python};
+use crate::{data, env_vars, printer};
 
 /// A release of bpy and the one CPython that it is built for.
 struct Runtime {

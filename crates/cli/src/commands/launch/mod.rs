@@ -7,7 +7,6 @@
 mod addon;
 mod asked;
 mod child;
-mod data;
 mod embedded;
 mod installed;
 mod pip;

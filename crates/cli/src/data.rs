@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The folder for what `launch` unpacks, installs and logs.
+//! The folder for what `launch` unpacks, installs and logs, and for the history of `repl`.
 
 use std::path::PathBuf;
 
@@ -9,17 +9,19 @@ use etcetera::BaseStrategy as _;
 use crate::env_vars;
 
 /// `BLENDWIRE_DATA_DIR`, else `blendwire` in the place that the system has for data. Made when it is not there.
-pub(super) fn folder() -> Result<PathBuf> {
+pub(crate) fn folder() -> Result<PathBuf> {
     let folder = match env_vars::read(env_vars::DATA_DIR) {
         Some(folder) => std::path::absolute(folder)?,
         None => etcetera::choose_base_strategy()
-            .with_context(|| format!("no home folder; name one for add-on and logs with {}", env_vars::DATA_DIR))?
+            .with_context(|| {
+                format!("no home folder; name one for add-on, logs and history with {}", env_vars::DATA_DIR)
+            })?
             .data_dir()
             .join("blendwire"),
     };
     std::fs::create_dir_all(&folder).with_context(|| {
         format!(
-            "cannot make the folder {} for add-on and logs; name another with {}",
+            "cannot make the folder {} for add-on, logs and history; name another with {}",
             folder.display(),
             env_vars::DATA_DIR
         )
