@@ -18,6 +18,8 @@ pub(crate) fn add(suite: &mut Suite) {
         rollback(environment, &blender)?;
         status(environment, &blender)
     });
+    #[cfg(unix)]
+    suite.own("command::exec_at_a_terminal_tells_why_it_waits_and_how_far_it_is", at_a_terminal);
     suite.own("command::says_what_to_do_when_nothing_listens", nothing_listens);
     suite.own("command::launches_an_installed_blender_in_the_background", |environment| {
         let blender = environment.blender.display().to_string();
@@ -83,6 +85,34 @@ fn live_output(environment: &Environment, blender: &Blender) -> Result<()> {
     let mut rest = String::new();
     stderr.read_to_string(&mut rest)?;
     ensure!(child.wait()?.success() && &first == b"first\n" && rest == "second", "{first:?} {rest:?}");
+    Ok(())
+}
+
+#[cfg(unix)]
+fn at_a_terminal(environment: &Environment) -> Result<()> {
+    use rexpect::session::spawn_with_options;
+    let blender = Blender::start(environment, Flavour::Bpy52, &blendwire_e2e::Settings::default())?;
+    let until = |file: &Path| format!("while not os.path.exists('{}'): time.sleep(0.01)", file.display());
+    let (go, end) = (blender.file("go"), blender.file("end"));
+    let mut busy = blender.wire()?;
+    let code = format!("import os, time\n{}", until(&go));
+    busy.send((json!({"type": "execute", "code": code, "title": "a bake"}).to_string() + "\0").as_bytes())?;
+    let mut exec = blendwire(environment, blender.port);
+    exec.env("TERM", "xterm-256color").args(["exec", "-c"]).arg(format!(
+        "import os, time, blendwire\nprint('one')\nblendwire.progress(0.4, 'baking')\n{}\nresult = 'done'",
+        until(&end)
+    ));
+    let options = rexpect::reader::Options::new().timeout_ms(Some(60_000)).strip_ansi_escape_codes(true);
+    let mut terminal = spawn_with_options(exec, options)?;
+    terminal.exp_string("waiting: request 1 has been running for")?;
+    terminal.exp_string("a bake")?;
+    fs_err::write(&go, "")?;
+    terminal.exp_string("one\r\n")?;
+    terminal.exp_string("40 % baking")?;
+    fs_err::write(&end, "")?;
+    terminal.exp_string("\"done\"\r\n")?;
+    let rest = terminal.exp_eof()?;
+    ensure!(rest.is_empty(), "{rest:?}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use blendwire_client::{Blender, Options, Outcome, Script};
 use blendwire_protocol::Status;
 use serde::de::DeserializeOwned;
@@ -22,6 +22,10 @@ const COMPLETE_WITHIN: Duration = Duration::from_millis(500);
 
 /// A script that ends at once after Ctrl-C needs no explanation at a prompt.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
+
+/// What to do when the user of Blender allows none.
+const NO_SESSIONS: &str = "this Blender gives no prompt, which needs sessions (allow them in the preferences of Blender's \
+    add-on, or use `blendwire exec`)";
 
 /// See the module.
 pub(super) struct Inside {
@@ -59,10 +63,12 @@ impl Inside {
         }
         inside.instance.replace(status.instance.clone());
         let entered = inside.ask::<bool>("result = True", inside.options("blendwire repl"));
-        entered.context(
-            "this Blender gives no prompt, which needs sessions (allow them in the preferences of Blender's add-on, or use \
-             `blendwire exec`)",
-        )?;
+        entered.map_err(|error| {
+            if error.to_string().contains("the feature \"session\"") {
+                return error.context(NO_SESSIONS);
+            }
+            error
+        })?;
         Ok((inside, status))
     }
 
