@@ -152,7 +152,9 @@ impl Reader<'_> {
             }
         };
         let is_extended = self.agreed.is_extended || request.is_extended();
-        let forbidden = request.features().find(|feature| self.shared.config.forbids(*feature));
+        // Without events a client that asked for them misses nothing but their moment.
+        let must_refuse = |feature: &Feature| *feature != Feature::Stream && self.shared.config.forbids(*feature);
+        let forbidden = request.features().find(must_refuse);
         if let Some(feature) = forbidden {
             let message = format!("the user's preferences do not allow the feature \"{}\"", feature.name());
             self.refuse(terminator, request.id, ErrorCode::Forbidden, &message).await;
@@ -256,7 +258,7 @@ impl Reader<'_> {
             return Err(NotQueued::SameId);
         }
         let (timeout, is_watched) = match &task {
-            Task::Script(script) => (script.timeout, script.stream),
+            Task::Script(script) => (script.timeout, script.stream && !config.forbids(Feature::Stream)),
             Task::Undo { .. } | Task::Redo { .. } => (None, false),
         };
         let units = u32::try_from(room_units(task.size_bytes())).unwrap_or(u32::MAX);

@@ -56,15 +56,7 @@ async fn watch(blender: &Blender, script: &Script<'_>, live: &Live) -> Result<Ou
     };
     // Also without an outcome, nothing may stay on the screen.
     live.end(stdout(outcome.as_ref().ok()));
-    match outcome {
-        // A refusal is proof that nothing ran; without live output there is still all of it at the end.
-        Ok(Outcome::Failed { message, stdout: None, .. }) if message.contains("the feature \"stream\"") => {
-            let outcome = blender.run(script).await;
-            live.end(stdout(outcome.as_ref().ok()));
-            outcome
-        }
-        outcome => outcome,
-    }
+    outcome
 }
 
 /// What the script printed in all.

@@ -20,6 +20,8 @@ pub enum Outcome {
     Failed {
         /// The traceback, or the reason of the refusal.
         message: String,
+        /// The kind of error, one of `docs/protocol.md`; `None` from servers of other kinds.
+        code: Option<String>,
         /// What it printed before; `None` when it never ran, or when a server of another kind left it out.
         stdout: Option<String>,
         /// What became of the file.
@@ -50,7 +52,8 @@ impl Outcome {
             }
             "error" => {
                 let message = reply.message.unwrap_or_else(|| "the server gave no reason".to_owned());
-                Some(Self::Failed { message, stdout: reply.stdout, effects })
+                let code = reply.error.map(|error| error.code);
+                Some(Self::Failed { message, code, stdout: reply.stdout, effects })
             }
             _ => None,
         }

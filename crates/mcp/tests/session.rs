@@ -156,7 +156,7 @@ async fn an_integer_too_large_for_us_keeps_its_digits_and_the_rest_its_form() {
 async fn a_python_error_is_a_tool_error_with_traceback_and_output() {
     let effects = Effects { rolled_back: Some(true), ..Effects::default() };
     let message = "Traceback…\nZeroDivisionError".into();
-    let raised = Outcome::Failed { message, stdout: Some("so far".into()), effects };
+    let raised = Outcome::Failed { message, stdout: Some("so far".into()), effects, code: None };
     let (mut session, _) = session(vec![raised]).await;
     let reply = session.call("execute_blender_code", json!({"code": "1/0"})).await;
     assert_eq!(reply["result"]["isError"], true);

@@ -54,13 +54,15 @@ impl Event {
         bytes.into()
     }
 
-    /// The event in the text of a frame; `None` when it is something else, a final reply for instance.
-    pub fn parse(text: &[u8]) -> Option<Self> {
+    /// Whether the text of a frame is an event and not a final reply.
+    pub fn is_event(text: &[u8]) -> bool {
         // The key comes first: a reply of a hundred megabytes need not be parsed to be told apart.
-        if !text.starts_with(b"{\"event\"") {
-            return None;
-        }
-        serde_json::from_slice(text).ok()
+        text.starts_with(b"{\"event\"")
+    }
+
+    /// The event in the text of a frame; `None` when it is something else, or of a kind that this version does not know.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        if Self::is_event(text) { serde_json::from_slice(text).ok() } else { None }
     }
 }
 
@@ -80,5 +82,7 @@ mod tests {
         let bytes = progress.encode(Terminator::Nul, None);
         assert_eq!(&bytes[..], b"{\"event\":\"progress\",\"value\":0.5,\"message\":\"b\"}\0");
         assert_eq!(Event::parse(b"{\"status\": \"ok\"}"), None);
+        let unknown = b"{\"event\": \"thought\", \"text\": 1}";
+        assert!(Event::is_event(unknown) && Event::parse(unknown).is_none());
     }
 }

@@ -74,7 +74,7 @@ fn print(args: &ExecArgs, outcome: &Outcome, live: &Live) -> Ended {
             live.settle();
             printer::data(result.get())
         }
-        Outcome::Failed { message, stdout, effects } => {
+        Outcome::Failed { message, stdout, effects, .. } => {
             live.talk(message.trim_end());
             let has_run = stdout.is_some();
             changes::tell(effects, Asked { changes: args.changes && has_run, rollback: args.rollback && has_run });
@@ -90,10 +90,11 @@ fn print_reply(outcome: &Outcome) -> Ended {
             let (stdout, more) = (json!(stdout), more_keys(effects));
             printer::data(&format!("{{\"status\":\"ok\",\"result\":{},\"stdout\":{stdout}{more}}}", result.get()))
         }
-        Outcome::Failed { message, stdout, effects } => {
+        Outcome::Failed { message, code, stdout, effects } => {
+            let code = code.as_ref().map(|code| format!(",\"error\":{}", json!({"code": code}))).unwrap_or_default();
             let stdout = stdout.as_ref().map(|stdout| format!(",\"stdout\":{}", json!(stdout))).unwrap_or_default();
             let (message, more) = (json!(message), more_keys(effects));
-            printer::data(&format!("{{\"status\":\"error\",\"message\":{message}{stdout}{more}}}"))?;
+            printer::data(&format!("{{\"status\":\"error\",\"message\":{message}{stdout}{code}{more}}}"))?;
             Err(Failure::Told)
         }
     }

@@ -75,7 +75,9 @@ async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResu
             }
             Ok(CallToolResult::structured(reply))
         }
-        Outcome::Failed { message, stdout, effects } => Err(Failure::of_script(message, stdout).with_effects(&effects)),
+        Outcome::Failed { message, stdout, effects, .. } => {
+            Err(Failure::of_script(message, stdout).with_effects(&effects))
+        }
     }
 }
 

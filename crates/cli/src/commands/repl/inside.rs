@@ -62,13 +62,11 @@ impl Inside {
             bail!("the add-on in Blender is too old for a prompt: update it, or use `blendwire exec`");
         }
         inside.instance.replace(status.instance.clone());
-        let entered = inside.ask::<bool>("result = True", inside.options("blendwire repl"));
-        entered.map_err(|error| {
-            if error.to_string().contains("the feature \"session\"") {
-                return error.context(NO_SESSIONS);
-            }
-            error
-        })?;
+        let script = Script::new("").with_options(inside.options("blendwire repl"));
+        if let Outcome::Failed { message, code, .. } = inside.runtime.block_on(inside.blender.run(&script))? {
+            let hint = if code.as_deref() == Some("forbidden") { NO_SESSIONS } else { "Blender gives no prompt" };
+            bail!("{hint}: {message}");
+        }
         Ok((inside, status))
     }
 
