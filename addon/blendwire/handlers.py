@@ -32,6 +32,7 @@ def add() -> None:
     remove()
     for handlers, handler in _pairs():
         handlers.append(handler)
+    history.put_handlers_back = add
     _file_changed()
 
 
@@ -51,7 +52,8 @@ def _pairs() -> list[tuple[list[Callable[..., None]], Callable[..., None]]]:
         (known.load_post, history.on_load),
         (known.save_post, _file_changed),
         (known.depsgraph_update_post, history.on_edit),
-        (known.frame_change_post, history.on_edit),
+        (known.undo_post, history.on_travel),
+        (known.redo_post, history.on_travel),
         (known.render_init, render_progress.render_init),
         (known.render_pre, render_progress.render_pre),
         (known.render_stats, render_progress.render_stats),

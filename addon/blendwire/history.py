@@ -10,19 +10,27 @@ source is looked at (`silent_edits`). Undoing is Blender's own. Main thread only
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
 
-from . import logs
+from . import checkpoint, kept_file, logs, undo_stack
+from .checkpoint import Checkpoint
+from .kept_file import KeptFile
 from .silent_edits import may_edit_silently
+from .undo_stack import NoStepError, Step
 
 NO_STEPS_IN_BACKGROUND = (
     "a Blender without a window records no undo steps; "
     'send requests with "on_error": "rollback" to have what a failed one did taken back'
 )
+# More data than this is edited by scripts that do not keep to the mesh of an Edit Mode; no need to know it all.
+_MOST_TOUCHED = 8
 
 
 @dataclass
@@ -32,8 +40,13 @@ class Request:
     title: str
     source: str
     rollback: bool
+    frames: list[tuple[int, float]] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
     # Why there is nothing to roll back to; empty when there is.
     no_checkpoint: str = ""
+    kept: KeptFile | None = None
+    # Why there is none, where the script may load another file.
+    not_kept: str = ""
 
 
 class _Seen:
@@ -41,85 +54,228 @@ class _Seen:
 
     edit = False
     load = False
+    # Undo, redo or loading: the state then is one that Blender's history has.
+    travel = False
+    touched: frozenset[str] = frozenset()
+    # Since our own last step was recorded.
+    edit_since_step = True
 
 
-# The user's wish, set by `server` at each start.
+class _Now:
+    """What this module does now, and did last."""
+
+    is_in_request = False
+    last_step: Step | None = None
+
+
+# The user's wish: set by `server` at each start, by `preferences` when it changes.
 records_steps = True
 
 
+def _nothing_to_put_back() -> None:
+    """Stands in until `handlers` has added the functions below."""
+
+
+# Adds the functions below to Blender's lists again; `handlers` sets it.
+put_handlers_back: Callable[[], None] = _nothing_to_put_back
+
+
 @persistent
-def on_edit(*_: object) -> None:
-    """Blender has evaluated an edit, or gone to another frame."""
-    _Seen.edit = True
+def on_edit(_scene: object = None, depsgraph: Any = None, *_: object) -> None:
+    """Blender has evaluated an edit."""
+    _Seen.edit = _Seen.edit_since_step = True
+    if not _Now.is_in_request or len(_Seen.touched) > _MOST_TOUCHED:
+        return
+    touched = set(_Seen.touched)
+    for update in getattr(depsgraph, "updates", ()):
+        touched.add(_key(update.id))
+        if len(touched) > _MOST_TOUCHED:
+            break
+    _Seen.touched = frozenset(touched)
 
 
 @persistent
 def on_load(*_: object) -> None:
     """Another file is open: its history begins anew."""
     _Seen.load = True
+    on_travel()
+
+
+@persistent
+def on_travel(*_: object) -> None:
+    """Blender has undone or redone: what it tells of now is no edit."""
+    if _Now.is_in_request:
+        _flush()
+    _Seen.edit, _Seen.travel, _Seen.touched = False, True, frozenset()
+    _Seen.edit_since_step = True
 
 
 def begin(title: str, source: str, rollback: bool, wants_changes: bool) -> Request:
     """Before a script. What the user or an earlier script did is none of this one's."""
+    if not _handlers_are_there():
+        put_handlers_back()
+        _Seen.edit_since_step = True
     request = Request(title, source, rollback)
-    if rollback:
-        request.no_checkpoint = _push(f"Before: {title}")
     _flush()
-    _Seen.edit = _Seen.load = False
+    if rollback:
+        _prepare_rollback(request)
+        _flush()
+    _Seen.edit = _Seen.load = _Seen.travel = False
+    _Seen.touched = frozenset()
+    request.frames = _frames()
+    _Now.is_in_request = True
     return request
 
 
 def end(request: Request, has_failed: bool) -> dict[str, Any]:
     """After the script: records its step, or takes back what it did. Gives what the reply should tell."""
-    _flush()
-    if has_failed and request.rollback:
-        return _roll_back(request)
-    if not records_steps or bpy.app.background:
+    try:
+        _flush()
+        if not _handlers_are_there():
+            put_handlers_back()
+            on_edit()
+        if has_failed and request.rollback:
+            return _roll_back(request)
+        _record_step(request)
         return {}
-    has_edited = _Seen.edit or may_edit_silently(request.source)
-    if has_edited and (why := _push(request.title)):
-        logs.write("warning", f"no undo step for “{request.title}”: {why}")
-    return {}
+    finally:
+        _Now.is_in_request = False
+        if request.kept is not None:
+            request.kept.forget()
 
 
 def undo(steps: int) -> tuple[int, str]:
     """Undoes up to `steps`; gives how many there were, and why there were none."""
-    return _travel(bpy.ops.ed.undo, steps, "nothing to undo")
+    return _travel(bpy.ops.ed.undo, steps, "there is nothing to undo: Blender is at the first step of its history")
 
 
 def redo(steps: int) -> tuple[int, str]:
     """Redoes up to `steps`; gives how many there were, and why there were none."""
-    return _travel(bpy.ops.ed.redo, steps, "nothing to redo")
+    return _travel(bpy.ops.ed.redo, steps, "there is nothing to redo: nothing was undone since the last edit")
 
 
 def _travel(operator: Any, steps: int, nothing: str) -> tuple[int, str]:
+    if bpy.app.background:
+        return 0, NO_STEPS_IN_BACKGROUND
+    if not bpy.context.preferences.edit.use_global_undo:
+        nothing += "; Global Undo is off in its preferences (Edit > Preferences > System)"
     done = 0
-    while done < steps and operator.poll() and "FINISHED" in operator():
-        done += 1
-    return done, NO_STEPS_IN_BACKGROUND if bpy.app.background else nothing
+    with undo_stack.in_window():
+        while done < steps and operator.poll() and "FINISHED" in operator():
+            done += 1
+    return done, nothing
+
+
+def _prepare_rollback(request: Request) -> None:
+    try:
+        request.checkpoint = Checkpoint(request.title, _step_that_holds_the_state_now())
+    except NoStepError as error:
+        request.no_checkpoint = str(error)
+        return
+    _remember(request.checkpoint.step)
+    if kept_file.may_load(request.source):
+        try:
+            request.kept = KeptFile()
+        except (NoStepError, OSError) as error:
+            request.not_kept = str(error)
+
+
+def _step_that_holds_the_state_now() -> Step | None:
+    """Our own last step, if it is where Blender is and nothing has been edited since."""
+    last = _Now.last_step
+    if last is None or _Seen.edit_since_step or last.kind != undo_stack.WHOLE_FILE:
+        return None
+    if not checkpoint.holds_whole_file_now():
+        return None
+    now = undo_stack.active()
+    return now if now is not None and now.is_same(last) else None
+
+
+def _remember(step: Step | None) -> None:
+    """A step of ours holds the state now."""
+    _flush()
+    _Now.last_step, _Seen.edit_since_step = step, False
 
 
 def _roll_back(request: Request) -> dict[str, Any]:
-    why = request.no_checkpoint
-    if not why and _Seen.load:
-        why = "the script has loaded another file, and with it another undo history"
-    if not why:
-        # The state now becomes a step of its own, so that undoing leads to the one before, whatever that was.
-        why = _push(f"Failed: {request.title}")
-    if not why and "FINISHED" not in bpy.ops.ed.undo():
-        why = "Blender's undo was cancelled"
-    return {"rolled_back": False, "not_rolled_back_because": why} if why else {"rolled_back": True}
-
-
-def _push(title: str) -> str:
-    """Records a step; gives why that was not possible, or an empty text."""
-    if not bpy.context.preferences.edit.use_global_undo:
-        return "Global Undo is off in Blender's preferences"
     try:
-        bpy.ops.ed.undo_push(message=title)
-    except RuntimeError as error:
-        return str(error).strip()
-    return ""
+        _take_back(request)
+    except (NoStepError, RuntimeError, OSError) as error:
+        why = str(error).strip()
+        _Now.last_step = None
+        return {"rolled_back": False, "not_rolled_back_because": why}
+    return {"rolled_back": True}
+
+
+def _take_back(request: Request) -> None:
+    if request.checkpoint is None:
+        raise NoStepError(request.no_checkpoint)
+    if not _Seen.load:
+        request.checkpoint.go_back(request.title, request.source)
+        _remember(request.checkpoint.step)
+        return
+    _Now.last_step = None
+    if request.kept is None:
+        why = f" ({request.not_kept})" if request.not_kept else ""
+        raise NoStepError("the script has loaded another file, and with it another undo history" + why)
+    kept, request.kept = request.kept, None
+    kept.restore()
+    kept.forget()
+    # A step, so that Blender knows of something to save; with a window it forgets that once more, after the loading.
+    _record_quietly(f"Before: {request.title}")
+    if not bpy.app.background:
+        bpy.app.timers.register(partial(_record_quietly, "Restored"), first_interval=0.0)
+
+
+def _record_quietly(name: str) -> None:
+    with suppress(NoStepError):
+        undo_stack.record(name)
+
+
+def _record_step(request: Request) -> None:
+    is_silent = not _Seen.travel and may_edit_silently(request.source)
+    has_edited = _Seen.edit or is_silent or (not _Seen.travel and _frames() != request.frames)
+    if not has_edited:
+        return
+    _Now.last_step = None
+    if not records_steps or bpy.app.background:
+        return
+    try:
+        if checkpoint.holds_whole_file_now() or is_silent or _has_edited_more_than_the_mode():
+            step = checkpoint.record_whole_file(request.title)
+            if checkpoint.holds_whole_file_now():
+                _remember(step)
+        else:
+            undo_stack.record(request.title)
+    except NoStepError as error:
+        logs.write("warning", f"no undo step for “{request.title}”: {error}")
+
+
+def _has_edited_more_than_the_mode() -> bool:
+    """Whether there were edits to other data than what an Edit Mode is open on."""
+    layer = bpy.context.view_layer
+    if layer is None:
+        return True
+    known = set()
+    for edited in layer.objects:
+        if edited.mode != "OBJECT":
+            known |= {_key(edited), _key(edited.data), _key(getattr(edited.data, "shape_keys", None))}
+    return not _Seen.touched <= known
+
+
+def _key(block: Any) -> str:
+    return f"{type(block).__name__}/{block.name_full}" if block is not None else ""
+
+
+def _frames() -> list[tuple[int, float]]:
+    """Where each scene stands. Going to a frame and back is no edit, and Blender tells of neither as one."""
+    return [(scene.frame_current, scene.frame_subframe) for scene in bpy.data.scenes]
+
+
+def _handlers_are_there() -> bool:
+    """A script may have cleared Blender's lists."""
+    known = bpy.app.handlers
+    return on_edit in known.depsgraph_update_post and on_load in known.load_post and on_travel in known.undo_post
 
 
 def _flush() -> None:
@@ -127,3 +283,6 @@ def _flush() -> None:
     layer = bpy.context.view_layer
     if layer is not None:
         layer.update()
+        return
+    for window in bpy.context.window_manager.windows:
+        window.view_layer.update()

@@ -2,7 +2,8 @@
 """The add-on's preferences: where to listen, and how.
 
 Kept by Blender with the user's own preferences, never in a .blend. Values are read through `settings`, which also
-checks them; what is refused is said under the field. Changes take effect with the next start, the log level at once.
+checks them; what is refused is said under the field. Changes take effect with the next start, those of the log level
+and of undo steps at once.
 Main thread only.
 """
 
@@ -10,7 +11,7 @@ Main thread only.
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from . import drawing, logs, settings, snapshot
+from . import drawing, history, logs, settings, snapshot
 from .snapshot import Snapshot
 
 # What the frame of the preferences takes of the region's width, at scale 1.
@@ -19,6 +20,10 @@ MARGIN_PIXELS = 120
 
 def _log_level_changed(preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
     logs.set_level(preferences.log_level)
+
+
+def _undo_steps_changed(preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
+    history.records_steps = preferences.undo_steps
 
 
 class BlendwirePreferences(bpy.types.AddonPreferences):
@@ -64,6 +69,7 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         name="Undo Steps",
         description="Make each request that changes the file an undo step of its own",
         default=settings.DEFAULTS.undo_steps,
+        update=_undo_steps_changed,
     )
     features: EnumProperty(
         name="Clients May Use",

@@ -97,7 +97,6 @@ def start(settings: Settings) -> None:
     """
     logs.set_level(settings.log_level)
     if not bridge.is_running():
-        history.records_steps = settings.undo_steps
         bridge.start(settings, history)
     _attend()
 
@@ -147,6 +146,7 @@ def unregister() -> None:
 def _attend() -> None:
     """What goes with a running server."""
     bridge.set_problem(bridge.version_problem())
+    history.records_steps = stored().undo_steps
     handlers.add()
     if not bpy.app.background:
         pump.start()

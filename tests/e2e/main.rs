@@ -20,6 +20,7 @@ mod responsive;
 mod script;
 mod stream;
 mod suite;
+mod undo;
 mod wire;
 
 use suite::Suite;
@@ -42,6 +43,7 @@ fn main() {
     responsive::add(&mut suite);
     changes::add(&mut suite);
     limits::add(&mut suite);
+    undo::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);
     command::add(&mut suite);

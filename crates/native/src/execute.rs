@@ -138,7 +138,7 @@ fn run_script(
     code: String,
 ) -> (Outcome, Effects) {
     let name = file_name(request.number);
-    let mut watched = None;
+    let (mut watched, mut has_run) = (None, false);
     let ran = (|| {
         let namespace = session::namespace(py, python, script.session.as_deref())?;
         python.register_source(py, &name, &code)?;
@@ -146,6 +146,7 @@ fn run_script(
         drop(code);
         let compiled = python.compile(source.as_any(), &name, script.echo)?;
         watched = history::Watched::begin(py, script, request.title, source.as_any(), &compiled);
+        has_run = true;
         let running = Interruptible::begin(py, request.number);
         let ran = python.exec.bind(py).call1((compiled, &namespace));
         drop(running);
@@ -158,7 +159,11 @@ fn run_script(
         Err(error) => Outcome::Raised(traceback(py, python, &error), exception(py, &error, &name)),
     };
     let has_failed = matches!(outcome, Outcome::Raised(..));
-    let effects = watched.map(|watched| watched.end(python, script, has_failed)).unwrap_or_default();
+    let effects = match watched {
+        Some(watched) => watched.end(python, script, has_failed),
+        None if has_failed => history::unwatched(script, has_run),
+        None => Effects::default(),
+    };
     (outcome, effects)
 }
 

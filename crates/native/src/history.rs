@@ -5,6 +5,7 @@
 //! A script that cannot edit anything, because it calls and stores nothing but names of its own, is not even looked at:
 //! that is what keeps small questions fast.
 
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 
 use blendwire_protocol::{Effects, ErrorCode, Execute, Reply};
@@ -46,7 +47,9 @@ impl<'py> Watched<'py> {
         code: &Bound<'py, PyAny>,
     ) -> Option<Self> {
         let module = module(py)?;
-        if !script.rollback && !script.changes && !may_edit(py, code).unwrap_or(true) {
+        // What a session's names stand for is not known here: even `for x in names: pass` may run a generator of its own.
+        let is_asked = script.rollback || script.changes || script.session.is_some();
+        if !is_asked && !may_edit(py, code).unwrap_or(true) {
             return None;
         }
         let asked = (title, source, script.rollback, script.changes);
@@ -75,6 +78,15 @@ impl<'py> Watched<'py> {
             }
         }
     }
+}
+
+/// What the reply to a script tells that failed before [`Watched`] could begin: `has_run` is whether it ran all the same.
+pub(crate) fn unwatched(script: &Execute, has_run: bool) -> Effects {
+    if !script.rollback {
+        return Effects::default();
+    }
+    let because = has_run.then(|| "what was there before the script could not be recorded".to_owned());
+    Effects { rolled_back: Some(!has_run), not_rolled_back_because: because, ..Effects::default() }
 }
 
 fn skipped(error: &PyErr) -> String {
@@ -107,7 +119,7 @@ pub(crate) fn travel(py: Python<'_>, is_undo: bool, steps: u32) -> Reply {
 
 /// Instructions of Python that can change nothing but the script's own variables, by the beginnings of their names; what
 /// is not known here counts as one that can.
-const HARMLESS: [&str; 44] = [
+const HARMLESS: [&str; 45] = [
     "BINARY_",
     "BUILD_",
     "CACHE",
@@ -136,6 +148,7 @@ const HARMLESS: [&str; 44] = [
     "NOT_TAKEN",
     "POP_",
     "PUSH_",
+    "RERAISE",
     "RESUME",
     "RETURN_",
     "ROT_",
@@ -154,8 +167,9 @@ const HARMLESS: [&str; 44] = [
     "YIELD_",
 ];
 
-/// Arguments of `BINARY_OP` from here on change the left side in place (`_nb_ops` in Python's `opcode` module).
-const FIRST_INPLACE: u8 = 13;
+/// With these arguments `BINARY_OP` changes its left side in place (`_nb_ops` in Python's `opcode` module). What comes after
+/// them, since Python 3.14, is `a[b]`.
+const INPLACE: RangeInclusive<u8> = 13..=25;
 
 struct Opcodes {
     is_harmless: [bool; 256],
@@ -181,7 +195,7 @@ impl Opcodes {
     }
 
     fn is_harmless(&self, opcode: u8, argument: u8) -> bool {
-        let is_inplace = Some(opcode) == self.binary_op && (FIRST_INPLACE..).contains(&argument);
+        let is_inplace = Some(opcode) == self.binary_op && INPLACE.contains(&argument);
         self.is_harmless[usize::from(opcode)] && !is_inplace
     }
 }
