@@ -112,6 +112,11 @@ def tick(budget_secs: float, linger_secs: float) -> bool:
     return core.tick(budget_secs, linger_secs)
 
 
+def end_tick() -> None:
+    """Has Blender come round before the next request runs."""
+    core.end_tick()
+
+
 def serve() -> None:
     """Runs requests until `request_stop`: the loop of a background Blender."""
     core.serve()

@@ -59,6 +59,10 @@ def set_file(path: str) -> None:
     """Nobody asks."""
 
 
+def end_tick() -> None:
+    """Nothing ticks."""
+
+
 def progress(value: float, message: str = "") -> bool:
     """Nobody listens."""
     return False

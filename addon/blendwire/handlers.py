@@ -23,6 +23,12 @@ def _before_load(*_: object) -> None:
 
 
 @persistent
+def _after_load(*_: object) -> None:
+    """Until Blender comes round, the context has no window, and operators would refuse the next request."""
+    bridge.end_tick()
+
+
+@persistent
 def _file_changed(*_: object) -> None:
     bridge.set_file(bpy.data.filepath)
 
@@ -49,6 +55,7 @@ def _pairs() -> list[tuple[list[Callable[..., None]], Callable[..., None]]]:
     return [
         (known.load_pre, _before_load),
         (known.load_post, _file_changed),
+        (known.load_post, _after_load),
         (known.load_post, history.on_load),
         (known.save_post, _file_changed),
         (known.depsgraph_update_post, history.on_edit),

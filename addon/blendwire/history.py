@@ -19,7 +19,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import checkpoint, kept_file, logs, undo_stack
+from . import changes, checkpoint, kept_file, logs, undo_stack
 from .checkpoint import Checkpoint
 from .kept_file import KeptFile
 from .silent_edits import may_edit_silently
@@ -45,6 +45,8 @@ class Request:
     # Why there is nothing to roll back to; empty when there is.
     no_checkpoint: str = ""
     kept: KeptFile | None = None
+    # The file as it was, where the reply is to tell what became of it.
+    before: changes.Before | None = None
     # Why there is none, where the script may load another file.
     not_kept: str = ""
 
@@ -120,6 +122,9 @@ def begin(title: str, source: str, rollback: bool, wants_changes: bool) -> Reque
     if rollback:
         _prepare_rollback(request)
         _flush()
+    if wants_changes:
+        request.before = changes.before()
+        _flush()
     _Seen.edit = _Seen.load = _Seen.travel = False
     _Seen.touched = frozenset()
     request.frames = _frames()
@@ -134,11 +139,19 @@ def end(request: Request, has_failed: bool) -> dict[str, Any]:
         if not _handlers_are_there():
             put_handlers_back()
             on_edit()
+        effects: dict[str, Any] = {}
         if has_failed and request.rollback:
-            return _roll_back(request)
-        _record_step(request)
-        return {}
+            effects = _roll_back(request)
+        else:
+            _record_step(request)
+        if request.before is not None:
+            before, request.before = request.before, None
+            effects["changes"] = changes.after(before)
+        return effects
     finally:
+        if request.before is not None:
+            # Something went wrong: what was noted must go all the same.
+            changes.after(request.before)
         _Now.is_in_request = False
         if request.kept is not None:
             request.kept.forget()

@@ -19,6 +19,8 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "extended::a_queued_request_runs_without_its_client", queued_outlives);
     suite.shared(&EVERYWHERE, "extended::an_interruption_lets_handlers_finish", handlers_finish);
     suite.shared(&EVERYWHERE, "extended::refusals_carry_id_and_code", refusals);
+    suite.shared(&EVERYWHERE, "extended::changes_are_told", changes);
+    suite.shared(&[Flavour::Windowed], "extended::operators_work_right_after_a_file_is_loaded", after_load);
     suite.own("extended::preferences_limit_time_and_features", preferences);
 }
 
@@ -147,6 +149,46 @@ fn handlers_finish(blender: &mut Blender) -> Result<()> {
     ensure!(outcome["error"]["type"] == "blendwire.Interrupted", "{outcome}");
     let seen = wire.result("result = bpy.app.driver_namespace.pop('seen')")?;
     ensure!(seen[0] == "whole", "the handler was cut: {seen}");
+    Ok(())
+}
+
+fn changes(blender: &mut Blender) -> Result<()> {
+    let mut wire = blender.wire()?;
+    let mut told = |code: &str, more: Value| -> Result<Value> {
+        let mut request = json!({"type": "execute", "changes": true, "code": code});
+        for (key, value) in more.as_object().into_iter().flatten() {
+            request[key] = value.clone();
+        }
+        wire.answer(&request)
+    };
+    let made = told("bpy.data.objects.new('Told', None).use_fake_user = True", json!({}))?;
+    ensure!(made["changes"] == json!({"added": {"objects": ["Told"]}}), "{made}");
+    let moved = told("bpy.data.objects['Told'].location.x = 3", json!({"session": "changes"}))?;
+    ensure!(moved["changes"] == json!({"modified": {"objects": ["Told"]}}), "{moved}");
+    for idle in ["result = 1", "result = [o.name for o in bpy.data.objects]", "print(len(bpy.data.objects))", "x ="] {
+        let reply = told(idle, json!({}))?;
+        ensure!(reply["changes"] == json!({}), "{idle}: {reply}");
+    }
+    let half = "bpy.data.objects['Told'].name = 'Half'\n1 / 0";
+    let failed = told(half, json!({}))?;
+    ensure!(failed["changes"] == json!({"renamed": {"objects": {"Told": "Half"}}}), "{failed}");
+    let taken_back = told("bpy.data.objects['Half'].name = 'Other'\n1 / 0", json!({"on_error": "rollback"}))?;
+    ensure!(taken_back["rolled_back"] == true && taken_back["changes"] == json!({}), "{taken_back}");
+    let removed = told("bpy.data.objects.remove(bpy.data.objects['Half'])", json!({}))?;
+    ensure!(removed["changes"] == json!({"removed": {"objects": ["Half"]}}), "{removed}");
+    Ok(())
+}
+
+fn after_load(blender: &mut Blender) -> Result<()> {
+    let mut wire = blender.wire()?;
+    for _ in 0..5 {
+        // Sent together, so that the second would run in the same turn of Blender's loop.
+        wire.ask(&json!({"type": "execute", "code": "bpy.ops.wm.read_homefile(app_template='')"}))?;
+        wire.ask(&json!({"type": "execute", "code": "bpy.ops.object.select_all(action='SELECT')\nresult = 1"}))?;
+        wire.reply()?;
+        let reply = wire.reply()?;
+        ensure!(reply["result"] == 1, "{reply}");
+    }
     Ok(())
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("undo::each_request_is_one_step", one_step_each);
     suite.own("undo::readers_make_no_step_and_do_not_disturb_the_users", readers);
     suite.own("undo::follows_the_preference_and_cleared_handlers", preference);
+    suite.own("undo::in_edit_mode_takes_back_other_data_too", edit_mode);
     suite.shared(&[Flavour::Bpy50, Flavour::Bpy52], "undo::is_refused_in_the_background", refused);
     suite.shared(&EVERYWHERE, "undo::every_script_that_may_edit_is_watched", noticed::watched);
     suite.own("undo::silent_edits_make_steps", noticed::silent);
@@ -293,6 +294,32 @@ fn preference(environment: &Environment) -> Result<()> {
     edit(&mut wire, "clears and edits", &format!("{clear}\n{}", EDITS[0].1))?;
     let step = active_step(&mut wire)?;
     ensure!(step == "clears and edits", "{step}");
+    Ok(())
+}
+
+/// Blender's own steps of Edit Mode hold the mesh and nothing else.
+fn edit_mode(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    let mut wire = fresh(&blender)?;
+    edit(&mut wire, "enter", "bpy.ops.object.mode_set(mode='EDIT')")?;
+    let mesh = "import bmesh\nme = bpy.context.object.data\nb = bmesh.from_edit_mesh(me)\n\
+        for v in b.verts: v.co.x += 1\nbmesh.update_edit_mesh(me)";
+    let both = format!("{mesh}\nbpy.data.objects['Light'].location.x += 1");
+    let codes = [mesh, "bpy.data.objects['Light'].location.x += 1", mesh, "bpy.data.objects['Light']['k'] = 1", &both];
+    // Undoing a step of the whole file leads to Object Mode, so this looks into both modes' meshes.
+    let look = "import bmesh\nlight, me = bpy.data.objects['Light'], bpy.data.meshes['Cube']\n\
+        vertices = bmesh.from_edit_mesh(me).verts if me.is_editmode else me.vertices\n\
+        result = [light.location.x, light.get('k'), [list(v.co) for v in vertices]]";
+    let mut states = vec![wire.result(look)?];
+    for (at, code) in codes.iter().enumerate() {
+        edit(&mut wire, &format!("step {at}"), code)?;
+        states.push(wire.result(look)?);
+    }
+    for (at, state) in states.iter().enumerate().take(codes.len()).rev() {
+        let undone = ask(&mut wire, &json!({"type": "undo"}))?;
+        let now = wire.result(look)?;
+        ensure!(undone["result"]["steps"] == 1 && now == *state, "undo of step {at}: {now}, before: {state}");
+    }
     Ok(())
 }
 

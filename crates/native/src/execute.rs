@@ -138,7 +138,7 @@ fn run_script(
     code: String,
 ) -> (Outcome, Effects) {
     let name = file_name(request.number);
-    let (mut watched, mut has_run) = (None, false);
+    let mut watched = Ok(None);
     let ran = (|| {
         let namespace = session::namespace(py, python, script.session.as_deref())?;
         python.register_source(py, &name, &code)?;
@@ -146,7 +146,6 @@ fn run_script(
         drop(code);
         let compiled = python.compile(source.as_any(), &name, script.echo)?;
         watched = history::Watched::begin(py, script, request.title, source.as_any(), &compiled);
-        has_run = true;
         let running = Interruptible::begin(py, request.number);
         let ran = python.exec.bind(py).call1((compiled, &namespace));
         drop(running);
@@ -160,9 +159,9 @@ fn run_script(
     };
     let has_failed = matches!(outcome, Outcome::Raised(..));
     let effects = match watched {
-        Some(watched) => watched.end(python, script, has_failed),
-        None if has_failed => history::unwatched(script, has_run),
-        None => Effects::default(),
+        Ok(Some(watched)) => watched.end(python, script, has_failed),
+        Ok(None) => history::untouched(script, has_failed),
+        Err(why) => history::impossible(script, has_failed, &why),
     };
     (outcome, effects)
 }

@@ -38,28 +38,28 @@ pub(crate) struct Watched<'py> {
 }
 
 impl<'py> Watched<'py> {
-    /// To be called right before `code` runs; `None` where there is nothing to watch for.
+    /// To be called right before `code` runs; `None` where it can change nothing.
+    ///
+    /// # Errors
+    /// Why nothing can be told of what it does, or taken back.
     pub(crate) fn begin(
         py: Python<'py>,
         script: &Execute,
         title: &str,
         source: &Bound<'py, PyAny>,
         code: &Bound<'py, PyAny>,
-    ) -> Option<Self> {
-        let module = module(py)?;
+    ) -> Result<Option<Self>, String> {
         // What a session's names stand for is not known here: even `for x in names: pass` may run a generator of its own.
-        let is_asked = script.rollback || script.changes || script.session.is_some();
-        if !is_asked && !may_edit(py, code).unwrap_or(true) {
-            return None;
+        if script.session.is_none() && !may_edit(py, code).unwrap_or(true) {
+            return Ok(None);
         }
+        let Some(module) = module(py) else { return Err("there is no Blender here".to_owned()) };
         let asked = (title, source, script.rollback, script.changes);
-        match module.call_method1(intern!(py, "begin"), asked) {
-            Ok(token) => Some(Self { module, token }),
-            Err(error) => {
-                log::error!("cannot watch what the script does to the file: {error}");
-                None
-            }
-        }
+        let begun = module.call_method1(intern!(py, "begin"), asked).map_err(|error| {
+            log::error!("cannot watch what the script does to the file: {error}");
+            format!("what was there before the script could not be recorded: {error}")
+        });
+        Ok(Some(Self { token: begun?, module }))
     }
 
     /// To be called right after: records the undo step, or takes everything back where the script failed and wants that.
@@ -69,28 +69,29 @@ impl<'py> Watched<'py> {
             Ok(effects) => read(python, &effects),
             Err(error) => {
                 log::error!("cannot settle what the script did to the file: {error}");
-                let wants_rollback = has_failed && script.rollback;
-                Effects {
-                    changes: script.changes.then(|| skipped(&error)),
-                    rolled_back: wants_rollback.then_some(false),
-                    not_rolled_back_because: wants_rollback.then(|| format!("that failed: {error}")),
-                }
+                impossible(script, has_failed, &format!("that failed: {error}"))
             }
         }
     }
 }
 
-/// What the reply to a script tells that failed before [`Watched`] could begin: `has_run` is whether it ran all the same.
-pub(crate) fn unwatched(script: &Execute, has_run: bool) -> Effects {
-    if !script.rollback {
-        return Effects::default();
+/// What the reply tells of a script that has changed nothing, because it could not, or never ran.
+pub(crate) fn untouched(script: &Execute, has_failed: bool) -> Effects {
+    Effects {
+        changes: script.changes.then(|| "{}".to_owned()),
+        rolled_back: (has_failed && script.rollback).then_some(true),
+        not_rolled_back_because: None,
     }
-    let because = has_run.then(|| "what was there before the script could not be recorded".to_owned());
-    Effects { rolled_back: Some(!has_run), not_rolled_back_because: because, ..Effects::default() }
 }
 
-fn skipped(error: &PyErr) -> String {
-    serde_json::json!({"skipped": format!("that failed: {error}")}).to_string()
+/// What the reply tells of a script that could not be watched.
+pub(crate) fn impossible(script: &Execute, has_failed: bool, why: &str) -> Effects {
+    let wants_rollback = has_failed && script.rollback;
+    Effects {
+        changes: script.changes.then(|| serde_json::json!({"skipped": why}).to_string()),
+        rolled_back: wants_rollback.then_some(false),
+        not_rolled_back_because: wants_rollback.then(|| why.to_owned()),
+    }
 }
 
 fn read(python: &'static Python3, effects: &Bound<'_, PyAny>) -> Effects {

@@ -67,6 +67,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(changes::modified, module)?)?;
     module.add_function(wrap_pyfunction!(pump::tick, module)?)?;
     module.add_function(wrap_pyfunction!(pump::serve, module)?)?;
+    module.add_function(wrap_pyfunction!(pump::end_tick, module)?)?;
     module.add_function(wrap_pyfunction!(pump::request_stop, module)?)?;
     module.add_function(wrap_pyfunction!(logs::set_log_level, module)?)?;
     module.add_function(wrap_pyfunction!(logs::drain_logs, module)?)?;

@@ -18,6 +18,8 @@ const LOOK_UP_EVERY: Duration = Duration::from_millis(100);
 
 static STOP_SERVING: AtomicBool = AtomicBool::new(false);
 
+static END_TICK: AtomicBool = AtomicBool::new(false);
+
 /// Runs queued requests for about `budget_secs`; after each one waits, with the GIL released, up to `linger_secs` for
 /// the next, because a client that works back to back sends it within that time. With an empty queue it returns at
 /// once. Returns whether it ran or answered anything; looking after deferred results is not counted.
@@ -45,12 +47,18 @@ fn run_until(py: Python<'_>, shared: &Arc<Shared>, deadline: Instant, linger: Du
     while let Some(job) = next {
         run(py, shared, job);
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || !host::is_running() {
+        if left.is_zero() || !host::is_running() || END_TICK.swap(false, Ordering::Relaxed) {
             break;
         }
         next = wait(py, shared, linger.min(left));
     }
     has_run
+}
+
+/// Has Blender come round before the next request: after loading a file it has no window in its context until then.
+#[pyfunction]
+pub(crate) fn end_tick() {
+    END_TICK.store(true, Ordering::Relaxed);
 }
 
 /// Runs requests until [`request_stop`] or a stop of the server. Python's signal handlers run meanwhile; what they
