@@ -25,6 +25,8 @@ WHOLE_FILE = "Global Undo"
 NAME_BYTES = 63
 
 _LINE = re.compile(rb"^\[(.)(?:...)\] +(\d+) \{([^}]*)\} type='([^']*)', name='(.*)'$", re.MULTILINE)
+# A step, or one of the lines around them.
+_OURS = re.compile(rb"\[....\] +\d+ \{|Undo |\s*$")
 
 
 class NoStepError(Exception):
@@ -134,7 +136,10 @@ def _printed() -> bytes:
             finally:
                 os.dup2(kept, 1)
             file.seek(0)
-            return file.read()
+            printed = file.read()
+        # What other threads have said meanwhile.
+        os.write(kept, b"".join(line for line in printed.splitlines(keepends=True) if not _OURS.match(line)))
+        return printed
     finally:
         os.close(kept)
 
