@@ -99,6 +99,11 @@ fn still_running(blender: &mut Blender) -> Result<()> {
     wire.send(&request("in-c", code, 0.2))?;
     let reply = wire.reply()?;
     ensure!(reply["state"] == "still_running" && reply["stdout"] == "begun\n", "{reply}");
+    let message = reply["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("print('begun'); running for 0."), "{message}");
+    let cancelled = ask(blender, &json!({"type": "cancel", "id": "in-c"}))?;
+    ensure!(cancelled["result"]["state"] == "still_running", "{cancelled}");
+    ensure!(cancelled["result"]["title"] == "print('begun')", "{cancelled}");
     let outcome = wait_until("the outcome", Duration::from_mins(1), || {
         ask(blender, &json!({"type": "outcome", "id": "in-c"})).ok().filter(|reply| reply["error"]["code"] != "busy")
     })?;

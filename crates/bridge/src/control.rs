@@ -232,8 +232,13 @@ pub(crate) fn cancel(shared: &Arc<Shared>, target: &Id, ticket: Arc<Ticket>) {
     tokio::spawn(async move {
         // It may have ended between the two looks: that is as good.
         let state = end(&shared, number, Ending::Cancelled).await.unwrap_or(Ended::Interrupted);
-        let reply = Reply::of(&serde_json::json!({"state": state}));
-        ticket.send(Answer::now(reply, &ticket));
+        let mut result = serde_json::json!({"state": state});
+        let running = shared.activity.running().filter(|running| running.request == number);
+        if let Some(running) = running.filter(|_| state == Ended::StillRunning) {
+            result["title"] = running.title.into();
+            result["running_secs"] = running.running_secs.into();
+        }
+        ticket.send(Answer::now(Reply::of(&result), &ticket));
     });
 }
 
@@ -262,9 +267,12 @@ async fn end(shared: &Arc<Shared>, number: u64, ending: Ending) -> Option<Ended>
 
 /// The client whose limit has passed need not wait any longer: its final reply says that the script goes on.
 fn tell_that_it_goes_on(shared: &Shared, ticket: &Ticket, ending: Ending) {
+    let running = shared.activity.running();
+    let (title, secs) = running.map_or_else(Default::default, |running| (running.title, running.running_secs));
     let message = format!(
-        "{}, but the script is in a call that cannot be interrupted (a render, a bake, a library); it is interrupted \
-         when that call returns; ask for how it ended with {{\"type\": \"outcome\", \"id\": …}}",
+        "{}, but the script ({title}; running for {secs:.1} s) is in a call that cannot be interrupted (a render, a bake, \
+         a library); it is interrupted when that call returns; ask for how it ended with \
+         {{\"type\": \"outcome\", \"id\": …}}",
         ending.reason()
     );
     let stdout = shared.activity.feed().map(|feed| feed.output_so_far()).unwrap_or_default();
