@@ -9,6 +9,7 @@ mod addon;
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod process;
 mod provide;
 mod python;
@@ -56,6 +57,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<String>,
     },
+    /// Look for input that breaks the protocol's readers; needs cargo-fuzz and a nightly compiler
+    Fuzz(fuzz::Options),
     /// Install the Blenders and clients that tests need; prints their environment as NAME=value
     Provide,
     /// Check the rules of the repository
@@ -67,7 +70,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<fuzz::Missing>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -80,6 +83,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Demo { args } => demo::run(&workspace, &args),
         Command::Bench { args } => bench::run(&workspace, &args),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
         Command::Provide => provide::run(),
         Command::Tidy => tidy::run(&workspace),
     }

@@ -86,7 +86,10 @@ impl Suite<'_> {
 
     fn step(&self, step: Step) -> Result<()> {
         match step {
-            Step::Fmt => self.cargo(&["fmt", "--all", "--check"]),
+            Step::Fmt => {
+                self.cargo(&["fmt", "--all", "--check"])?;
+                self.cargo(&["fmt", "--manifest-path", "crates/protocol/fuzz/Cargo.toml", "--check"])
+            }
             Step::Lint => self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
             Step::Tidy => tidy::run(self.workspace),
             Step::Unit => self.cargo(&["test", "--workspace", "--exclude", "blendwire-e2e"]),

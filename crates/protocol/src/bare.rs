@@ -150,6 +150,10 @@ struct Wire<'a> {
 /// Whether `text`, one object that came without a terminator, has the shape of that client's requests and not of a
 /// framed request whose terminator is still to come.
 pub fn is_bare(text: &[u8]) -> bool {
+    // Serde would take a list of the values too.
+    if !text.starts_with(b"{") {
+        return false;
+    }
     let Ok(Wire { r#type, params, code }) = serde_json::from_slice(text) else { return false };
     let name = r#type.as_ref().and_then(Value::as_str).unwrap_or_default();
     let has_params = params.is_some_and(|params| params.get().starts_with('{'));
@@ -218,8 +222,23 @@ impl BareRequest {
 }
 
 fn read<T: DeserializeOwned>(command: &str, params: &str) -> Result<T, BadBareRequest> {
-    serde_json::from_str(params)
-        .map_err(|error| BadBareRequest::BadParams { command: command.to_owned(), says: error.to_string() })
+    let bad = |says: String| BadBareRequest::BadParams { command: command.to_owned(), says };
+    // Serde would take a list too, its items in the order of our fields.
+    if !params.starts_with('{') {
+        return Err(bad("they must be an object".to_owned()));
+    }
+    serde_json::from_str(params).map_err(|error| bad(shortened(&error.to_string())))
+}
+
+/// What the parser says, which may quote a whole string of the client's: its beginning, and its end, which tells what
+/// was expected and where.
+fn shortened(says: &str) -> String {
+    const SHOWN_CHARS: usize = 100;
+    let starts: Vec<usize> = says.char_indices().map(|(at, _)| at).collect();
+    if starts.len() <= 2 * SHOWN_CHARS {
+        return says.to_owned();
+    }
+    format!("{}…{}", &says[..starts[SHOWN_CHARS]], &says[starts[starts.len() - SHOWN_CHARS]..])
 }
 
 /// What a script leaves that the client wants as its result.
@@ -351,6 +370,11 @@ mod tests {
         assert!(refusal(b"{\"type\": 5}").contains("get_scene_info"));
         assert!(refusal(br#"{"type": "get_object_info", "params": {}}"#).contains("missing field `name`"));
         assert!(refusal(br#"{"type": "get_object_info", "params": []}"#).contains("\"get_object_info\""));
+        assert!(refusal(br#"{"type": "execute_code", "params": ["x"]}"#).contains("must be an object"));
+        // Not all of a long value comes back.
+        let long = format!(r#"{{"type": "set_telemetry_consent", "params": {{"consent": "{}"}}}}"#, "é".repeat(999));
+        let long = refusal(long.as_bytes());
+        assert!(long.contains("é…") && long.contains("expected a boolean") && long.len() < 500, "{long}");
         let no_size = br#"{"type": "get_viewport_screenshot", "params": {"max_size": 0, "filepath": "a"}}"#;
         assert!(refusal(no_size).contains("nonzero"));
     }

@@ -168,7 +168,7 @@ impl Request {
     /// [`Refusal`], whose text is what the client is told.
     pub fn parse(text: &[u8]) -> Result<Self, Refusal> {
         let nameless = |why| Refusal { why, id: None };
-        let mut wire = read(text).map_err(nameless)?;
+        let mut wire = read(text).map_err(|why| Refusal { why, id: id_alone(text) })?;
         let id = wire.id.take().map(|id| parse_id(&id)).transpose().map_err(nameless)?;
         match body(wire, id.as_ref()) {
             Ok(body) => Ok(Self { id, body }),
@@ -186,6 +186,19 @@ fn read(text: &[u8]) -> Result<Wire, BadRequest> {
         return Err(BadRequest::NotAnObject(kind(&value)));
     }
     serde_json::from_str(text).map_err(not_json)
+}
+
+/// The id of an object in which another key cannot be read, such as a string with half of a surrogate pair: its sender
+/// finds by it which request was refused.
+fn id_alone(text: &[u8]) -> Option<Id> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: Option<Value>,
+    }
+    // Serde would take a list too.
+    let is_object = text.trim_ascii_start().starts_with(b"{");
+    let named: Option<Named> = is_object.then(|| serde_json::from_slice(text).ok()).flatten();
+    parse_id(&named?.id?).ok()
 }
 
 fn body(mut wire: Wire, id: Option<&Id>) -> Result<Body, BadRequest> {
@@ -425,6 +438,9 @@ mod tests {
         assert_eq!(refusal.id.unwrap().json(), "\"a\"");
         assert_eq!(refusal.why.code(), ErrorCode::BadRequest);
         assert_eq!(Request::parse(b"nonsense").unwrap_err().why.code(), ErrorCode::BadFrame);
+        // What Python writes for a string that it made of a file name that is no UTF-8.
+        let refusal = Request::parse(br#"{"type": "execute", "code": "\udcff", "id": "a"}"#).unwrap_err();
+        assert_eq!((refusal.why.code(), refusal.id.unwrap().json()), (ErrorCode::BadFrame, "\"a\""));
         let refusal = Request::parse(br#"{"type": "hello", "protocol_version": 9}"#).unwrap_err();
         assert_eq!(refusal.why.code(), ErrorCode::VersionMismatch);
         assert!(refusal.why.to_string().contains("speaks protocol version 1, the client wants 9; update the add-on"));
