@@ -182,6 +182,10 @@ impl BareRequest {
         if !text.starts_with(b"{") {
             return Err(BadBareRequest::NotAnObject);
         }
+        // Serde looks only at the strings that are read.
+        if let Err(error) = std::str::from_utf8(text) {
+            return Err(BadBareRequest::NotJson(format!("byte {} is not UTF-8", error.valid_up_to())));
+        }
         let wire: Wire = serde_json::from_slice(text).map_err(|error| BadBareRequest::NotJson(error.to_string()))?;
         let Some(Value::String(command)) = wire.r#type else { return Err(BadBareRequest::NoType) };
         let params = wire.params.map_or("{}", RawValue::get);

@@ -13,14 +13,15 @@ pub(crate) fn text(text: &[u8], order: u8) {
     if let Err(why) = &parsed {
         assert_readable(&why.to_string());
     }
+    // Told by its shape, it is answered in its dialect; that it is no UTF-8 is said there.
+    if std::str::from_utf8(text).is_err() {
+        assert!(parsed.is_err(), "not UTF-8, but {parsed:?}");
+        return;
+    }
     if is_taken {
         let is_its_fault = matches!(parsed, Err(BadBareRequest::NotAnObject | BadBareRequest::NotJson(_)));
         assert!(!is_its_fault, "taken for a bare request, and then {parsed:?}");
         assert!(Request::parse(text).is_err(), "both a framed and a bare request");
-    }
-    // Bytes that are not UTF-8 in a key that nobody reads are skipped with it: lenient, and left so.
-    if std::str::from_utf8(text).is_err() {
-        return;
     }
     let object = Object::read(text).filter(|_| text.starts_with(b"{"));
     let Some(object) = object else {
