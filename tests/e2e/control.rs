@@ -35,6 +35,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "control::a_call_that_cannot_be_interrupted_is_told_and_has_an_outcome", still_running);
     suite.shared(&EVERYWHERE, "control::a_waiting_request_is_taken_out", removed);
     suite.shared(&EVERYWHERE, "control::a_deferred_request_is_ended", deferred);
+    suite.shared(&EVERYWHERE, "control::a_late_answer_holds_nothing_of_another_request", nobody_elses);
     suite.shared(&EVERYWHERE, "control::cancels_at_random_moments_hit_only_what_is_meant", random_cancels);
     suite.shared(&EVERYWHERE, "control::an_answer_outlives_its_connection", outlives);
     suite.own("control::ctrl_c_of_exec_cancels_in_blender", ctrl_c);
@@ -100,7 +101,7 @@ fn still_running(blender: &mut Blender) -> Result<()> {
     let reply = wire.reply()?;
     ensure!(reply["state"] == "still_running" && reply["stdout"] == "begun\n", "{reply}");
     let message = reply["message"].as_str().unwrap_or_default();
-    ensure!(message.contains("print('begun'); running for 0."), "{message}");
+    ensure!(message.contains("the script (print('begun')) is in a call"), "{message}");
     let cancelled = ask(blender, &json!({"type": "cancel", "id": "in-c"}))?;
     ensure!(cancelled["result"]["state"] == "still_running", "{cancelled}");
     ensure!(cancelled["result"]["title"] == "print('begun')", "{cancelled}");
@@ -134,6 +135,25 @@ fn deferred(blender: &mut Blender) -> Result<()> {
     wire.send(&request("deferred", "print('begun')\ndef check_is_finished():\n    return None", 0.3))?;
     let reply = wire.reply()?;
     ensure!(reply["error"]["code"] == "timeout" && reply["stdout"] == "begun\n", "{reply}");
+    let status = ask(blender, &json!({"type": "status"}))?;
+    ensure!(status["result"]["running"].is_null() && status["result"]["queue"]["deferred"] == 0, "{status}");
+    next_is_answered(blender)
+}
+
+/// A deferred request whose limit passes while another keeps the main thread is told of itself and not of that one.
+fn nobody_elses(blender: &mut Blender) -> Result<()> {
+    let (mut first, mut second) = (blender.wire()?, blender.wire()?);
+    first.send(&request("first", "print('mine')\ndef check_is_finished():\n    return None", 0.5))?;
+    wait_until("the first to be deferred", Duration::from_secs(20), || {
+        let status = ask(blender, &json!({"type": "status"})).ok()?;
+        (status["result"]["queue"]["deferred"] == 1).then_some(())
+    })?;
+    second.send(&request("second", "print('a secret')\nwhile True: sum(range(1000))", 60.0))?;
+    let reply = first.reply()?;
+    ensure!(reply["state"] == "still_running" && reply["stdout"] == "mine\n", "{reply}");
+    ensure!(!reply.to_string().contains("secret"), "{reply}");
+    ask(blender, &json!({"type": "cancel", "id": "second"}))?;
+    ensure!(second.reply()?["stdout"] == "a secret\n");
     next_is_answered(blender)
 }
 

@@ -223,6 +223,8 @@ fn preferences(environment: &Environment) -> Result<()> {
     let reply = wire.answer(&json!({"type": "undo"}))?;
     ensure!(reply["error"]["code"] == "forbidden", "{reply}");
     ensure!(reply["message"].as_str().unwrap_or_default().contains("undo"), "{reply}");
+    let reply = wire.answer(&json!({"type": "execute", "changes": true, "code": "result = 3"}))?;
+    ensure!(reply["result"] == 3 && reply["changes"]["skipped"].is_string(), "{reply}");
     let asked = json!({"type": "hello", "protocol_version": 1, "features": ["stream", "session"]});
     let agreed = &wire.answer(&asked)?["result"];
     ensure!(

@@ -12,6 +12,7 @@ use crate::suite::{EVERYWHERE, Suite};
 pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "stream::output_comes_while_the_script_runs", live);
     suite.shared(&EVERYWHERE, "stream::a_hundred_thousand_lines_lose_nothing", flood);
+    suite.shared(&EVERYWHERE, "stream::one_huge_print_holds_up_nobody", huge_print);
     suite.shared(&EVERYWHERE, "stream::a_plain_request_gets_no_events", plain);
     suite.shared(&EVERYWHERE, "stream::queued_tells_the_position", queued);
     suite.shared(&EVERYWHERE, "stream::a_render_tells_how_far_it_is", render);
@@ -63,6 +64,26 @@ fn flood(blender: &mut Blender) -> Result<()> {
     ensure!(reply["stdout"] == wanted, "the reply holds something else");
     println!("{}: {LINES} lines in {} events, {took:?}", blender.flavour.name(), events.len());
     ensure!(took < Duration::from_mins(1), "{took:?}");
+    Ok(())
+}
+
+/// The network thread cuts it into events, and answers others meanwhile.
+fn huge_print(blender: &mut Blender) -> Result<()> {
+    const BYTES: usize = 32_000_000;
+    let mut wire = blender.wire()?;
+    wire.ask(&stream("huge", &format!("print('x' * {BYTES})")))?;
+    let reading = std::thread::spawn(move || wire.events());
+    let (mut other, mut worst) = (blender.wire()?, Duration::ZERO);
+    while !reading.is_finished() {
+        let before = Instant::now();
+        other.answer(&json!({"type": "ping"}))?;
+        worst = worst.max(before.elapsed());
+    }
+    let (events, reply) = reading.join().map_err(|_| anyhow::anyhow!("the reader failed"))??;
+    ensure!(text_of(&events).len() == BYTES + 1, "{} bytes came as events", text_of(&events).len());
+    ensure!(reply["stdout"].as_str().map(str::len) == Some(BYTES + 1));
+    println!("{}: slowest ping during a print of {BYTES} bytes: {worst:?}", blender.flavour.name());
+    ensure!(worst < Duration::from_secs(2), "{worst:?}");
     Ok(())
 }
 

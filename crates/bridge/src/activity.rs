@@ -121,11 +121,14 @@ impl Activity {
         now.running = Some(running);
     }
 
-    /// The running request has ended, or (`ok` is `None`) waits for its deferred result.
-    pub(crate) fn end(&self, ok: Option<bool>) {
+    /// The request of this number has ended, or (`ok` is `None`) waits for its deferred result.
+    pub(crate) fn end(&self, number: u64, ok: Option<bool>) {
         self.seen();
         let mut now = self.now();
-        let Some(running) = now.running.take() else { return };
+        // One whose result is deferred may end without another look at it.
+        let at = now.deferred.iter().position(|deferred| deferred.number == number);
+        let ended = now.running.take_if(|running| running.number == number);
+        let Some(running) = ended.or_else(|| Some(now.deferred.remove(at?))) else { return };
         let Some(ok) = ok else {
             now.deferred.push(running);
             return;
@@ -162,6 +165,11 @@ impl Activity {
             last_output_line: running.feed.last_line(),
             progress: running.feed.progress(),
         })
+    }
+
+    /// Whether the request of this number is on the main thread now.
+    pub(crate) fn is_on_main_thread(&self, number: u64) -> bool {
+        self.now().running.as_ref().is_some_and(|running| running.number == number)
     }
 
     /// Where the request tells that is on the main thread, else the oldest whose result is deferred.
@@ -236,13 +244,24 @@ mod tests {
         let (mut job, _answer) = job();
         activity.begin(&mut job);
         assert_eq!(activity.running().unwrap().first_line, "x = 1");
-        activity.end(None);
+        activity.end(7, None);
         assert_eq!((activity.deferred(), activity.last()), (1, None));
         assert_eq!(activity.running().unwrap().request, 7);
         activity.begin(&mut job);
-        activity.end(Some(true));
+        activity.end(7, Some(true));
         assert_eq!((activity.deferred(), activity.running()), (0, None));
         assert_eq!(activity.last().unwrap().request, 7);
         assert_eq!(activity.totals.read().executed_ok, 1);
+    }
+
+    #[test]
+    fn a_deferred_request_that_ends_without_another_look_is_gone() {
+        let activity = Activity::new();
+        let (mut job, _answer) = job();
+        activity.begin(&mut job);
+        activity.end(7, None);
+        activity.end(7, Some(false));
+        assert_eq!((activity.deferred(), activity.running()), (0, None));
+        assert_eq!((activity.state().0, activity.totals.read().executed_error), (State::Idle, 1));
     }
 }

@@ -33,9 +33,9 @@ pub struct Config {
     pub time_limit: Option<Duration>,
     /// What clients may not use, by the user's wish.
     pub forbidden_features: Vec<Feature>,
-    /// Asks the host to interrupt the script of this number, for this reason, if it runs. Called from the network
-    /// thread; must return at once.
-    pub interrupt: fn(u64, &str),
+    /// Asks the host to interrupt the script of this number, for this reason, and says whether it runs. Called from the
+    /// network thread; must return at once.
+    pub interrupt: fn(u64, &str) -> bool,
     /// Whether the host runs without its window.
     pub background: bool,
     /// Versions that `status` reports.
@@ -56,7 +56,7 @@ impl Default for Config {
             max_output_bytes: DEFAULT_MAX_REQUEST_BYTES,
             time_limit: None,
             forbidden_features: Vec::new(),
-            interrupt: |_, _| {},
+            interrupt: |_, _| false,
             background: false,
             versions: Versions {
                 protocol: PROTOCOL_VERSION,

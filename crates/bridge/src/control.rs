@@ -13,6 +13,7 @@ use blendwire_protocol::{EncodedReply, ErrorCode, Extras, Id, Reply, Terminator}
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use crate::feed::Feed;
 use crate::job::{Answer, Job};
 use crate::server::Shared;
 
@@ -129,6 +130,8 @@ struct Book {
 struct Active {
     connection: u64,
     ticket: Arc<Ticket>,
+    feed: Arc<Feed>,
+    title: String,
     ending: Option<Ending>,
     timer: Option<AbortHandle>,
 }
@@ -139,12 +142,19 @@ impl Control {
         self.book().numbers.contains_key(id)
     }
 
-    pub(crate) fn register(&self, number: u64, connection: u64, ticket: Arc<Ticket>) {
+    /// Whether it was put on the books; not so while another of its id is there.
+    fn register(&self, job: &Job, connection: u64) -> bool {
         let mut book = self.book();
+        let ticket = job.ticket.clone();
         if let Some(id) = &ticket.extras.id {
-            book.numbers.insert(id.clone(), number);
+            if book.numbers.contains_key(id) {
+                return false;
+            }
+            book.numbers.insert(id.clone(), job.number);
         }
-        book.active.insert(number, Active { connection, ticket, ending: None, timer: None });
+        let (feed, title) = (job.feed.clone(), job.title.clone());
+        book.active.insert(job.number, Active { connection, ticket, feed, title, ending: None, timer: None });
+        true
     }
 
     /// The task that ends the request when its time limit has passed; stopped when it is done before.
@@ -194,11 +204,15 @@ impl Control {
         self.book().numbers.get(id).copied()
     }
 
-    fn mark(&self, number: u64, ending: Ending) -> Option<(u64, Arc<Ticket>)> {
+    /// Notes why the request is being ended; the first reason holds.
+    fn mark(&self, number: u64, ending: Ending) -> Option<Marked> {
         let mut book = self.book();
         let active = book.active.get_mut(&number)?;
+        let is_first = active.ending.is_none();
         active.ending.get_or_insert(ending);
-        Some((active.connection, active.ticket.clone()))
+        let Active { connection, ticket, feed, title, .. } = active;
+        let (ticket, feed, title) = (ticket.clone(), feed.clone(), title.clone());
+        Some(Marked { connection: *connection, ticket, feed, title, is_first })
     }
 
     fn is_running(&self, number: u64) -> bool {
@@ -242,41 +256,64 @@ pub(crate) fn cancel(shared: &Arc<Shared>, target: &Id, ticket: Arc<Ticket>) {
     });
 }
 
+/// A request that is being ended.
+struct Marked {
+    connection: u64,
+    ticket: Arc<Ticket>,
+    feed: Arc<Feed>,
+    title: String,
+    /// Nobody has tried before.
+    is_first: bool,
+}
+
 /// Ends a request one way or the other; `None` when it has ended already.
 async fn end(shared: &Arc<Shared>, number: u64, ending: Ending) -> Option<Ended> {
-    let (connection, ticket) = shared.control.mark(number, ending)?;
-    if let Some(job) = shared.queue().remove(connection, number) {
+    let marked = shared.control.mark(number, ending)?;
+    if let Some(job) = shared.queue().remove(marked.connection, number) {
         let message = format!("{} before the request was begun", ending.reason());
         job.answer(Reply::refused(ending.code(), message));
         return Some(Ended::Removed);
     }
-    let begun = Instant::now();
-    while begun.elapsed() < ENDS_WITHIN {
-        (shared.config.interrupt)(number, &ending.reason());
+    let mut tried = Duration::ZERO;
+    while tried < ENDS_WITHIN {
+        let begun = Instant::now();
+        let is_in_script = marked.is_first && (shared.config.interrupt)(number, &ending.reason());
         tokio::time::sleep(INTERRUPT_EVERY).await;
         if !shared.control.is_running(number) {
             return Some(Ended::Interrupted);
         }
+        // Before and after the script there is work of ours for it, which is no reason to give it up.
+        let is_being_settled = !is_in_script && shared.activity.is_on_main_thread(number);
+        if marked.is_first && is_being_settled {
+            continue;
+        }
+        tried += begun.elapsed();
     }
     if matches!(ending, Ending::Timeout(_)) {
-        tell_that_it_goes_on(shared, &ticket, ending);
+        tell_that_it_goes_on(shared, number, &marked, ending);
     }
-    tokio::spawn(go_on(shared.clone(), number, ending));
+    if marked.is_first {
+        tokio::spawn(go_on(shared.clone(), number, ending));
+    }
     Some(Ended::StillRunning)
 }
 
 /// The client whose limit has passed need not wait any longer: its final reply says that the script goes on.
-fn tell_that_it_goes_on(shared: &Shared, ticket: &Ticket, ending: Ending) {
-    let running = shared.activity.running();
-    let (title, secs) = running.map_or_else(Default::default, |running| (running.title, running.running_secs));
-    let message = format!(
-        "{}, but the script ({title}; running for {secs:.1} s) is in a call that cannot be interrupted (a render, a bake, \
-         a library); it is interrupted when that call returns; ask for how it ended with \
-         {{\"type\": \"outcome\", \"id\": …}}",
-        ending.reason()
-    );
-    let stdout = shared.activity.feed().map(|feed| feed.output_so_far()).unwrap_or_default();
-    let extras = Extras { is_still_running: true, ..ticket.extras.clone() };
+fn tell_that_it_goes_on(shared: &Shared, number: u64, marked: &Marked, ending: Ending) {
+    let Marked { ticket, feed, title, .. } = marked;
+    let state = if shared.activity.is_on_main_thread(number) {
+        "is in a call that cannot be interrupted (a render, a bake, a library); it is interrupted when that call returns"
+    } else {
+        "waits for its deferred result, and Blender is busy; it is ended as soon as Blender comes round to it"
+    };
+    let ask = if ticket.extras.id.is_some() {
+        "; ask for how it ended with {\"type\": \"outcome\", \"id\": …}"
+    } else {
+        ""
+    };
+    let message = format!("{}, but the script ({title}) {state}{ask}", ending.reason());
+    let extras = Extras { is_still_running: ticket.extras.is_extended, ..ticket.extras.clone() };
+    let stdout = feed.output_so_far();
     let reply = Reply::Raised { message, stdout, code: ending.code(), exception: None };
     let reply = reply.encode(ticket.terminator, &extras);
     ticket.send(Answer { reply, lane: None });
@@ -300,11 +337,13 @@ pub(crate) fn with_ending(reply: Reply, ending: Option<Ending>) -> Reply {
 }
 
 impl Job {
-    /// Puts the job on the books, when it can be ended from outside: by its id, or by its time limit.
-    pub(crate) fn book(&mut self, control: &Control, connection: u64, has_limit: bool) {
+    /// Puts the job on the books, when it can be ended from outside: by its id, or by its time limit. `false` while
+    /// another of its id is there.
+    pub(crate) fn book(&mut self, control: &Control, connection: u64, has_limit: bool) -> bool {
         if has_limit || self.ticket.extras.id.is_some() {
-            self.is_booked = true;
-            control.register(self.number, connection, self.ticket.clone());
+            self.is_booked = control.register(self, connection);
+            return self.is_booked;
         }
+        true
     }
 }

@@ -29,8 +29,8 @@ struct Printed {
     dropped_bytes: usize,
     /// How much of `text` has gone out as events.
     told_bytes: usize,
-    /// What had not, when the text was taken for the final reply.
-    untold: String,
+    /// The text, when it was taken for the final reply with some of it not told.
+    taken: String,
 }
 
 #[derive(Debug, Default)]
@@ -83,13 +83,13 @@ impl Feed {
     /// Everything printed, leaving nothing; ends with a note when some of it was dropped.
     pub fn take_output(&self) -> String {
         let mut printed = self.printed();
-        let Printed { mut text, dropped_bytes, told_bytes, .. } = std::mem::take(&mut *printed);
+        let (mut text, dropped_bytes) = (std::mem::take(&mut printed.text), std::mem::take(&mut printed.dropped_bytes));
         if dropped_bytes > 0 {
             let limit = self.limit_bytes;
             let _ = write!(text, "\n[{dropped_bytes} more bytes were printed and dropped: the limit is {limit}]\n");
         }
-        if self.watcher.is_some() {
-            text[told_bytes..].clone_into(&mut printed.untold);
+        if self.watcher.is_some() && printed.told_bytes < text.len() {
+            text.clone_into(&mut printed.taken);
         }
         text
     }
@@ -152,16 +152,14 @@ impl Feed {
 
 impl Printed {
     fn next_untold(&mut self) -> Option<String> {
-        if !self.untold.is_empty() {
-            let rest = self.untold.split_off(self.untold.floor_char_boundary(EVENT_BYTES));
-            return Some(std::mem::replace(&mut self.untold, rest));
-        }
-        let rest = &self.text[self.told_bytes..];
-        if rest.is_empty() {
-            return None;
-        }
+        let whole = if self.taken.is_empty() { &self.text } else { &self.taken };
+        // Nothing after the text was taken whole.
+        let rest = whole.get(self.told_bytes..).filter(|rest| !rest.is_empty())?;
         let part = rest[..rest.floor_char_boundary(EVENT_BYTES)].to_owned();
         self.told_bytes += part.len();
+        if self.told_bytes == self.taken.len() {
+            self.taken = String::new();
+        }
         Some(part)
     }
 }

@@ -77,6 +77,9 @@ struct Reader<'a> {
     room: Arc<Semaphore>,
 }
 
+/// The `changes` of a client that may not know them.
+const CHANGES_FORBIDDEN: &str = r#"{"skipped": "the user's preferences do not allow the feature \"changes\""}"#;
+
 /// What a `hello` has settled for the rest of the connection.
 #[derive(Default)]
 struct Agreed {
@@ -152,8 +155,9 @@ impl Reader<'_> {
             }
         };
         let is_extended = self.agreed.is_extended || request.is_extended();
-        // Without events a client that asked for them misses nothing but their moment.
-        let must_refuse = |feature: &Feature| *feature != Feature::Stream && self.shared.config.forbids(*feature);
+        // Without events a client that asked for them misses nothing but their moment; that changes are not told is told.
+        let passes = [Feature::Stream, Feature::Changes];
+        let must_refuse = |feature: &Feature| !passes.contains(feature) && self.shared.config.forbids(*feature);
         let forbidden = request.features().find(must_refuse);
         if let Some(feature) = forbidden {
             let message = format!("the user's preferences do not allow the feature \"{}\"", feature.name());
@@ -161,10 +165,16 @@ impl Reader<'_> {
             return Go::On;
         }
         let Request { id, body } = request;
-        let extras = Extras { id, is_extended, ..Extras::default() };
+        let mut extras = Extras { id, is_extended, ..Extras::default() };
         add(&self.shared.activity.totals.requests, 1);
         let task = match body {
-            Body::Execute(script) => Task::Script(script),
+            Body::Execute(mut script) => {
+                if script.changes && self.shared.config.forbids(Feature::Changes) {
+                    script.changes = false;
+                    extras.effects.changes = Some(CHANGES_FORBIDDEN.to_owned());
+                }
+                Task::Script(script)
+            }
             Body::Undo { steps } => Task::Undo { steps },
             Body::Redo { steps } => Task::Redo { steps },
             question => {
@@ -214,10 +224,11 @@ impl Reader<'_> {
             let _ = self.pending.send(Pending::Later(Later { answer, watch: None })).await;
             return;
         }
-        let immediate = self.immediate.clone();
+        // Its place is kept from now on: a client that does not read cannot have any number of them under way.
+        let Ok(place) = self.immediate.clone().reserve_owned().await else { return };
         tokio::spawn(async move {
             if let Ok(Answer { reply, .. }) = answer.await {
-                let _ = immediate.send(reply).await;
+                place.send(reply);
             }
         });
     }
@@ -271,7 +282,11 @@ impl Reader<'_> {
         let position = self.shared.queue().len();
         let mut job = Job::new(number, task, feed.clone(), ticket, control.clone(), room);
         let limit = control::Limit::of(timeout, config.time_limit);
-        job.book(control, self.id, limit.is_some());
+        // While this one waited for room, another of its id may have come.
+        if !job.book(control, self.id, limit.is_some()) {
+            job.withdraw();
+            return Err(NotQueued::SameId);
+        }
         self.shared.queue().push(self.id, job)?;
         if let Some(limit) = limit {
             control::end_after(self.shared, number, limit);

@@ -149,7 +149,8 @@ impl Job {
         let ending = if self.is_booked { control.finish(self.number) } else { None };
         let extras = &self.ticket.extras;
         // Encoded here, on the main thread: writing out megabytes of text would hold up the network thread.
-        let extras = &Extras { effects, ..extras.clone() };
+        let changes = effects.changes.or_else(|| extras.effects.changes.clone());
+        let extras = &Extras { effects: Effects { changes, ..effects }, ..extras.clone() };
         let reply = with_ending(reply, ending).encode(self.ticket.terminator, extras);
         if let Some(id) = &extras.id {
             control.keep(id, reply.clone());

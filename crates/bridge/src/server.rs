@@ -113,9 +113,9 @@ impl Shared {
         self.activity.begin(job);
     }
 
-    /// To be called right after a job has run; `ok` is `None` when its result is deferred.
-    pub fn job_ends(&self, ok: Option<bool>) {
-        self.activity.end(ok);
+    /// To be called right after the job of this number has run; `ok` is `None` when its result is deferred.
+    pub fn job_ends(&self, number: u64, ok: Option<bool>) {
+        self.activity.end(number, ok);
     }
 
     /// Why the request of this number is being ended; `None` when it is not.

@@ -92,7 +92,7 @@ impl Blender {
     }
 
     async fn send_script(&self, script: &Script<'_>, on_event: Option<OnEvent<'_>>) -> Result<Outcome, ClientError> {
-        let Options { timeout, title, session, echo, rollback, changes } = script.options;
+        let Options { timeout, title, session, echo, rollback, changes, no_undo_step } = script.options;
         let request = ClientRequest::Execute(ClientExecute {
             code: script.code,
             strict_json: false,
@@ -104,6 +104,7 @@ impl Blender {
             echo,
             on_error: rollback.then_some("rollback"),
             changes,
+            undo_step: no_undo_step.then_some(false),
         });
         let mut cancel = CancelOnDrop { endpoint: Some(&self.endpoint), id: &script.id };
         let reply = self.call(&self.scripts, &request, on_event).await;

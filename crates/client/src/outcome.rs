@@ -22,6 +22,8 @@ pub enum Outcome {
         message: String,
         /// The kind of error, one of `docs/protocol.md`; `None` from servers of other kinds.
         code: Option<String>,
+        /// It is in a call that cannot be interrupted: it goes on although the answer has come.
+        is_still_running: bool,
         /// What it printed before; `None` when it never ran, or when a server of another kind left it out.
         stdout: Option<String>,
         /// What became of the file.
@@ -53,7 +55,8 @@ impl Outcome {
             "error" => {
                 let message = reply.message.unwrap_or_else(|| "the server gave no reason".to_owned());
                 let code = reply.error.map(|error| error.code);
-                Some(Self::Failed { message, code, stdout: reply.stdout, effects })
+                let is_still_running = reply.state.as_deref() == Some("still_running");
+                Some(Self::Failed { message, code, is_still_running, stdout: reply.stdout, effects })
             }
             _ => None,
         }

@@ -13,6 +13,7 @@ pub struct Script<'a> {
 }
 
 /// How a script is to be run. Servers of other kinds ignore all of it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 #[derive(Clone, Debug, Default)]
 pub struct Options<'a> {
     /// A limit to waiting and running together.
@@ -27,6 +28,8 @@ pub struct Options<'a> {
     pub rollback: bool,
     /// The outcome tells what the script did to the file.
     pub changes: bool,
+    /// It makes no undo step: what it edits it takes back itself.
+    pub no_undo_step: bool,
 }
 
 impl<'a> Script<'a> {

@@ -5,7 +5,7 @@ use blendwire_client::{Event, Options, Outcome, Progress, Script};
 use blendwire_protocol::Status;
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RoleServer};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::{Blender, NoReply, Travel};
 
@@ -13,13 +13,14 @@ use crate::{Blender, NoReply, Travel};
 pub(crate) struct Caller<'a> {
     blender: &'a dyn Blender,
     /// `None` where the client wants no progress: then Blender sends no events.
-    progress: Option<UnboundedSender<Progress>>,
+    progress: Option<watch::Sender<Option<Progress>>>,
 }
 
 impl<'a> Caller<'a> {
     /// A call, and what is to be told meanwhile to a client that wants it.
-    pub(crate) fn new(blender: &'a dyn Blender, wants_progress: bool) -> (Self, UnboundedReceiver<Progress>) {
-        let (sender, progress) = unbounded_channel();
+    pub(crate) fn new(blender: &'a dyn Blender, wants_progress: bool) -> (Self, watch::Receiver<Option<Progress>>) {
+        // Only the latest is kept: a client that does not read is owed no more.
+        let (sender, progress) = watch::channel(None);
         (Self { blender, progress: wants_progress.then_some(sender) }, progress)
     }
 
@@ -29,7 +30,7 @@ impl<'a> Caller<'a> {
             Box::new(move |event| {
                 if let Event::Progress(made) = event {
                     // A client that has gone is told nothing.
-                    let _ = progress.send(made);
+                    let _ = progress.send(Some(made));
                 }
             }) as crate::OnEvent<'_>
         });
@@ -51,12 +52,13 @@ impl<'a> Caller<'a> {
 pub(crate) async fn tell(
     peer: &Peer<RoleServer>,
     token: Option<ProgressToken>,
-    mut progress: UnboundedReceiver<Progress>,
+    mut progress: watch::Receiver<Option<Progress>>,
 ) {
     let mut told = -1.0;
-    while let (Some(token), Some(Progress { value, message })) = (token.clone(), progress.recv().await) {
+    while let (Some(token), Ok(())) = (token.clone(), progress.changed().await) {
+        let latest = progress.borrow_and_update().clone();
         // MCP wants every value above the last; an animation begins anew with its second frame.
-        if value > told {
+        if let Some(Progress { value, message }) = latest.filter(|latest| latest.value > told) {
             told = value;
             let params = ProgressNotificationParam::new(token, value).with_total(1.0).with_message(message);
             // One that cannot be told any more will not get the result either.

@@ -23,16 +23,16 @@ struct Canned {
 impl Blender for Canned {
     fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome> {
         self.scripts.lock().unwrap().push(script.code().to_owned());
-        if let Some(mut on_event) = on_event {
-            for value in [0.25, 0.75, 0.5] {
-                on_event(Event::Progress(Progress { value, message: "baking".to_owned() }));
-            }
-        }
         let outcome = self.outcomes.lock().unwrap().pop();
-        Box::pin(async {
-            // A Blender takes a moment, in which the client is told what came before.
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
+        Box::pin(async move {
+            if let Some(mut on_event) = on_event {
+                for value in [0.25, 0.75, 0.5] {
+                    on_event(Event::Progress(Progress { value, message: "baking".to_owned() }));
+                    // A Blender takes a moment, in which the client is told.
+                    for _ in 0..100 {
+                        tokio::task::yield_now().await;
+                    }
+                }
             }
             outcome.ok_or_else(|| NoReply("nothing listens; run `blendwire launch`".to_owned()))
         })
@@ -156,7 +156,8 @@ async fn an_integer_too_large_for_us_keeps_its_digits_and_the_rest_its_form() {
 async fn a_python_error_is_a_tool_error_with_traceback_and_output() {
     let effects = Effects { rolled_back: Some(true), ..Effects::default() };
     let message = "Traceback…\nZeroDivisionError".into();
-    let raised = Outcome::Failed { message, stdout: Some("so far".into()), effects, code: None };
+    let raised =
+        Outcome::Failed { message, stdout: Some("so far".into()), effects, code: None, is_still_running: false };
     let (mut session, _) = session(vec![raised]).await;
     let reply = session.call("execute_blender_code", json!({"code": "1/0"})).await;
     assert_eq!(reply["result"]["isError"], true);

@@ -111,7 +111,7 @@ fn poll_one(py: Python<'_>, shared: &Arc<Shared>, deferred: Deferred) -> Option<
     })?;
     let now = Instant::now();
     if matches!(outcome, Ok(Outcome::Deferred(_))) && now < deadline {
-        shared.job_ends(None);
+        shared.job_ends(job.number, None);
         return Some(Deferred { job, check, effects, next_poll: now + POLL_EVERY, deadline });
     }
     if matches!(outcome, Ok(Outcome::Finished(_))) {

@@ -63,7 +63,7 @@ pub(crate) fn run(py: Python<'_>, shared: &Arc<Shared>, mut job: Job) {
     let Some((job, outcome)) = ran else { return };
     match outcome {
         Ok(Outcome::Deferred(check)) => {
-            shared.job_ends(None);
+            shared.job_ends(job.number, None);
             deferred::file(shared, job, check, effects);
         }
         other => conclude(shared, job, other, effects),
@@ -113,7 +113,7 @@ pub(crate) fn conclude(shared: &Shared, job: Job, outcome: Result<Outcome, Strin
         Ok(Outcome::Deferred(_)) => raised(deferred::GAVE_UP.to_owned(), stdout, None),
         Err(defect) => raised(defect, stdout, None),
     };
-    shared.job_ends(Some(reply.is_ok()));
+    shared.job_ends(job.number, Some(reply.is_ok()));
     job.answer_with(reply, effects);
 }
 
@@ -149,6 +149,8 @@ fn run_script(
         let running = Interruptible::begin(py, request.number);
         let ran = python.exec.bind(py).call1((compiled, &namespace));
         drop(running);
+        // What follows is Python too, and must find its modules.
+        python.keep_modules(py)?;
         ran?;
         PyResult::Ok(namespace)
     })();

@@ -54,7 +54,7 @@ impl<'py> Watched<'py> {
             return Ok(None);
         }
         let Some(module) = module(py) else { return Err("there is no Blender here".to_owned()) };
-        let asked = (title, source, script.rollback, script.changes);
+        let asked = (title, source, script.rollback, script.changes, !script.no_undo_step);
         let begun = module.call_method1(intern!(py, "begin"), asked).map_err(|error| {
             log::error!("cannot watch what the script does to the file: {error}");
             format!("what was there before the script could not be recorded: {error}")

@@ -63,6 +63,7 @@ fn wanted() -> Option<String> {
 /// not be cut half-way, and Blender would swallow the exception. The script is interrupted when they have returned to it.
 mod callback {
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, PoisonError};
 
     use pyo3::intern;
     use pyo3::prelude::*;
@@ -76,6 +77,9 @@ mod callback {
 
     /// Python's tracing is on, to interrupt the script at its next line.
     static IS_TRACING: AtomicBool = AtomicBool::new(false);
+
+    /// Somebody else's tracing, a debugger's for instance, which gets its place back.
+    static TRACED_BEFORE: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
 
     /// The script's own frames outside of a callback, innermost first; `None` when the script itself is running.
     pub(super) fn scripts_frames<'py>(innermost: &Bound<'py, PyAny>) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
@@ -116,7 +120,7 @@ mod callback {
             let mut handlers = Vec::new();
             for name in lists.dir()? {
                 let Ok(list) = lists.getattr(name.cast::<PyString>()?)?.cast_into::<PyList>() else { continue };
-                handlers.extend(list.iter().filter_map(|handler| handler.getattr(intern!(py, "__code__")).ok()));
+                handlers.extend(list.iter().filter_map(|handler| code_of(&handler)));
             }
             let types = bpy.getattr(intern!(py, "types"))?;
             let (structs, operators) = (types.getattr("bpy_struct")?, types.getattr("Operator")?);
@@ -128,6 +132,7 @@ mod callback {
             if self.handlers.iter().any(|handler| handler.is(code)) {
                 return Ok(true);
             }
+            // By the name: any function of a script's own may take one of Blender's structs first.
             let names = code.getattr(intern!(frame.py(), "co_varnames"))?;
             if !names.contains(intern!(frame.py(), "self"))? {
                 return Ok(false);
@@ -136,6 +141,14 @@ mod callback {
             let Ok(this) = this else { return Ok(false) };
             Ok(this.is_instance(&self.structs)? && !this.is_instance(&self.operators)?)
         }
+    }
+
+    /// The code of a function, of what a `functools.partial` calls, or of an object that can be called.
+    fn code_of<'py>(handler: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+        let py = handler.py();
+        let function = handler.getattr(intern!(py, "func")).unwrap_or_else(|_| handler.clone());
+        let code = intern!(py, "__code__");
+        function.getattr(code).or_else(|_| function.getattr(intern!(py, "__call__"))?.getattr(code)).ok()
     }
 
     /// Has the script interrupted at the next line that it comes to in one of `frames`. A signal would not do: a script
@@ -148,14 +161,19 @@ mod callback {
         for frame in frames {
             frame.setattr(intern!(py, "f_trace"), &at_line)?;
         }
-        py.import("sys")?.call_method1("settrace", (wrap_pyfunction!(at_call, py)?,))?;
+        let sys = py.import("sys")?;
+        let before = sys.call_method0("gettrace")?.unbind();
+        *TRACED_BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        sys.call_method1("settrace", (wrap_pyfunction!(at_call, py)?,))?;
         Ok(())
     }
 
     /// Switches tracing off again. To be called when the script has ended, whichever way.
     pub(super) fn stop_tracing(py: Python<'_>) {
         if IS_TRACING.swap(false, Ordering::Relaxed) {
-            let stopped = py.import("sys").and_then(|sys| sys.call_method1("settrace", (py.None(),)));
+            let before = TRACED_BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let before = before.unwrap_or_else(|| py.None());
+            let stopped = py.import("sys").and_then(|sys| sys.call_method1("settrace", (before,)));
             if let Err(error) = stopped {
                 log::error!("Python's tracing could not be switched off: {error}");
             }
@@ -264,11 +282,13 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     system::install(py, wrap_pyfunction!(on_signal, py)?.into_any())
 }
 
-/// Interrupts the script of this request, if it runs now. Called from the network thread; returns at once.
-pub(crate) fn interrupt(number: u64, reason: &str) {
+/// Interrupts the script of this request, if it runs now, and says whether it does. Called from the network thread;
+/// returns at once.
+pub(crate) fn interrupt(number: u64, reason: &str) -> bool {
     if RUNNING.load(Ordering::SeqCst) != number {
-        return;
+        return false;
     }
     *WANTED.lock().unwrap_or_else(PoisonError::into_inner) = (number, reason.to_owned());
     system::signal();
+    true
 }

@@ -270,7 +270,7 @@ impl BareResult {
                 (text_key(ERROR, &raised(&message, &stdout)), Vec::new())
             }
         };
-        EncodedReply { pieces: [head.into(), body.into(), "}".into()] }
+        EncodedReply { pieces: [head.into(), body.into(), "}".into(), "".into()] }
     }
 }
 

@@ -74,6 +74,9 @@ pub struct ClientExecute<'a> {
     /// See [`crate::Execute::changes`].
     #[serde(skip_serializing_if = "is_false")]
     pub changes: bool,
+    /// `false`, or nothing; see [`crate::Execute::no_undo_step`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_step: Option<bool>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde wants")]

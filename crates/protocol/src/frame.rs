@@ -22,6 +22,14 @@ pub enum Terminator {
 }
 
 impl Terminator {
+    /// The byte on the wire, as a piece of a reply.
+    pub(crate) fn bytes(self) -> Bytes {
+        Bytes::from_static(match self {
+            Self::Nul => b"\0",
+            Self::Newline => b"\n",
+        })
+    }
+
     /// The byte on the wire.
     pub fn byte(self) -> u8 {
         match self {

@@ -82,8 +82,8 @@ pub struct Extras {
 /// A reply as bytes, in the order in which they go out. The pieces are separate so that a large result is not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedReply {
-    /// The pieces; none is empty but perhaps the middle one.
-    pub pieces: [Bytes; 3],
+    /// The pieces: beginning, result, rest, terminator. Some may be empty.
+    pub pieces: [Bytes; 4],
 }
 
 impl EncodedReply {
@@ -100,10 +100,7 @@ impl EncodedReply {
     /// The same reply for a request that ended with `terminator`.
     #[must_use]
     pub fn with_terminator(mut self, terminator: Terminator) -> Self {
-        let mut tail = self.pieces[2].to_vec();
-        tail.pop();
-        tail.push(terminator.byte());
-        self.pieces[2] = tail.into();
+        self.pieces[3] = terminator.bytes();
         self
     }
 }
@@ -152,8 +149,7 @@ impl Reply {
             let _ = serde_json::to_writer(&mut tail, &error);
         }
         tail.push(b'}');
-        tail.push(terminator.byte());
-        EncodedReply { pieces: [head.into(), body.into(), tail.into()] }
+        EncodedReply { pieces: [head.into(), body.into(), tail.into(), terminator.bytes()] }
     }
 }
 

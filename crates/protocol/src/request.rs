@@ -99,6 +99,8 @@ pub struct Execute {
     pub rollback: bool,
     /// The reply tells what the script did to the file.
     pub changes: bool,
+    /// It makes no undo step: what it edits it takes back itself.
+    pub no_undo_step: bool,
 }
 
 impl Request {
@@ -150,6 +152,7 @@ struct Wire {
     echo: Option<Value>,
     on_error: Option<Value>,
     changes: Option<Value>,
+    undo_step: Option<Value>,
     steps: Option<Value>,
     protocol_version: Option<Value>,
     features: Option<Value>,
@@ -220,12 +223,13 @@ fn execute(wire: Wire) -> Result<Execute, BadRequest> {
     Ok(Execute {
         code: string("code", wire.code)?.ok_or(BadRequest::NoCode)?,
         timeout: wire.timeout_secs.map(|secs| timeout(&secs)).transpose()?,
-        stream: boolean("stream", wire.stream)?,
+        stream: boolean("stream", wire.stream, false)?,
         title: name("title", wire.title)?,
         session: name("session", wire.session)?,
-        echo: boolean("echo", wire.echo)?,
+        echo: boolean("echo", wire.echo, false)?,
         rollback: on_error(wire.on_error.as_ref())?,
-        changes: boolean("changes", wire.changes)?,
+        changes: boolean("changes", wire.changes, false)?,
+        no_undo_step: !boolean("undo_step", wire.undo_step, true)?,
     })
 }
 
@@ -281,9 +285,9 @@ fn on_error(value: Option<&Value>) -> Result<bool, BadRequest> {
     }
 }
 
-fn boolean(key: &'static str, value: Option<Value>) -> Result<bool, BadRequest> {
+fn boolean(key: &'static str, value: Option<Value>, default: bool) -> Result<bool, BadRequest> {
     match value {
-        None => Ok(false),
+        None => Ok(default),
         Some(Value::Bool(value)) => Ok(value),
         Some(other) => Err(wrong(key, "true or false", &other)),
     }
@@ -410,6 +414,7 @@ mod tests {
             echo: true,
             on_error: Some("rollback"),
             changes: true,
+            undo_step: Some(false),
         };
         let request = parsed(&ClientRequest::Execute(all));
         let wanted = Execute {
@@ -421,6 +426,7 @@ mod tests {
             echo: true,
             rollback: true,
             changes: true,
+            no_undo_step: true,
         };
         assert_eq!(request.body, Body::Execute(wanted));
         let features: Vec<Feature> = request.features().collect();

@@ -82,7 +82,7 @@ fn as_vector(request: &Request) -> Value {
 }
 
 fn as_execute(execute: &Execute) -> Value {
-    let Execute { code, timeout, stream, title, session, echo, rollback, changes } = execute;
+    let Execute { code, timeout, stream, title, session, echo, rollback, changes, no_undo_step } = execute;
     let mut value = json!({"type": "execute", "code": code});
     for (key, is_on) in [("stream", stream), ("echo", echo), ("changes", changes)] {
         if *is_on {
@@ -96,6 +96,9 @@ fn as_execute(execute: &Execute) -> Value {
     }
     if let Some(timeout) = timeout {
         value["timeout_secs"] = json!(timeout.as_secs_f64());
+    }
+    if *no_undo_step {
+        value["undo_step"] = json!(false);
     }
     if *rollback {
         value["on_error"] = json!("rollback");

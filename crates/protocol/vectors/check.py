@@ -119,6 +119,8 @@ def execute(keys: dict[str, Any]) -> dict[str, Any]:
     for key in ("stream", "echo", "changes"):
         need(isinstance(keys.get(key, False), bool), key)
         request |= {key: True} if keys.get(key) else {}
+    need(isinstance(keys.get("undo_step", True), bool), "undo_step")
+    request |= {"undo_step": False} if keys.get("undo_step") is False else {}
     for key in ("title", "session"):
         if key in keys:
             need(isinstance(keys[key], str) and bool(keys[key].strip()) and len(keys[key]) <= 200, key)

@@ -165,12 +165,15 @@ impl Client<'_> {
         let extras = Extras { bare: Some(wanted), ..Extras::default() };
         // The dialect in the extras makes the terminator of no account.
         let (ticket, answer) = Ticket::new(Terminator::Nul, extras);
-        let task = Task::Script(Execute { code, title: title.map(str::to_owned), ..Execute::default() });
+        // Those of ours have a title and only look: a picture makes data and takes it away again.
+        let no_undo_step = title.is_some();
+        let script = Execute { code, title: title.map(str::to_owned), no_undo_step, ..Execute::default() };
+        let task = Task::Script(script);
         let control = &self.shared.control;
         let mut job = Job::new(number, task, feed, ticket, control.clone(), None);
         // Its requests bring no limit of their own.
         let limit = Limit::of(None, self.shared.config.time_limit);
-        job.book(control, self.id, limit.is_some());
+        let _ = job.book(control, self.id, limit.is_some());
         if let Err(why) = self.shared.queue().push(self.id, job) {
             return self.refuse(why.code(), &why).await;
         }

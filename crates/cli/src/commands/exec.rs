@@ -74,9 +74,10 @@ fn print(args: &ExecArgs, outcome: &Outcome, live: &Live) -> Ended {
             live.settle();
             printer::data(result.get())
         }
-        Outcome::Failed { message, stdout, effects, .. } => {
+        Outcome::Failed { message, stdout, effects, is_still_running, .. } => {
             live.talk(message.trim_end());
-            let has_run = stdout.is_some();
+            // What becomes of the file is not known before it has ended.
+            let has_run = stdout.is_some() && !is_still_running;
             changes::tell(effects, Asked { changes: args.changes && has_run, rollback: args.rollback && has_run });
             Err(Failure::Told)
         }
@@ -90,11 +91,12 @@ fn print_reply(outcome: &Outcome) -> Ended {
             let (stdout, more) = (json!(stdout), more_keys(effects));
             printer::data(&format!("{{\"status\":\"ok\",\"result\":{},\"stdout\":{stdout}{more}}}", result.get()))
         }
-        Outcome::Failed { message, code, stdout, effects } => {
+        Outcome::Failed { message, code, is_still_running, stdout, effects } => {
+            let state = if *is_still_running { ",\"state\":\"still_running\"" } else { "" };
             let code = code.as_ref().map(|code| format!(",\"error\":{}", json!({"code": code}))).unwrap_or_default();
             let stdout = stdout.as_ref().map(|stdout| format!(",\"stdout\":{}", json!(stdout))).unwrap_or_default();
             let (message, more) = (json!(message), more_keys(effects));
-            printer::data(&format!("{{\"status\":\"error\",\"message\":{message}{stdout}{code}{more}}}"))?;
+            printer::data(&format!("{{\"status\":\"error\",\"message\":{message}{stdout}{state}{code}{more}}}"))?;
             Err(Failure::Told)
         }
     }

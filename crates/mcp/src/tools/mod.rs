@@ -61,7 +61,7 @@ impl Failure {
 
     /// For a call that the client has taken back.
     pub(crate) fn cancelled() -> Self {
-        Self("cancelled; what the script had done by then stays done".to_owned())
+        Self("cancelled; look at the file for what the script had done by then".to_owned())
     }
 
     /// The failure of a script: its traceback, and what it printed before.
@@ -142,7 +142,8 @@ async fn run(
     parameters: &impl Serialize,
 ) -> Result<Box<RawValue>, Failure> {
     let script = snippet::call(source, parameters).map_err(|error| Failure(error.to_string()))?;
-    let options = Options { title: Some(name), ..Options::default() };
+    // All of them only look: a picture makes data and takes it away again.
+    let options = Options { title: Some(name), no_undo_step: true, ..Options::default() };
     let result = match caller.run(&script, options).await? {
         Outcome::Finished { result, .. } => result,
         Outcome::Failed { message, stdout, .. } => return Err(Failure::of_script(message, stdout)),

@@ -73,6 +73,7 @@ fn execute(dice: &mut Dice<'_>) {
         echo: dice.bool(),
         on_error,
         changes: dice.bool(),
+        undo_step: dice.maybe(Dice::bool),
     };
     let parsed = Request::parse(&one_frame(&ClientRequest::Execute(sent.clone()).encode()));
     let is_name = |name: &str| !name.trim().is_empty() && name.chars().count() <= 200;
@@ -88,8 +89,9 @@ fn execute(dice: &mut Dice<'_>) {
     let Body::Execute(found) = parsed.body else { panic!("{sent:?} became {parsed:?}") };
     let names = (found.code.as_str(), found.title.as_deref(), found.session.as_deref());
     assert_eq!(names, (sent.code, sent.title, sent.session));
-    let flags = [found.stream, found.echo, found.changes, found.rollback];
-    assert_eq!(flags, [sent.stream, sent.echo, sent.changes, sent.on_error == Some("rollback")]);
+    let flags = [found.stream, found.echo, found.changes, found.rollback, found.no_undo_step];
+    let wants_rollback = sent.on_error == Some("rollback");
+    assert_eq!(flags, [sent.stream, sent.echo, sent.changes, wants_rollback, sent.undo_step == Some(false)]);
     let wanted = sent.timeout_secs.map(Duration::from_secs_f64);
     let is_near = |a: Duration, b: Duration| a.abs_diff(b) <= Duration::from_micros(1);
     assert!(found.timeout.zip(wanted).map_or(found.timeout == wanted, |(a, b)| is_near(a, b)), "{sent:?}");
@@ -121,6 +123,7 @@ fn again(request: &Request, id: Option<&str>) {
             echo: execute.echo,
             on_error: execute.rollback.then_some("rollback"),
             changes: execute.changes,
+            undo_step: execute.no_undo_step.then_some(false),
             ..ClientExecute::default()
         }),
         Body::Cancel { .. } => ClientRequest::Cancel { id: id.unwrap_or_default() },

@@ -9,7 +9,7 @@ use super::object::{Key, Object};
 use super::{assert_readable, client};
 
 /// The keys that the document gives a meaning.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "type",
     "id",
     "code",
@@ -20,6 +20,7 @@ const KNOWN: [&str; 13] = [
     "echo",
     "on_error",
     "changes",
+    "undo_step",
     "steps",
     "protocol_version",
     "features",
@@ -81,6 +82,7 @@ fn accepted(object: &Object, request: &Request) {
             let wanted = by_key.into_iter().filter(|(_, key)| uses(key)).map(|(feature, _)| feature);
             assert_eq!(features, wanted.collect::<Vec<_>>());
             ["timeout_secs", "stream", "title", "session", "echo", "on_error", "changes"].into_iter().any(uses)
+                || object.value("undo_step") == Some(Value::Bool(false))
         }
         Body::Undo { steps } | Body::Redo { steps } => {
             assert_eq!(features, [Feature::Undo]);
@@ -102,9 +104,10 @@ fn options(object: &Object, execute: &Execute) {
     let text = |key: &str| object.value(key).and_then(|value| value.as_str().map(str::to_owned));
     let is_true = |key: &str| object.value(key) == Some(Value::Bool(true));
     assert_eq!((execute.title.clone(), execute.session.clone()), (text("title"), text("session")));
-    let flags = [execute.stream, execute.echo, execute.changes, execute.rollback];
+    let flags = [execute.stream, execute.echo, execute.changes, !execute.no_undo_step, execute.rollback];
     let rollback = text("on_error").as_deref() == Some("rollback");
-    assert_eq!(flags, [is_true("stream"), is_true("echo"), is_true("changes"), rollback]);
+    let makes_step = object.value("undo_step") != Some(Value::Bool(false));
+    assert_eq!(flags, [is_true("stream"), is_true("echo"), is_true("changes"), makes_step, rollback]);
     let secs = object.value("timeout_secs").as_ref().and_then(Value::as_f64);
     assert_eq!(execute.timeout.is_some(), secs.is_some());
     assert!(secs.is_none_or(|secs| secs > 0.0));
