@@ -30,6 +30,7 @@ if f"{__package__}.server" in sys.modules:
         "checkpoint",
         "kept_file",
         "changes",
+        "beyond_undo",
         "history",
         "handlers",
         "server",

@@ -23,7 +23,7 @@ import io
 import os
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -106,11 +106,20 @@ def after(state: Before) -> dict[str, Any]:
     except Exception as error:
         return {"skipped": _reason(error)}
     finally:
-        _unwatch(state)
-        for file in (state.path, path):
-            if file is not None:
-                with contextlib.suppress(OSError):
-                    file.unlink(missing_ok=True)
+        drop(state)
+        _delete(path)
+
+
+def drop(state: Before) -> None:
+    """In place of `after`, where nobody wants to know any more. Never raises."""
+    _unwatch(state)
+    _delete(state.path)
+
+
+def _delete(path: Path | None) -> None:
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:
@@ -152,13 +161,13 @@ def _names() -> dict[str, Names]:
     return names
 
 
-def _pixels() -> dict[int, bytes | None]:
-    """Digests of images whose pixels are in memory only, by address; `None` for one too large."""
+def _pixels(also: Collection[int] = ()) -> dict[int, bytes | None]:
+    """Digests of images whose pixels are in memory only, and of those named, by identity; `None` for one too large."""
     digests: dict[int, bytes | None] = {}
     for image in bpy.data.images:
-        if image.is_dirty and image.type not in _BUFFERS:
+        if (image.is_dirty or _identity(image) in also) and image.type not in _BUFFERS:
             size = image.size[0] * image.size[1] * image.channels
-            digests[image.as_pointer()] = _pixel_digest(image, size) if size <= MOST_PIXELS else None
+            digests[_identity(image)] = _pixel_digest(image, size) if size <= MOST_PIXELS else None
     return digests
 
 
@@ -261,8 +270,13 @@ def _compare(state: Before, names: dict[str, Names], path: Path) -> dict[str, An
 
 def _painted(state: Before) -> Iterator[str]:
     """Images whose pixels in memory are others now."""
-    now = _pixels()
+    now = _pixels(also=state.pixels.keys())
     for image in bpy.data.images:
-        address = image.as_pointer()
-        if address in now and (address not in state.pixels or now[address] != state.pixels[address]):
+        one = _identity(image)
+        if one in now and (one not in state.pixels or now[one] != state.pixels[one]):
             yield image.name_full
+
+
+def _identity(block: Any) -> int:
+    """What stays the same for as long as there is the data-block; since Blender 4.2 after an undo, too."""
+    return block.session_uid if hasattr(block, "session_uid") else block.as_pointer()

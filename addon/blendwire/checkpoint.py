@@ -16,6 +16,9 @@ from .undo_stack import WHOLE_FILE, NoStepError, Step
 # Modes of `bpy.context.mode` in which a step holds the whole file.
 _WHOLE_FILE_MODES = frozenset({"OBJECT", "POSE", "SCULPT", "PAINT_WEIGHT", "PAINT_VERTEX"})
 
+# Operators record and undo steps; the others lead to operators unseen. What is missed, the look at what is left finds.
+_MAY_RECORD = ("ops", "undo", "redo", "import", "exec", "eval", "getattr")
+
 NOT_READABLE = (
     "this process has no standard output, without which Blender does not tell its undo steps apart, "
     "and the script may have recorded or undone some itself"
@@ -68,7 +71,7 @@ class Checkpoint:
                 block.update_tag()
 
     def _go_back_blindly(self, title: str, source: str) -> None:
-        if "undo" in source or "redo" in source:
+        if any(word in source for word in _MAY_RECORD):
             raise NoStepError(NOT_READABLE)
         record_whole_file(f"Failed: {title}")
         with undo_stack.in_window():

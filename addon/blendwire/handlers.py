@@ -58,6 +58,7 @@ def _pairs() -> list[tuple[list[Callable[..., None]], Callable[..., None]]]:
         (known.load_post, _after_load),
         (known.load_post, history.on_load),
         (known.save_post, _file_changed),
+        (known.save_post, history.on_save),
         (known.depsgraph_update_post, history.on_edit),
         (known.undo_post, history.on_travel),
         (known.redo_post, history.on_travel),

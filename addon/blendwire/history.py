@@ -20,6 +20,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import changes, checkpoint, kept_file, logs, undo_stack
+from .beyond_undo import LeftByUndo, is_the_open_file, left_in_words
 from .checkpoint import Checkpoint
 from .kept_file import KeptFile
 from .silent_edits import may_edit_silently
@@ -40,13 +41,19 @@ class Request:
     title: str
     source: str
     rollback: bool
+    wants_changes: bool
+    makes_step: bool
+    # The open file's own path.
+    path: str = ""
     frames: list[tuple[int, float]] = field(default_factory=list)
     checkpoint: Checkpoint | None = None
     # Why there is nothing to roll back to; empty when there is.
     no_checkpoint: str = ""
     kept: KeptFile | None = None
-    # The file as it was, where the reply is to tell what became of it.
+    # The file as it was, where the reply is to tell what became of it, or a rollback has to be proved.
     before: changes.Before | None = None
+    # What was there of what Blender's undo leaves alone.
+    left_by_undo: LeftByUndo | None = None
     # Why there is none, where the script may load another file.
     not_kept: str = ""
 
@@ -58,6 +65,8 @@ class _Seen:
     load = False
     # Undo, redo or loading: the state then is one that Blender's history has.
     travel = False
+    # The open file's path, where the script has saved it.
+    saved = ""
     touched: frozenset[str] = frozenset()
     # Since our own last step was recorded.
     edit_since_step = True
@@ -104,6 +113,13 @@ def on_load(*_: object) -> None:
 
 
 @persistent
+def on_save(path: object = "", *_: object) -> None:
+    """A file was saved: on the disk, nothing is taken back."""
+    if _Now.is_in_request and isinstance(path, str) and is_the_open_file(path):
+        _Seen.saved = bpy.data.filepath
+
+
+@persistent
 def on_travel(*_: object) -> None:
     """Blender has undone or redone: what it tells of now is no edit."""
     if _Now.is_in_request:
@@ -112,22 +128,27 @@ def on_travel(*_: object) -> None:
     _Seen.edit_since_step = True
 
 
-def begin(title: str, source: str, rollback: bool, wants_changes: bool) -> Request:
-    """Before a script. What the user or an earlier script did is none of this one's."""
+def begin(title: str, source: str, rollback: bool, wants_changes: bool, makes_step: bool = True) -> Request:
+    """Before a script. What the user or an earlier script did is none of this one's. `makes_step` is for those whose
+    edits are to be a step for the user to undo: recording one takes away what there is to redo."""
     if not _handlers_are_there():
         put_handlers_back()
         _Seen.edit_since_step = True
-    request = Request(title, source, rollback)
-    _flush()
-    if rollback:
-        _prepare_rollback(request)
+    request = Request(title, source, rollback, wants_changes, makes_step)
+    try:
         _flush()
-    if wants_changes:
-        request.before = changes.before()
-        _flush()
-    _Seen.edit = _Seen.load = _Seen.travel = False
-    _Seen.touched = frozenset()
-    request.frames = _frames()
+        if rollback:
+            _prepare_rollback(request)
+            _flush()
+        if wants_changes or request.checkpoint is not None:
+            request.before = changes.before()
+            _flush()
+        _Seen.edit = _Seen.load = _Seen.travel = False
+        _Seen.saved, _Seen.touched = "", frozenset()
+        request.frames, request.path = _frames(), bpy.data.filepath
+    except BaseException:
+        _clean_up(request)
+        raise
     _Now.is_in_request = True
     return request
 
@@ -139,22 +160,36 @@ def end(request: Request, has_failed: bool) -> dict[str, Any]:
         if not _handlers_are_there():
             put_handlers_back()
             on_edit()
-        effects: dict[str, Any] = {}
-        if has_failed and request.rollback:
-            effects = _roll_back(request)
+        why, is_undone = "", False
+        is_rollback = has_failed and request.rollback
+        if is_rollback:
+            is_undone, why = _roll_back(request)
         else:
             _record_step(request)
-        if request.before is not None:
+        effects: dict[str, Any] = {}
+        if request.before is not None and (request.wants_changes or is_rollback):
             before, request.before = request.before, None
-            effects["changes"] = changes.after(before)
+            found = changes.after(before)
+            if is_undone:
+                why = "; ".join(reason for reason in (why, left_in_words(found)) if reason)
+            if request.wants_changes:
+                effects["changes"] = found
+        if is_rollback:
+            effects["rolled_back"] = not why
+            if why:
+                effects["not_rolled_back_because"] = why
         return effects
     finally:
-        if request.before is not None:
-            # Something went wrong: what was noted must go all the same.
-            changes.after(request.before)
         _Now.is_in_request = False
-        if request.kept is not None:
-            request.kept.forget()
+        _clean_up(request)
+
+
+def _clean_up(request: Request) -> None:
+    """Deletes what was noted for the end."""
+    if request.before is not None:
+        changes.drop(request.before)
+    if request.kept is not None:
+        request.kept.forget()
 
 
 def undo(steps: int) -> tuple[int, str]:
@@ -186,6 +221,7 @@ def _prepare_rollback(request: Request) -> None:
         request.no_checkpoint = str(error)
         return
     _remember(request.checkpoint.step)
+    request.left_by_undo = LeftByUndo()
     if kept_file.may_load(request.source):
         try:
             request.kept = KeptFile()
@@ -210,22 +246,33 @@ def _remember(step: Step | None) -> None:
     _Now.last_step, _Seen.edit_since_step = step, False
 
 
-def _roll_back(request: Request) -> dict[str, Any]:
+def _roll_back(request: Request) -> tuple[bool, str]:
+    """Takes back what the script did. Gives whether Blender did, and the reason where that was not all, or nothing."""
+    saved = _Seen.saved
+    if not saved and not _Seen.load and bpy.data.filepath != request.path:
+        # Saved while there was nobody to tell.
+        saved = bpy.data.filepath
     try:
-        _take_back(request)
+        _take_back(request, bool(saved))
     except (NoStepError, RuntimeError, OSError) as error:
-        why = str(error).strip()
         _Now.last_step = None
-        return {"rolled_back": False, "not_rolled_back_because": why}
-    return {"rolled_back": True}
+        return False, str(error).strip() + (f"; the script has saved {saved}" if saved else "")
+    if not saved:
+        return True, ""
+    name = "" if bpy.data.filepath == request.path else "; that is now the open file's name"
+    return True, f"the script has saved {saved}, which holds what it did; in Blender it was taken back{name}"
 
 
-def _take_back(request: Request) -> None:
+def _take_back(request: Request, has_saved: bool) -> None:
     if request.checkpoint is None:
         raise NoStepError(request.no_checkpoint)
     if not _Seen.load:
         request.checkpoint.go_back(request.title, request.source)
-        _remember(request.checkpoint.step)
+        if request.left_by_undo is not None:
+            request.left_by_undo.put_back()
+        # Another step, so that Blender knows of something to save: undoing does not tell it.
+        step = Checkpoint(request.title, None).step if has_saved else request.checkpoint.step
+        _remember(step)
         return
     _Now.last_step = None
     if request.kept is None:
@@ -246,15 +293,15 @@ def _record_quietly(name: str) -> None:
 
 
 def _record_step(request: Request) -> None:
-    is_silent = not _Seen.travel and may_edit_silently(request.source)
-    has_edited = _Seen.edit or is_silent or (not _Seen.travel and _frames() != request.frames)
-    if not has_edited:
+    is_wanted = request.makes_step and records_steps and not bpy.app.background
+    # Without a step to make or to give up, there is no need to know.
+    if not (is_wanted or _Now.last_step is not None) or not _has_edited(request):
         return
     _Now.last_step = None
-    if not records_steps or bpy.app.background:
+    if not is_wanted:
         return
     try:
-        if checkpoint.holds_whole_file_now() or is_silent or _has_edited_more_than_the_mode():
+        if checkpoint.holds_whole_file_now() or _has_edited_more_than_the_mode() or _is_silent(request):
             step = checkpoint.record_whole_file(request.title)
             if checkpoint.holds_whole_file_now():
                 _remember(step)
@@ -262,6 +309,15 @@ def _record_step(request: Request) -> None:
             undo_stack.record(request.title)
     except NoStepError as error:
         logs.write("warning", f"no undo step for “{request.title}”: {error}")
+
+
+def _has_edited(request: Request) -> bool:
+    """Whether the script edited the file, the cheap questions first."""
+    return _Seen.edit or (not _Seen.travel and (_frames() != request.frames or _is_silent(request)))
+
+
+def _is_silent(request: Request) -> bool:
+    return not _Seen.travel and may_edit_silently(request.source)
 
 
 def _has_edited_more_than_the_mode() -> bool:
@@ -288,7 +344,13 @@ def _frames() -> list[tuple[int, float]]:
 def _handlers_are_there() -> bool:
     """A script may have cleared Blender's lists."""
     known = bpy.app.handlers
-    return on_edit in known.depsgraph_update_post and on_load in known.load_post and on_travel in known.undo_post
+    pairs = (
+        (on_edit, known.depsgraph_update_post),
+        (on_load, known.load_post),
+        (on_travel, known.undo_post),
+        (on_save, known.save_post),
+    )
+    return all(handler in handlers for handler, handlers in pairs)
 
 
 def _flush() -> None:

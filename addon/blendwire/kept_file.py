@@ -55,7 +55,7 @@ class KeptFile:
                     bpy.ops.wm.recover_auto_save(filepath=self.path)
                 else:
                     bpy.ops.wm.read_homefile(filepath=self.path, load_ui=False)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             raise NoStepError(f"{str(error).strip()}; {self._where()}") from None
         if bpy.data.filepath != self.own_path:
             raise NoStepError(f"the scene is back, but not under its own name “{self.own_path}”; {self._where()}")

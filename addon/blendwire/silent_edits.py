@@ -10,8 +10,8 @@ itself. A false alarm costs an undo step that undoes nothing; what is missed end
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Iterator
-from functools import lru_cache
 
 # Methods that change data silently, or may.
 _METHODS = frozenset(
@@ -119,9 +119,26 @@ _PART = (ast.Attribute, ast.Subscript)
 _CHANGED = (ast.Store, ast.Del)
 
 
-@lru_cache(maxsize=64)
+# Longer sources hold data, whose parsing takes seconds.
+_LONGEST = 256 * 1024
+# What was found of earlier sources, by their digests: the sources themselves may be long.
+_known: dict[bytes, bool] = {}
+_MOST_KNOWN = 256
+
+
 def may_edit_silently(source: str) -> bool:
-    """Whether the script holds an edit that only shows in its source."""
+    """Whether the script holds an edit that only shows in its source. A very long one counts as if it did."""
+    if len(source) > _LONGEST:
+        return True
+    digest = hashlib.blake2b(source.encode(errors="surrogatepass"), digest_size=16).digest()
+    if digest not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[digest] = _looks_like_it(source)
+    return _known[digest]
+
+
+def _looks_like_it(source: str) -> bool:
     try:
         nodes = list(ast.walk(ast.parse(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):

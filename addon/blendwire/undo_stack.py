@@ -118,7 +118,8 @@ def in_window() -> Iterator[None]:
 
 
 def _printed() -> bytes:
-    """What Blender prints of its steps, caught on its way out. What others print at that moment is passed on."""
+    """What Blender prints of its steps, caught on its way out; nothing where that cannot be, as on a full disk. What
+    others print at that moment is passed on."""
     if (output := _standard_output()) is None:
         return b""
     library, stream = output
@@ -127,7 +128,9 @@ def _printed() -> bytes:
         kept = os.dup(1)
     except OSError:
         return b""
+    printed = b""
     try:
+        # After the copying above: it must not become the standard output itself.
         with tempfile.TemporaryFile() as file:
             os.dup2(file.fileno(), 1)
             try:
@@ -139,6 +142,9 @@ def _printed() -> bytes:
             printed = file.read()
         # What other threads have said meanwhile.
         os.write(kept, b"".join(line for line in printed.splitlines(keepends=True) if not _OURS.match(line)))
+    except OSError:
+        return printed
+    else:
         return printed
     finally:
         os.close(kept)

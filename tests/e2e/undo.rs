@@ -185,9 +185,29 @@ fn one_step_each(environment: &Environment) -> Result<()> {
     let undone = ask(&mut wire, &json!({"type": "undo", "steps": last}))?;
     ensure!(undone["result"]["steps"] == last, "{undone}");
     same("undo of all", &snapshot(&mut wire)?, &states[0])?;
+    pictures_leave_redo(&mut wire, last)?;
     nothing_is_left(&mut wire)?;
     stale_references(&mut wire)?;
     undone_by_script(&mut wire)
+}
+
+/// A picture is taken by way of an image that comes and goes; a step for that would take the user's redo away.
+fn pictures_leave_redo(wire: &mut Wire, steps: usize) -> Result<()> {
+    wire.result(&format!(
+        "{ADDON}h = sys.modules[addon + 'history']\ndef picture():\n    \
+            request = h.begin('picture', 'bpy.data.images.new()', False, False, False)\n    \
+            images = bpy.data.images\n    getattr(images, 'remove')(getattr(images, 'new')('picture', 8, 8))\n    h.end(request, False)\n    \
+            bpy.app.driver_namespace['is_done'] = True\n\
+         bpy.app.driver_namespace['is_done'] = False\nbpy.app.timers.register(picture, first_interval=0.0)"
+    ))?;
+    wait_until("the picture", SOON, || {
+        (wire.result("result = bpy.app.driver_namespace['is_done']").ok()? == true).then_some(())
+    })?;
+    let redone = ask(wire, &json!({"type": "redo", "steps": steps}))?;
+    ensure!(redone["result"]["steps"] == steps, "{redone}");
+    let undone = ask(wire, &json!({"type": "undo", "steps": steps}))?;
+    ensure!(undone["result"]["steps"] == steps, "{undone}");
+    Ok(())
 }
 
 fn nothing_is_left(wire: &mut Wire) -> Result<()> {

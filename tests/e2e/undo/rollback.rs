@@ -46,6 +46,56 @@ const HARD: [(&str, &str); 11] = [
     ),
 ];
 
+/// Edits that Blender's undo leaves alone, or some versions' does: how to look at each, and the edit.
+const BEYOND_UNDO: [(&str, &str, &str); 14] = [
+    ("cursor", "list(bpy.context.scene.cursor.location)", "bpy.context.scene.cursor.location = (9, 8, 7)"),
+    (
+        "cursor's rotation",
+        "[bpy.context.scene.cursor.rotation_mode, list(bpy.context.scene.cursor.rotation_quaternion)]",
+        "c = bpy.context.scene.cursor\nc.rotation_mode = 'QUATERNION'\nc.rotation_quaternion = (0, 1, 0, 0)",
+    ),
+    ("use_snap", "bpy.context.scene.tool_settings.use_snap", "bpy.context.scene.tool_settings.use_snap = True"),
+    (
+        "snap elements",
+        "sorted(bpy.context.scene.tool_settings.snap_elements)",
+        "bpy.context.scene.tool_settings.snap_elements = {'VERTEX', 'EDGE'}",
+    ),
+    (
+        "proportional_size",
+        "bpy.context.scene.tool_settings.proportional_size",
+        "bpy.context.scene.tool_settings.proportional_size = 7",
+    ),
+    ("autopack", "bpy.data.use_autopack", "bpy.data.use_autopack = not bpy.data.use_autopack"),
+    ("new palette", "sorted(p.name for p in bpy.data.palettes)", "bpy.data.palettes.new('Q').use_fake_user = True"),
+    ("palette's colour", "len(bpy.data.palettes['P'].colors)", "bpy.data.palettes['P'].colors.new()"),
+    ("new brush", "sorted(b.name for b in bpy.data.brushes)", "bpy.data.brushes.new('BB', mode='SCULPT')"),
+    ("brush", "bpy.data.brushes['B'].size", "bpy.data.brushes['B'].size += 5"),
+    ("pixels", "round(bpy.data.images['I'].pixels[0], 2)", "bpy.data.images['I'].pixels[:] = [0.75] * 64"),
+    (
+        "pixels of a file",
+        "round(bpy.data.images['F'].pixels[0], 2)",
+        "i = bpy.data.images['F']\ni.pixels[:] = [0.75] * 64",
+    ),
+    (
+        "an image without its pixels",
+        "['I' in bpy.data.images, 'I' in bpy.data.images and round(bpy.data.images['I'].pixels[0], 2)]",
+        "bpy.data.images.remove(bpy.data.images['I'])",
+    ),
+    (
+        "a library",
+        "[sorted(l.name for l in bpy.data.libraries), len(bpy.data.lights)]",
+        "with bpy.data.libraries.load(bpy.app.tempdir + 'lib.blend', link=True) as (there, here): here.lights = there.lights",
+    ),
+];
+
+/// What [`BEYOND_UNDO`] changes.
+const CHANGED: &str = "p = bpy.data.palettes.new('P')\np.use_fake_user = True\n\
+    b = bpy.data.brushes.new('B', mode='SCULPT')\nb.use_fake_user = True\n\
+    def image(name):\n    i = bpy.data.images.new(name, 4, 4)\n    i.pixels[:] = [0.25] * 64\n    \
+        i.use_fake_user = True\n    return i\n\
+    image('I')\ni = image('F')\ni.filepath_raw = bpy.app.tempdir + 'F.png'\ni.file_format = 'PNG'\ni.save()\n\
+    bpy.data.libraries.write(bpy.app.tempdir + 'lib.blend', set(bpy.data.lights))";
+
 /// Ways to open another file.
 const LOADING: [&str; 3] = [
     "bpy.ops.wm.read_homefile(use_empty=True)",
@@ -58,6 +108,9 @@ pub(super) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "undo::rollback::after_a_time_limit_and_a_cancel", interrupted);
     suite.shared(&EVERYWHERE, "undo::rollback::after_another_file_was_loaded", loading);
     suite.shared(&EVERYWHERE, "undo::rollback::never_claims_what_did_not_happen", honest);
+    suite.shared(&EVERYWHERE, "undo::rollback::takes_back_or_tells_what_blenders_undo_leaves", beyond_undo);
+    suite.shared(&EVERYWHERE, "undo::rollback::after_the_script_has_saved", saving);
+    suite.own("undo::rollback::without_a_standard_output", without_output);
     suite.own("undo::rollback::leaves_one_useful_undo", leaves_one_undo);
 }
 
@@ -180,5 +233,70 @@ fn leaves_one_undo(environment: &Environment) -> Result<()> {
     same("one undo", &snapshot(&mut wire)?, &before)?;
     let steps = steps(&mut wire)?;
     ensure!(!steps.iter().any(|step| step == "Before: second"), "a step too many: {steps:?}");
+    Ok(())
+}
+
+fn beyond_undo(blender: &mut Blender) -> Result<()> {
+    let mut wire = fresh(blender)?;
+    wire.result(CHANGED)?;
+    for (at, (name, look, code)) in BEYOND_UNDO.iter().enumerate() {
+        let look = format!("result = {look}");
+        let before = wire.result(&look)?;
+        let reply = failing(&mut wire, code)?;
+        ensure!(reply["error"]["type"] == "ValueError", "{name}: {reply}");
+        let is_as_before = wire.result(&look)? == before;
+        let why = reply["not_rolled_back_because"].as_str().unwrap_or_default();
+        ensure!(reply["rolled_back"] == is_as_before, "{name}: as before: {is_as_before}, yet {reply}");
+        ensure!(is_as_before || why.contains("Blender's undo does not take these back: "), "{name}: {reply}");
+        ensure!(is_as_before || at > 5, "{name} was not put back");
+    }
+    // Whoever asks for changes gets those that stayed.
+    let request = json!({"type": "execute", "code": format!("{}\n0 / 0", BEYOND_UNDO[7].2), "on_error": "rollback", "changes": true});
+    let reply = ask(&mut wire, &request)?;
+    ensure!(reply["rolled_back"] == false && reply["changes"] == json!({"modified": {"palettes": ["P"]}}), "{reply}");
+    fresh(blender).map(drop)
+}
+
+fn saving(blender: &mut Blender) -> Result<()> {
+    let own = format!("{:?}", blender.file("saved.blend").display().to_string());
+    let copy = format!("{:?}", blender.file("copy.blend").display().to_string());
+    let mut wire = fresh(blender)?;
+    wire.result(&format!("bpy.ops.wm.save_as_mainfile(filepath={own})"))?;
+    let before = snapshot(&mut wire)?;
+    let reply = failing(&mut wire, &format!("{}\nbpy.ops.wm.save_mainfile()", EDITS[0].1))?;
+    let why = reply["not_rolled_back_because"].as_str().unwrap_or_default();
+    ensure!(
+        reply["rolled_back"] == false && why.contains("the script has saved ") && why.contains("saved.blend"),
+        "{reply}"
+    );
+    same("after saving", &snapshot(&mut wire)?, &before)?;
+    ensure!(wire.result("result = bpy.data.is_dirty")? == true, "Blender knows of nothing to save");
+    // A copy elsewhere is no more than any other file that a script writes.
+    let reply =
+        failing(&mut wire, &format!("{}\nbpy.ops.wm.save_as_mainfile(filepath={copy}, copy=True)", EDITS[0].1))?;
+    ensure!(reply["rolled_back"] == true, "{reply}");
+    let reply = failing(
+        &mut wire,
+        &format!("bpy.app.handlers.save_post.clear()\nbpy.ops.wm.save_as_mainfile(filepath={copy})"),
+    )?;
+    let why = reply["not_rolled_back_because"].as_str().unwrap_or_default();
+    ensure!(reply["rolled_back"] == false && why.contains("now the open file's name"), "{reply}");
+    fresh(blender).map(drop)
+}
+
+/// Blender then does not tell its steps.
+fn without_output(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut wire = fresh(&blender)?;
+    wire.result("import os\nos.close(1)")?;
+    let before = snapshot(&mut wire)?;
+    let reply = failing(&mut wire, "bpy.data.objects['Cube'].location.x = 5")?;
+    if reply["rolled_back"] == true {
+        same("without an output", &snapshot(&mut wire)?, &before)?;
+    }
+    let code = "bpy.data.objects['Cube'].location.x = 5\nbpy.ops.mesh.primitive_cube_add('EXEC_DEFAULT', True)";
+    let reply = failing(&mut wire, code)?;
+    let why = reply["not_rolled_back_because"].as_str().unwrap_or_default();
+    ensure!(reply["rolled_back"] == false && why.contains("no standard output"), "{reply}");
     Ok(())
 }
