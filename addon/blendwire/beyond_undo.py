@@ -18,6 +18,8 @@ import bpy
 _SIMPLE = frozenset({"BOOLEAN", "INT", "FLOAT", "ENUM", "STRING"})
 # The mode of the cursor's rotation first: it says which of the others counts.
 _CURSOR = ("rotation_mode", "location", "rotation_quaternion", "rotation_axis_angle", "rotation_euler")
+# What undo leaves as it is; of other kinds it restores all there is.
+_LEFT_ALONE = frozenset({"brushes", "images", "libraries", "palettes", "scenes"})
 _OWN_LIBRARY = "essentials_"
 # Names told of each kind, so that a message stays one.
 _MOST_NAMES = 8
@@ -31,6 +33,7 @@ class LeftByUndo:
     def __init__(self) -> None:
         self._packs = bpy.data.use_autopack
         self._scenes = {scene.name: _values_of(scene) for scene in _own_scenes()}
+        self._brushes = {scene.name: _brushes_of(scene) for scene in _own_scenes()}
 
     def put_back(self) -> None:
         """Stores what has become different, and nothing else: storing is an edit for Blender."""
@@ -38,13 +41,26 @@ class LeftByUndo:
             bpy.data.use_autopack = self._packs
         for scene in _own_scenes():
             if (earlier := self._scenes.get(scene.name)) is not None:
-                for owner, then, now in zip(_owners(scene), earlier, _values_of(scene), strict=True):
-                    _store(owner, then, now)
+                for owner, then in zip(_owners(scene), earlier, strict=True):
+                    _store(owner, then)
+
+    def scenes_with_other_brushes(self) -> set[str]:
+        """Scenes of which other brushes are active. Entering a mode of painting or sculpting does that."""
+        now = {scene.name: _brushes_of(scene) for scene in _own_scenes()}
+        return {name for name, brushes in now.items() if self._brushes.get(name) != brushes}
 
 
-def _store(owner: Any, then: _Values, now: _Values) -> None:
+def _brushes_of(scene: bpy.types.Scene) -> list[tuple[bool, str]]:
+    """The settings that there are of each mode, and the brush that is active in it."""
+    tools = scene.tool_settings
+    settings = [getattr(tools, prop.identifier) for prop in tools.bl_rna.properties if prop.type == "POINTER"]
+    return [(one is not None, getattr(getattr(one, "brush", None), "name_full", "")) for one in settings]
+
+
+def _store(owner: Any, then: _Values) -> None:
     for name, value in then.items():
-        if now.get(name) != value:
+        # Looked up one by one: storing one may change the next.
+        if _value(owner, name) != value:
             # A choice that there was in another mode only; `changes` tells of it then.
             with suppress(TypeError, ValueError, AttributeError):
                 setattr(owner, name, value)
@@ -70,13 +86,22 @@ def _value(owner: Any, name: str) -> Any:
     return value if isinstance(value, str | set) or not hasattr(value, "__len__") else tuple(value)
 
 
-def left_in_words(left: dict[str, Any]) -> str:
-    """Why a rollback is none, from what `changes` found after it; empty when it found nothing, or could not look."""
+def left_in_words(left: dict[str, Any], noted: LeftByUndo | None, is_at_step: bool) -> str:
+    """Why a rollback is none, from what `changes` found after it; empty when it found nothing, or could not look.
+
+    `noted` is from before the script. With `is_at_step`, Blender is known to be at the right step."""
     if not left or "skipped" in left:
         return ""
     kinds: dict[str, list[str]] = {}
+    excused = noted.scenes_with_other_brushes() if noted is not None else set()
     for group, by_kind in left.items():
-        for kind, names in _unmatched(left, group, by_kind):
+        for kind, all_names in _unmatched(left, group, by_kind):
+            names = all_names
+            if group == "modified":
+                names = [name for name in names if not (kind == "scenes" and name in excused)]
+                names = [name for name in names if not (is_at_step and _has_preview(kind, name))]
+            if not names:
+                continue
             kinds.setdefault(kind, []).append(f"{group}: {_listed(names)}")
     if not kinds:
         return ""
@@ -88,13 +113,18 @@ def _unmatched(left: dict[str, Any], group: str, by_kind: dict[str, Any]) -> Ite
     """Before Blender 4.2 a data-block that was removed and came back looks like another one of the same name."""
     other = left.get({"added": "removed", "removed": "added"}.get(group, ""), {})
     has_numbers = "session_uid" in bpy.types.ID.bl_rna.properties
-    for kind, names in by_kind.items():
-        if isinstance(names, dict):
-            names = [f"{then} to {now}" for then, now in names.items()]
-        elif not has_numbers:
-            names = [name for name in names if name not in other.get(kind, ())]
-        if names := [name for name in names if not _is_blenders_own(kind, name)]:
-            yield kind, names
+    for kind, told in by_kind.items():
+        names = [f"{then} to {now}" for then, now in told.items()] if isinstance(told, dict) else told
+        names = [name for name in names if has_numbers or name not in other.get(kind, ())]
+        yield kind, [name for name in names if not _is_blenders_own(kind, name)]
+
+
+def _has_preview(kind: str, name: str) -> bool:
+    """Whether there is a small picture, which undoing has drawn anew: that looks like an edit."""
+    if kind in _LEFT_ALONE:
+        return False
+    blocks = [block for block in getattr(bpy.data, kind, ()) if block.name_full == name]
+    return any(getattr(block, "preview", None) is not None for block in blocks)
 
 
 def _is_blenders_own(kind: str, name: str) -> bool:

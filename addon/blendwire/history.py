@@ -32,6 +32,8 @@ NO_STEPS_IN_BACKGROUND = (
 )
 # More data than this is edited by scripts that do not keep to the mesh of an Edit Mode; no need to know it all.
 _MOST_TOUCHED = 8
+# Words of scripts that read whatever there is. That makes properties of add-ons such as Cycles come into being.
+_MAKES_BY_READING = ("getattr", "cycles", "bl_rna")
 
 
 @dataclass
@@ -160,6 +162,8 @@ def end(request: Request, has_failed: bool) -> dict[str, Any]:
         if not _handlers_are_there():
             put_handlers_back()
             on_edit()
+        if any(word in request.source for word in _MAKES_BY_READING):
+            _Seen.edit_since_step = True
         why, is_undone = "", False
         is_rollback = has_failed and request.rollback
         if is_rollback:
@@ -171,7 +175,9 @@ def end(request: Request, has_failed: bool) -> dict[str, Any]:
             before, request.before = request.before, None
             found = changes.after(before)
             if is_undone:
-                why = "; ".join(reason for reason in (why, left_in_words(found)) if reason)
+                is_at_step = request.checkpoint is not None and request.checkpoint.step is not None
+                left = left_in_words(found, request.left_by_undo, is_at_step)
+                why = "; ".join(reason for reason in (why, left) if reason)
             if request.wants_changes:
                 effects["changes"] = found
         if is_rollback:
@@ -273,6 +279,8 @@ def _take_back(request: Request, has_saved: bool) -> None:
         # Another step, so that Blender knows of something to save: undoing does not tell it.
         step = Checkpoint(request.title, None).step if has_saved else request.checkpoint.step
         _remember(step)
+        if has_saved and not bpy.app.background:
+            bpy.app.timers.register(_tell_of_something_to_save, first_interval=0.0)
         return
     _Now.last_step = None
     if request.kept is None:
@@ -285,6 +293,12 @@ def _take_back(request: Request, has_saved: bool) -> None:
     _record_quietly(f"Before: {request.title}")
     if not bpy.app.background:
         bpy.app.timers.register(partial(_record_quietly, "Restored"), first_interval=0.0)
+
+
+def _tell_of_something_to_save() -> None:
+    """With a window, Blender forgets after the script's saving once more."""
+    if not bpy.data.is_dirty:
+        _record_quietly("Restored")
 
 
 def _record_quietly(name: str) -> None:

@@ -270,7 +270,9 @@ fn saving(blender: &mut Blender) -> Result<()> {
         "{reply}"
     );
     same("after saving", &snapshot(&mut wire)?, &before)?;
-    ensure!(wire.result("result = bpy.data.is_dirty")? == true, "Blender knows of nothing to save");
+    wait_until("Blender to know of something to save", SOON, || {
+        (wire.result("result = bpy.data.is_dirty").ok()? == true).then_some(())
+    })?;
     // A copy elsewhere is no more than any other file that a script writes.
     let reply =
         failing(&mut wire, &format!("{}\nbpy.ops.wm.save_as_mainfile(filepath={copy}, copy=True)", EDITS[0].1))?;
