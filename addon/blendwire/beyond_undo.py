@@ -51,10 +51,13 @@ class LeftByUndo:
 
 
 def _brushes_of(scene: bpy.types.Scene) -> list[tuple[bool, str]]:
-    """The settings that there are of each mode, and the brush that is active in it."""
+    """The settings that there are of each mode, and which brush is active in it, by its asset: looking at the brush
+    itself, Blender 4.3 may crash after an undo."""
     tools = scene.tool_settings
     settings = [getattr(tools, prop.identifier) for prop in tools.bl_rna.properties if prop.type == "POINTER"]
-    return [(one is not None, getattr(getattr(one, "brush", None), "name_full", "")) for one in settings]
+    assets = [getattr(one, "brush_asset_reference", None) for one in settings]
+    names = [getattr(asset, "relative_asset_identifier", "") for asset in assets]
+    return [(one is not None, name) for one, name in zip(settings, names, strict=True)]
 
 
 def _store(owner: Any, then: _Values) -> None:
