@@ -18,6 +18,7 @@ import bpy
 _SIMPLE = frozenset({"BOOLEAN", "INT", "FLOAT", "ENUM", "STRING"})
 # The mode of the cursor's rotation first: it says which of the others counts.
 _CURSOR = ("rotation_mode", "location", "rotation_quaternion", "rotation_axis_angle", "rotation_euler")
+_PAINTS = ("sculpt", "vertex_paint", "weight_paint", "image_paint")
 # What undo leaves as it is; of other kinds it restores all there is.
 _LEFT_ALONE = frozenset({"brushes", "images", "libraries", "palettes", "scenes"})
 _OWN_LIBRARY = "essentials_"
@@ -51,10 +52,9 @@ class LeftByUndo:
 
 
 def _brushes_of(scene: bpy.types.Scene) -> list[tuple[bool, str]]:
-    """The settings that there are of each mode, and which brush is active in it, by its asset: looking at the brush
-    itself, Blender 4.3 may crash after an undo."""
-    tools = scene.tool_settings
-    settings = [getattr(tools, prop.identifier) for prop in tools.bl_rna.properties if prop.type == "POINTER"]
+    """The settings that there are of each mode, and which brush is active in it, by its asset: the brush itself may be
+    gone after an undo. Not all settings there are: Blender 4.3 crashes when some are looked at."""
+    settings = [getattr(scene.tool_settings, name, None) for name in _PAINTS]
     assets = [getattr(one, "brush_asset_reference", None) for one in settings]
     names = [getattr(asset, "relative_asset_identifier", "") for asset in assets]
     return [(one is not None, name) for one, name in zip(settings, names, strict=True)]
