@@ -32,6 +32,7 @@ class LeftByUndo:
     """Cursors, simple tool settings and the automatic packing, from `LeftByUndo()` to `put_back`."""
 
     def __init__(self) -> None:
+        self._paints = bpy.context.mode.startswith(("PAINT", "SCULPT"))
         self._packs = bpy.data.use_autopack
         self._scenes = {scene.name: _values_of(scene) for scene in _own_scenes()}
         self._brushes = {scene.name: _brushes_of(scene) for scene in _own_scenes()}
@@ -46,9 +47,10 @@ class LeftByUndo:
                     _store(owner, then)
 
     def scenes_with_other_brushes(self) -> set[str]:
-        """Scenes of which other brushes are active. Entering a mode of painting or sculpting does that."""
+        """Scenes of which other brushes are active, as entering a mode of painting or sculpting does. In such a mode
+        all: Blender notes with the scene where the last stroke was, and works that out anew."""
         now = {scene.name: _brushes_of(scene) for scene in _own_scenes()}
-        return {name for name, brushes in now.items() if self._brushes.get(name) != brushes}
+        return {name for name, brushes in now.items() if self._paints or self._brushes.get(name) != brushes}
 
 
 def _brushes_of(scene: bpy.types.Scene) -> list[tuple[bool, str]]:
