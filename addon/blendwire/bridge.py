@@ -66,6 +66,7 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
             background=bpy.app.background,
             time_limit_secs=settings.time_limit_secs or None,
             forbidden_features=settings.forbidden_features,
+            other_users=settings.other_users,
             history=history,
         )
     except core.StartError as error:

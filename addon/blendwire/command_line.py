@@ -48,7 +48,7 @@ def serve(argv: Sequence[str] | None = None) -> int:
         return _refused("this Blender serves already")
     try:
         _open_file(options.file)
-        settings = effective(options.host, options.port)
+        settings = effective(options.host, options.port, other_users=options.other_users)
         server.start(settings)
     except (SettingsError, bridge.StartError, RuntimeError) as error:
         logs.flush()
@@ -84,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", help="address to listen on (default: localhost, or as set in the preferences)")
     parser.add_argument("--port", type=_port, help="port to listen on, 0 for any (default: 9876, or as set)")
+    parser.add_argument(
+        "--other-users",
+        action="store_true",
+        help="let in programs of other users of this machine too; they can do what you can (default: as set)",
+    )
     parser.add_argument("file", nargs="?", metavar="FILE", help=".blend file to open first")
     return parser
 

@@ -65,6 +65,13 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         subtype="TIME_ABSOLUTE",
         unit="TIME_ABSOLUTE",
     )
+    other_users: BoolProperty(
+        name="Other Users of This Machine",
+        description="Let in programs of other users of this machine too. They can do what you can do: read and write "
+        "your files, start programs. Off, only your own programs and the superuser's get in, where the system tells "
+        "them apart (Linux)",
+        default=settings.DEFAULTS.other_users,
+    )
     undo_steps: BoolProperty(
         name="Undo Steps",
         description="Make each request that changes the file an undo step of its own",
@@ -115,6 +122,7 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         layout.prop(self, "port")
         layout.prop(self, "next_free_port")
         layout.prop(self, "auto_start")
+        layout.prop(self, "other_users")
         layout.prop(self, "undo_steps")
         layout.prop(self, "time_limit_secs")
         layout.column(heading="Clients May Use").prop(self, "features")

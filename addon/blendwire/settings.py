@@ -47,6 +47,8 @@ class Settings:
     # 0 is none. Off by default: clients that know nothing of limits render for hours.
     time_limit_secs: float = 0.0
     undo_steps: bool = True
+    # Off by default: whoever is let in can do what Blender's user can.
+    other_users: bool = False
     features: frozenset[str] = frozenset(name for name, _, _ in FEATURES)
 
     @property
@@ -134,8 +136,9 @@ def forced_bind() -> str:
     return os.environ.get(BIND_VARIABLE, "").strip()
 
 
-def effective(host: str | None = None, port: int | None = None) -> Settings:
-    """Checked settings from all sources; `host` and `port` are those of the command line, where given.
+def effective(host: str | None = None, port: int | None = None, *, other_users: bool = False) -> Settings:
+    """Checked settings from all sources; `host` and `port` are those of the command line, where given, and `other_users`
+    lets these in beyond what the preferences say.
 
     An address given by command line or environment is meant exactly: the next free port is not tried then.
 
@@ -153,7 +156,7 @@ def effective(host: str | None = None, port: int | None = None) -> Settings:
         settings = replace(settings, host=host, next_free_port=False)
     if port is not None:
         settings = replace(settings, port=port, next_free_port=False)
-    return checked(settings)
+    return checked(replace(settings, other_users=settings.other_users or other_users))
 
 
 def names_endpoints(settings: Settings, endpoints: Iterable[str]) -> bool:

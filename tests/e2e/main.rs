@@ -4,6 +4,8 @@
 //! A test that does not disturb its Blender shares one with others of the same flavour; one that ends, restarts or
 //! reconfigures it starts its own.
 
+#[cfg(target_os = "linux")]
+mod access;
 mod addon;
 mod changes;
 mod command;
@@ -44,6 +46,8 @@ fn main() {
     changes::add(&mut suite);
     limits::add(&mut suite);
     undo::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    access::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);
     command::add(&mut suite);

@@ -53,6 +53,10 @@ pub struct Settings {
     pub resources: Option<PathBuf>,
     /// Install as a legacy add-on and not as an extension.
     pub legacy: bool,
+    /// What follows `--command blendwire` or `python -m blendwire`.
+    pub arguments: Vec<String>,
+    /// Number of the user that `python -m blendwire` runs as, where it is another one.
+    pub user: Option<String>,
     /// Python that a windowed Blender runs at its start.
     pub python_expr: Option<String>,
 }
@@ -111,6 +115,12 @@ impl Blender {
                 command
             }
         };
+        if flavour != Flavour::Windowed {
+            command.args(&settings.arguments);
+        }
+        if let Some(user) = &settings.user {
+            command = as_user(user, &command, folder.path())?;
+        }
         if flavour == Flavour::Windowed && !settings.defaults {
             command.env("BLENDWIRE_BIND", format!("localhost:{port}"));
         }
@@ -156,6 +166,21 @@ impl Blender {
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// The same command run by another user, who gets the folder.
+fn as_user(user: &str, command: &Command, folder: &Path) -> Result<Command> {
+    let owned = Command::new("chown").args(["-R", &format!("{user}:{user}")]).arg(folder).status()?;
+    ensure!(owned.success(), "cannot give {} away", folder.display());
+    let mut other = Command::new("setpriv");
+    // What was provided may lie in a home folder that only its owner may enter.
+    other.args(["--reuid", user, "--regid", user, "--clear-groups", "--inh-caps", "+dac_read_search"]);
+    other.args(["--ambient-caps", "+dac_read_search"]).arg(command.get_program());
+    other.args(command.get_args()).envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(current) = command.get_current_dir() {
+        other.current_dir(current);
+    }
+    Ok(other)
 }
 
 /// `python -m blendwire` with the add-on unpacked next to it.

@@ -33,6 +33,9 @@ pub struct Config {
     pub time_limit: Option<Duration>,
     /// What clients may not use, by the user's wish.
     pub forbidden_features: Vec<Feature>,
+    /// Let in programs of other users of this machine too, where the system can tell them apart. Off by default: whoever
+    /// is let in can do what Blender's user can.
+    pub other_users: bool,
     /// Asks the host to interrupt the script of this number, for this reason, and says whether it runs. Called from the
     /// network thread; must return at once.
     pub interrupt: fn(u64, &str) -> bool,
@@ -56,6 +59,7 @@ impl Default for Config {
             max_output_bytes: DEFAULT_MAX_REQUEST_BYTES,
             time_limit: None,
             forbidden_features: Vec::new(),
+            other_users: false,
             interrupt: |_, _| false,
             background: false,
             versions: Versions {

@@ -14,8 +14,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::activity::add;
+use crate::peer::Verdict;
 use crate::server::{Shared, stopped};
 use crate::sniff::{Dialect, sniff};
+use crate::turn_away::turn_away;
 use crate::{bare, framed, http};
 
 /// A peer that has silently gone is noticed after about this long.
@@ -42,6 +44,24 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
         return;
     }
     log::debug!("connection {id} from {peer}");
+    match shared.doorkeeper.judge(&stream, peer).await {
+        Verdict::LetIn => {}
+        Verdict::CannotTell => log::debug!("connection {id}: the system does not say whose it is; let in"),
+        Verdict::Gone => {
+            add(&shared.activity.totals.connections_refused, 1);
+            log::debug!("connection {id} had closed before the system could say whose it was; nothing of it was run");
+            return;
+        }
+        Verdict::Other(uid) => {
+            add(&shared.activity.totals.connections_refused, 1);
+            shared.doorkeeper.log(uid);
+            // Whoever is not let in shall not keep others out: they get no words when there are many of them.
+            if open <= shared.config.max_connections / 2 {
+                turn_away(&shared, stream, shared.doorkeeper.words(uid), shutdown).await;
+            }
+            return;
+        }
+    }
     match dispatch(&shared, stream, id, shutdown).await {
         Ok(()) => log::debug!("connection {id} ended"),
         Err(error) => log::debug!("connection {id} broke: {error}"),
@@ -69,7 +89,7 @@ async fn refuse_one_too_many(shared: &Shared, stream: TcpStream) {
     let limit = shared.config.max_connections;
     log::warn!("refused a connection: {limit} are open, which is the limit");
     let words = format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
-    let _ = say_and_close(stream, &words).await;
+    let _ = say_and_close(stream, ErrorCode::BadRequest, &words).await;
 }
 
 async fn dispatch(
@@ -98,15 +118,15 @@ async fn dispatch(
                     framed::serve(shared, stream, first, id, shutdown).await
                 };
             }
-            Dialect::Http => return http::serve(shared, stream, first, shutdown).await,
+            Dialect::Http => return http::serve(shared, stream, first, shutdown, None).await,
             Dialect::Tls => {
                 refused(shared, id, "TLS");
                 let words = format!("this server does not speak TLS; connect without it: {SPOKEN_HERE}");
-                return say_and_close(stream, &words).await;
+                return say_and_close(stream, ErrorCode::BadRequest, &words).await;
             }
             Dialect::Unknown => {
                 refused(shared, id, "neither JSON nor HTTP");
-                return say_and_close(stream, SPOKEN_HERE).await;
+                return say_and_close(stream, ErrorCode::BadRequest, SPOKEN_HERE).await;
             }
         }
     }
@@ -118,9 +138,10 @@ fn refused(shared: &Shared, id: u64, spoke: &str) {
 }
 
 /// Says one thing in a way that a program that reads to NUL and a person who reads lines both see, and closes.
-async fn say_and_close(mut stream: TcpStream, words: &str) -> std::io::Result<()> {
-    let mut text =
-        Reply::refused(ErrorCode::BadRequest, words).encode(Terminator::Newline, &Extras::default()).pieces.concat();
+pub(crate) async fn say_and_close(mut stream: TcpStream, code: ErrorCode, words: &str) -> std::io::Result<()> {
+    // A code that says what to do is worth more than the plain protocol's two keys.
+    let extras = Extras { is_extended: code == ErrorCode::Forbidden, ..Extras::default() };
+    let mut text = Reply::refused(code, words).encode(Terminator::Newline, &extras).pieces.concat();
     text.push(Terminator::Nul.byte());
     stream.write_all(&text).await?;
     close(stream).await

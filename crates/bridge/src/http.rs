@@ -7,12 +7,11 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,18 +26,24 @@ use crate::server::{Shared, stopped};
 /// A client that does not finish its headers within this time is cut off; also how long an idle one is kept.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Serves one connection whose first bytes are in `first`.
+/// Serves one connection whose first bytes are in `first`. One that is `turned_away` is told so and closed.
 pub(crate) async fn serve(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     stream: TcpStream,
     first: BytesMut,
     mut shutdown: watch::Receiver<bool>,
+    turned_away: Option<&str>,
 ) -> io::Result<()> {
     let (read, write) = stream.into_split();
     let stream = tokio::io::join(io::Cursor::new(first).chain(read), write);
     let service = service_fn(|request| {
-        add(&shared.activity.totals.requests, 1);
-        std::future::ready(Ok::<_, Infallible>(answer(shared, &request)))
+        let response = if let Some(why) = turned_away {
+            parting(why)
+        } else {
+            add(&shared.activity.totals.requests, 1);
+            answer(shared, &request)
+        };
+        std::future::ready(Ok::<_, Infallible>(response))
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -77,6 +82,13 @@ fn answer<B>(shared: &Shared, request: &Request<B>) -> Response<Full<Bytes>> {
                 runs code only for clients that speak its JSON protocol on this same port")}),
         ),
     }
+}
+
+/// The only answer on its connection.
+fn parting(why: &str) -> Response<Full<Bytes>> {
+    let mut response = body(StatusCode::FORBIDDEN, &json!({"error": why}));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn health(shared: &Shared) -> Response<Full<Bytes>> {

@@ -19,10 +19,12 @@ mod feed;
 mod framed;
 mod http;
 mod job;
+mod peer;
 mod queue;
 mod replies;
 mod server;
 mod sniff;
+mod turn_away;
 
 pub use bind::StartError;
 pub use config::Config;

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::connection;
 use crate::control::Control;
 use crate::job::Job;
+use crate::peer::Doorkeeper;
 use crate::queue::Queue;
 
 /// How long a stop waits for last replies to go out to clients that read slowly.
@@ -45,6 +46,7 @@ pub struct Shared {
     pub(crate) clients: AtomicUsize,
     pub(crate) next_request: AtomicU64,
     pub(crate) control: Arc<Control>,
+    pub(crate) doorkeeper: Doorkeeper,
     queue: Arc<Queue>,
 }
 
@@ -56,11 +58,13 @@ impl Server {
     pub fn start(mut config: Config) -> Result<Self, StartError> {
         config.max_connections = config.max_connections.min(affordable_connections());
         let listeners = bind::listen(&config)?;
-        let endpoints = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let endpoints: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let judged_by = endpoints.first().copied().filter(|_| !config.other_users);
         let shared = Arc::new(Shared {
             queue: Arc::new(Queue::new(config.max_queue, config.max_queue_bytes)),
             activity: Activity::new(),
             control: Arc::default(),
+            doorkeeper: judged_by.map_or_else(Doorkeeper::open, Doorkeeper::of_listener),
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
             instance: new_instance(),

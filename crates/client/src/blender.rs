@@ -170,6 +170,9 @@ impl Blender {
         };
         match self.outcome(&reply)? {
             Outcome::Finished { result, .. } => Ok(result),
+            Outcome::Failed { message, code: Some(code), .. } if code == "forbidden" => {
+                Err(ClientError::TurnedAway { endpoint, message })
+            }
             Outcome::Failed { message, .. } => Err(ClientError::Unsupported { endpoint, asked, message }),
         }
     }

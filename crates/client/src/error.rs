@@ -90,6 +90,14 @@ pub enum ClientError {
         /// The limit in bytes.
         limit_bytes: usize,
     },
+    /// The server lets this client in to nothing.
+    #[error("the server at {endpoint} refused: {message}")]
+    TurnedAway {
+        /// Where.
+        endpoint: Endpoint,
+        /// Why, and what to do.
+        message: String,
+    },
     /// A server of the same framed protocol that does not know this question: the official connector's add-on.
     #[error(
         "the add-on at {endpoint} runs scripts but cannot say its {asked} (another server of the same protocol, such \

@@ -29,7 +29,7 @@ pub(crate) fn shared() -> Option<Arc<Shared>> {
 #[pyfunction]
 #[pyo3(signature = (
     host, port, *, next_free_port, addon_version, blender_version, python_version, background,
-    time_limit_secs = None, forbidden_features = Vec::new(), history = None
+    time_limit_secs = None, forbidden_features = Vec::new(), other_users = false, history = None
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
 pub(crate) fn start(
@@ -43,6 +43,7 @@ pub(crate) fn start(
     background: bool,
     time_limit_secs: Option<f64>,
     forbidden_features: Vec<String>,
+    other_users: bool,
     history: Option<Py<PyAny>>,
 ) -> PyResult<Vec<String>> {
     guarded(|| {
@@ -66,6 +67,7 @@ pub(crate) fn start(
             versions,
             background,
             interrupt,
+            other_users,
             time_limit: time_limit_secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok()),
             forbidden_features: forbidden_features.iter().filter_map(|name| Feature::named(name)).collect(),
             ..default

@@ -156,7 +156,7 @@ pub struct QueueStatus {
 pub struct Counters {
     /// Connections accepted.
     pub connections: u64,
-    /// Connections turned away because too many were open.
+    /// Connections turned away: too many were open, or they were another user's.
     pub connections_refused: u64,
     /// Requests of every type that were understood.
     pub requests: u64,
