@@ -108,7 +108,7 @@ fn refused(blender: &mut Blender) -> Result<()> {
             let request =
                 if unknown.starts_with(b"{") { [unknown, &[b' '; 70_000]].concat() } else { unknown.to_vec() };
             let said = said_to_nobody(host, blender.port, &request, &[])?;
-            ensure!(is_told(&serde_json::from_slice::<Value>(said.trim_ascii_end().trim_suffix(b"\0"))?["message"]));
+            ensure!(is_told(&serde_json::from_slice::<Value>(said.strip_suffix(b"\0").context("no NUL")?)?["message"]));
         }
     }
     ensure!(refusals(blender)? == before + 24, "{} after {before}", refusals(blender)?);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! One socket by its addresses, out of `/proc/net/tcp` and `tcp6` (`man 5 proc_pid_net`). Reads the table of all: about
-//! a microsecond for each socket of the machine.
+//! One socket by its addresses, out of `/proc/net/tcp` and `tcp6` (`man 5 proc_pid_net`). Reads the table of all: several
+//! microseconds for each socket of the machine.
 
 use std::fs::File;
 use std::io::{self, BufReader};
