@@ -29,6 +29,7 @@ def start(
     background: bool,
     time_limit_secs: float | None = None,
     forbidden_features: list[str] = ...,
+    other_users: bool = ...,
     history: ModuleType | None = None,
 ) -> list[str]: ...
 def stop() -> None: ...

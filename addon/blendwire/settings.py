@@ -137,8 +137,9 @@ def forced_bind() -> str:
 
 
 def effective(host: str | None = None, port: int | None = None, *, other_users: bool = False) -> Settings:
-    """Checked settings from all sources; `host` and `port` are those of the command line, where given, and `other_users`
-    lets these in beyond what the preferences say.
+    """Checked settings from all sources; `host` and `port` are those of the command line, where given.
+
+    `other_users` there lets these in, whatever the preferences say.
 
     An address given by command line or environment is meant exactly: the next free port is not tried then.
 

@@ -106,7 +106,7 @@ fn refused(blender: &mut Blender) -> Result<()> {
         ensure!(said.ends_with(b"}") && reply["status"] == "error" && is_told(&reply["message"]), "{reply}");
         for unknown in [&b"\x16\x03\x01\x02\x00"[..], b"nonsense\n", b"{\"type\": \"exe"] {
             let request =
-                if unknown.starts_with(b"{") { [unknown, &[b' '; 70_000]].concat() } else { unknown.to_vec() };
+                if unknown.starts_with(b"{") { [unknown, &b" ".repeat(70_000)].concat() } else { unknown.to_vec() };
             let said = said_to_nobody(host, blender.port, &request, &[])?;
             ensure!(is_told(&serde_json::from_slice::<Value>(said.strip_suffix(b"\0").context("no NUL")?)?["message"]));
         }
