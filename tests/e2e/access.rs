@@ -168,7 +168,9 @@ fn command(environment: &Environment) -> Result<()> {
         ensure!(output.status.code() == Some(1) && output.stdout.is_empty(), "{}: {said}", output.status);
         ensure!(is_told(&json!(said)) && !said.contains("official connector"), "{arguments:?}: {said}");
     }
-    let told = blender.process.output();
+    let told = wait_until("the log to tell", Duration::from_secs(10), || {
+        Some(blender.process.output()).filter(|told| told.contains("refused a connection"))
+    })?;
     ensure!(told.matches("refused a connection of user 65534").count() == 1, "told once a minute: {told}");
     Ok(())
 }
