@@ -16,9 +16,13 @@ const BUSY: [(&str, &str); 3] = [
     ("sleeps_in_c", "while True: sum(range(30_000_000))"),
     (
         "renders",
-        "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.samples = 64\n\
-         scene.cycles.use_denoising = False\nscene.render.resolution_x = scene.render.resolution_y = 256\n\
-         while True: bpy.ops.render.render()",
+        // A scene of its own: what other tests have left open may have no camera.
+        "scene = bpy.data.scenes.new('Busy')\n\
+         scene.camera = bpy.data.objects.new('Camera', bpy.data.cameras.new('Camera'))\n\
+         scene.render.engine = 'CYCLES'\nscene.cycles.samples = 64\nscene.cycles.use_denoising = False\n\
+         scene.render.resolution_x = scene.render.resolution_y = 256\n\
+         try:\n    while True: bpy.ops.render.render(scene=scene.name)\n\
+         finally: bpy.data.scenes.remove(scene)",
     ),
 ];
 

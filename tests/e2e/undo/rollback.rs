@@ -226,6 +226,9 @@ fn leaves_one_undo(environment: &Environment) -> Result<()> {
     let mut wire = fresh(&blender)?;
     edit(&mut wire, "first", EDITS[0].1)?;
     let before = snapshot(&mut wire)?;
+    // Once more, without a look: what a script reads through `getattr` may make data in Blender.
+    let mut wire = fresh(&blender)?;
+    edit(&mut wire, "first", EDITS[0].1)?;
     let request = json!({"type": "execute", "code": EDITS[3].1, "title": "second", "on_error": "rollback"});
     ensure!(ask(&mut wire, &request)?["status"] == "ok");
     ensure!(active_step(&mut wire)? == "second");
