@@ -28,6 +28,7 @@ if f"{__package__}.server" in sys.modules:
         "silent_edits",
         "undo_stack",
         "checkpoint",
+        "file_copy",
         "kept_file",
         "changes",
         "beyond_undo",

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import time
 from array import array
@@ -32,7 +31,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import bridge
+from . import bridge, file_copy
 
 # A request should not be held up for longer than this by each of its two copies.
 LONGEST_SAVE_SECS = 0.5
@@ -183,10 +182,7 @@ def _save(names: dict[str, Names]) -> Path:
     path = Path(bpy.app.tempdir) / f"blendwire-changes-{os.getpid()}-{next(_numbers)}.blend"
     started = time.perf_counter()
     try:
-        with _unnoticed():
-            bpy.ops.wm.save_as_mainfile(
-                filepath=str(path), copy=True, check_existing=False, compress=False, relative_remap=False
-            )
+        file_copy.save(path)
     except BaseException:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
@@ -195,32 +191,6 @@ def _save(names: dict[str, Names]) -> Path:
     if secs > LONGEST_SAVE_SECS:
         _slow = _Slow(bpy.data.filepath, _size(names), secs)
     return path
-
-
-@contextlib.contextmanager
-def _unnoticed() -> Iterator[None]:
-    """Saving without what comes with it: other add-ons' handlers, a picture of the window (60 ms), packing of what the
-    file refers to, and a line on the output."""
-    known = bpy.app.handlers
-    lists = [getattr(known, name) for name in ("save_pre", "save_post", "save_post_fail") if hasattr(known, name)]
-    handlers = [list(those) for those in lists]
-    preferences = bpy.context.preferences
-    earlier = (preferences.filepaths.file_preview_type, preferences.is_dirty, bpy.data.use_autopack)
-    try:
-        for those in lists:
-            those.clear()
-        preferences.filepaths.file_preview_type = "NONE"
-        if earlier[2]:
-            bpy.data.use_autopack = False
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        for those, back in zip(lists, handlers, strict=True):
-            those[:] = back
-        preferences.filepaths.file_preview_type = earlier[0]
-        preferences.is_dirty = earlier[1]
-        if earlier[2]:
-            bpy.data.use_autopack = True
 
 
 def _watch(state: Before) -> None:

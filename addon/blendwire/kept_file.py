@@ -14,6 +14,7 @@ from pathlib import Path
 
 import bpy
 
+from . import file_copy
 from .undo_stack import NoStepError, in_window
 
 # Words in a script's source that may mean loading. What loads without them is not foreseen.
@@ -39,10 +40,7 @@ class KeptFile:
         self.folder = tempfile.mkdtemp(prefix="blendwire-before-")
         self.path = os.path.join(self.folder, "before.blend")
         try:
-            with in_window():
-                bpy.ops.wm.save_as_mainfile(
-                    filepath=self.path, copy=True, relative_remap=False, compress=False, check_existing=False
-                )
+            file_copy.save(Path(self.path))
         except RuntimeError as error:
             self.forget()
             raise NoStepError(f"no copy of the file could be made first: {str(error).strip()}") from None

@@ -234,7 +234,7 @@ pub(crate) fn end_after(shared: &Arc<Shared>, number: u64, limit: Limit) {
     shared.control.set_timer(number, timer.abort_handle());
 }
 
-/// Cancels the request of this id and answers through `done`.
+/// Cancels the request of this id and answers through `ticket`.
 pub(crate) fn cancel(shared: &Arc<Shared>, target: &Id, ticket: Arc<Ticket>) {
     let Some(number) = shared.control.number_of(target) else {
         let kept = if shared.control.outcome(target).is_some() { "it has ended; ask for its outcome" } else { "" };

@@ -22,9 +22,9 @@ pub(crate) struct Asked {
     pub(crate) rollback: bool,
 }
 
-/// A syntax error is among the things that need no rollback.
-const NO_WORD_OF_ROLLBACK: &str = "the server did not say that anything was rolled back: nothing had to be if the script \
-    could not even begin, and Blender's official add-on cannot; look at what is there";
+/// Ours says it of every script that has begun.
+const NO_WORD_OF_ROLLBACK: &str = "the server did not say that anything was rolled back: Blender's official add-on and \
+    older ones of ours cannot; look at what is there";
 
 /// Says what became of the file, as far as it was asked for.
 pub(crate) fn tell(effects: &Effects, asked: Asked) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! One call of a tool: the Blender that it drives, and the client that is told how far it is.
 
+use std::convert::Infallible;
+
 use blendwire_client::{Event, Options, Outcome, Progress, Script};
 use blendwire_protocol::Status;
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
@@ -53,7 +55,7 @@ pub(crate) async fn tell(
     peer: &Peer<RoleServer>,
     token: Option<ProgressToken>,
     mut progress: watch::Receiver<Option<Progress>>,
-) {
+) -> Infallible {
     let mut told = -1.0;
     while let (Some(token), Ok(())) = (token.clone(), progress.changed().await) {
         let latest = progress.borrow_and_update().clone();
@@ -65,5 +67,5 @@ pub(crate) async fn tell(
             let _ = peer.notify_progress(params).await;
         }
     }
-    std::future::pending::<()>().await;
+    std::future::pending().await
 }

@@ -96,7 +96,7 @@ impl ServerHandler for Server {
         // A call that is dropped is cancelled in Blender. The client has said that it wants no answer.
         let done = tokio::select! {
             done = call => done,
-            () = caller::tell(&context.peer, token, progress) => Err(tools::Failure::cancelled()),
+            never = caller::tell(&context.peer, token, progress) => match never {},
             () = context.ct.cancelled() => Err(tools::Failure::cancelled()),
         };
         Ok(done.unwrap_or_else(tools::Failure::into_result).into())

@@ -17,7 +17,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use crate::json::to_json;
 use crate::python::Python3;
 
-/// The add-on's module; `None` outside Blender, and when the user wants no undo steps and nobody asks.
+/// The add-on's module; `None` before the first start, and outside Blender.
 static MODULE: Mutex<Option<Py<PyAny>>> = Mutex::new(None);
 
 /// Takes over the add-on's functions.

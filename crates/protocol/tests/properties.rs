@@ -93,7 +93,7 @@ const TOKENS: [&str; 34] = [
     "\"stream\":",
 ];
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "type",
     "type",
     "type",
@@ -106,6 +106,7 @@ const KEYS: [&str; 22] = [
     "echo",
     "on_error",
     "changes",
+    "undo_step",
     "steps",
     "protocol_version",
     "features",

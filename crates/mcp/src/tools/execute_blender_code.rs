@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Failure, ToolEntry, output_schema, parameters, tool};
+use super::{Failure, ToolEntry, output_schema, parameters, read, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
@@ -69,9 +69,8 @@ async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResu
     match caller.run(&code, options).await? {
         Outcome::Finished { result, stdout, effects } => {
             let mut reply = json!({"status": "ok", "result": value(&result), "stdout": stdout});
-            if let Some(changes) = effects.changes.and_then(|changes| serde_json::from_str(changes.get()).ok()) {
-                let changes: Value = changes;
-                reply["changes"] = changes;
+            if let Some(changes) = effects.changes {
+                reply["changes"] = read(&changes)?;
             }
             Ok(CallToolResult::structured(reply))
         }
