@@ -18,6 +18,7 @@ if not __package__:
 # imports. Never `_core`: a native module cannot be loaded again, and it holds the server.
 if f"{__package__}.server" in sys.modules:
     for _name in (
+        "access",
         "settings",
         "bridge",
         "logs",

@@ -17,6 +17,7 @@ from typing import Any
 
 import bpy
 
+from . import access
 from .settings import Settings
 
 try:
@@ -66,7 +67,7 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
             background=bpy.app.background,
             time_limit_secs=settings.time_limit_secs or None,
             forbidden_features=settings.forbidden_features,
-            other_users=settings.other_users,
+            access=access.for_core(settings),
             history=history,
         )
     except core.StartError as error:

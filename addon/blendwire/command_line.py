@@ -48,7 +48,16 @@ def serve(argv: Sequence[str] | None = None) -> int:
         return _refused("this Blender serves already")
     try:
         _open_file(options.file)
-        settings = effective(options.host, options.port, other_users=options.other_users)
+        settings = effective(
+            options.host,
+            options.port,
+            other_users=options.other_users,
+            require_token=options.require_token,
+            allowed_clients=" ".join(options.allow),
+            open_networks=" ".join(options.open_to),
+            tls_certificate=options.tls_certificate,
+            tls_key=options.tls_key,
+        )
         server.start(settings)
     except (SettingsError, bridge.StartError, RuntimeError) as error:
         logs.flush()
@@ -89,6 +98,27 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let in programs of other users of this machine too; they can do what you can (default: as set)",
     )
+    parser.add_argument(
+        "--require-token",
+        action="store_true",
+        help="clients of this machine need the token too, which `blendwire token` shows (default: as set)",
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="where other machines may be that connect with TLS and the token, as 192.168.1.0/24; may be repeated",
+    )
+    parser.add_argument(
+        "--open-to",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="where other machines may be that need neither: they can do what you can; may be repeated",
+    )
+    parser.add_argument("--tls-certificate", metavar="FILE", help="certificate in PEM (default: as set, or made here)")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key in PEM")
     parser.add_argument("file", nargs="?", metavar="FILE", help=".blend file to open first")
     return parser
 

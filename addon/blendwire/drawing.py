@@ -21,8 +21,9 @@ def state_line(layout: bpy.types.UILayout, now: Snapshot, width: float) -> None:
     """The state, and below it the reason where there is a problem, in as many lines as `width` (pixels) needs."""
     column = layout.column(align=True)
     row = column.row()
-    row.alert = now.state == PROBLEM
-    row.label(text=STATES[now.state])
+    row.alert = now.state == PROBLEM or now.is_open
+    # Runs, and should catch the eye.
+    row.label(text="▲ Running, open to others" if now.is_open and now.state == RUNNING else STATES[now.state])
     if now.problem:
         paragraph(column, now.problem, width)
 

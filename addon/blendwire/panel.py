@@ -31,6 +31,8 @@ class BLENDWIRE_PT_server(bpy.types.Panel):
         drawing.state_line(self.layout, now, width)
         if now.is_running:
             _endpoint(self.layout, now)
+            if now.access_line:
+                drawing.paragraph(self.layout, now.access_line, width, alert=now.is_open)
         drawing.buttons(self.layout, now)
         if now.is_running:
             _activity(self.layout, now, width)

@@ -11,7 +11,7 @@ Main thread only.
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from . import drawing, history, logs, settings, snapshot
+from . import access, drawing, history, logs, settings, snapshot
 from .snapshot import Snapshot
 
 # What the frame of the preferences takes of the region's width, at scale 1.
@@ -33,7 +33,8 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
 
     host: StringProperty(
         name="Address",
-        description="Where to listen: localhost (both 127.0.0.1 and ::1), or one address of this machine's own",
+        description="Where to listen: localhost (both 127.0.0.1 and ::1) for this machine alone; one of its addresses, "
+        "or 0.0.0.0 for all, lets in the clients that are allowed below",
         default=settings.DEFAULTS.host,
     )
     port: IntProperty(
@@ -71,6 +72,37 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         "your files, start programs. Off, only your own programs and the superuser's get in, where the system tells "
         "them apart (Linux)",
         default=settings.DEFAULTS.other_users,
+    )
+    require_token: BoolProperty(
+        name="Require a Token",
+        description="Programs of this machine need the token too, which the command “blendwire token” shows. Clients "
+        "that cannot send one, the official connector and mcp-for-blender among them, are then refused",
+        default=settings.DEFAULTS.require_token,
+    )
+    allowed_clients: StringProperty(
+        name="Allowed Clients",
+        description="Addresses and networks of other machines that may connect, with TLS and the token: "
+        "192.168.1.20, 192.168.1.0/24. Needs an address above that they can reach",
+        default=settings.DEFAULTS.allowed_clients,
+    )
+    open_networks: StringProperty(
+        name="Open Networks",
+        description="Networks whose machines may connect without TLS and token, for clients that can do neither. "
+        "Whoever is there can do what you can: only for networks that you trust as much as this machine, such as a "
+        "container bridge",
+        default=settings.DEFAULTS.open_networks,
+    )
+    tls_certificate: StringProperty(
+        name="TLS Certificate",
+        description="Certificate in PEM, with its chain; empty for one that is made here on demand",
+        default=settings.DEFAULTS.tls_certificate,
+        subtype="FILE_PATH",
+    )
+    tls_key: StringProperty(
+        name="TLS Key",
+        description="The certificate's private key in PEM, readable by you alone",
+        default=settings.DEFAULTS.tls_key,
+        subtype="FILE_PATH",
     )
     undo_steps: BoolProperty(
         name="Undo Steps",
@@ -113,20 +145,29 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
     def _draw_fields(self, width: float) -> None:
         layout = self.layout
         layout.use_property_split = True
-        problem = settings.host_problem(settings.unbracketed(self.host))
-        row = layout.row()
-        row.alert = bool(problem)
-        row.prop(self, "host")
-        if problem:
-            drawing.paragraph(layout, problem, width, alert=True)
+        host = settings.unbracketed(self.host)
+        self._checked("host", access.host_problem(host, self.allowed_clients, self.open_networks), width)
         layout.prop(self, "port")
         layout.prop(self, "next_free_port")
         layout.prop(self, "auto_start")
         layout.prop(self, "other_users")
+        layout.prop(self, "require_token")
+        self._checked("allowed_clients", access.networks_problem(self.allowed_clients), width)
+        self._checked("open_networks", access.networks_problem(self.open_networks), width)
+        self._checked("tls_certificate", access.file_problem(self.tls_certificate, "certificate"), width)
+        self._checked("tls_key", access.file_problem(self.tls_key, "key"), width)
         layout.prop(self, "undo_steps")
         layout.prop(self, "time_limit_secs")
         layout.column(heading="Clients May Use").prop(self, "features")
         layout.prop(self, "log_level")
+
+    def _checked(self, name: str, problem: str, width: float) -> None:
+        """A field, and under it why its value is refused."""
+        row = self.layout.row()
+        row.alert = bool(problem)
+        row.prop(self, name)
+        if problem:
+            drawing.paragraph(self.layout, problem, width, alert=True)
 
     def _notes(self, now: Snapshot) -> list[str]:
         """What a user should know about the fields above."""

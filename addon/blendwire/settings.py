@@ -9,12 +9,14 @@ reads Blender's preferences.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import bpy
+
+from . import access
 
 BIND_VARIABLE = "BLENDWIRE_BIND"
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -49,6 +51,14 @@ class Settings:
     undo_steps: bool = True
     # Off by default: whoever is let in can do what Blender's user can.
     other_users: bool = False
+    # Off by default: clients that people have cannot send one.
+    require_token: bool = False
+    # Addresses and networks, separated by commas or blanks.
+    allowed_clients: str = ""
+    open_networks: str = ""
+    # Paths of PEM files; empty for a certificate that is made on demand.
+    tls_certificate: str = ""
+    tls_key: str = ""
     features: frozenset[str] = frozenset(name for name, _, _ in FEATURES)
 
     @property
@@ -58,21 +68,6 @@ class Settings:
 
 
 DEFAULTS = Settings()
-
-
-def host_problem(host: str) -> str:
-    """Why `host` is refused, or an empty string. Loopback only: `localhost`, 127.0.0.0/8 and ::1."""
-    if host == "localhost":
-        return ""
-    if not host:
-        return "An address is needed: localhost, 127.0.0.1 or ::1"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return f"“{host}” is not an address of this machine: use localhost, 127.0.0.1 or ::1"
-    if address == ipaddress.IPv6Address("::1") or (address.version == 4 and address.is_loopback):
-        return ""
-    return f"{host} can be reached from other machines, which this version does not allow: use localhost"
 
 
 def unbracketed(host: str) -> str:
@@ -113,7 +108,7 @@ def checked(settings: Settings) -> Settings:
     SettingsError with the reason why not.
     """
     settings = replace(settings, host=unbracketed(settings.host))
-    if problem := host_problem(settings.host):
+    if problem := access.problem(settings):
         raise SettingsError(problem)
     return settings
 
@@ -136,17 +131,16 @@ def forced_bind() -> str:
     return os.environ.get(BIND_VARIABLE, "").strip()
 
 
-def effective(host: str | None = None, port: int | None = None, *, other_users: bool = False) -> Settings:
-    """Checked settings from all sources; `host` and `port` are those of the command line, where given.
-
-    `other_users` there lets these in, whatever the preferences say.
+def effective(host: str | None = None, port: int | None = None, **given: Any) -> Settings:
+    """Checked settings from all sources; `host`, `port` and `given` (by their names in Settings) are those of the
+    command line. What is None, False or empty there is not given.
 
     An address given by command line or environment is meant exactly: the next free port is not tried then.
 
     # Errors
     SettingsError with the reason; for a wrong variable it names the variable.
     """
-    settings = stored()
+    settings = replace(stored(), **{name: value for name, value in given.items() if value})
     if (bind := forced_bind()) and (host is None or port is None):
         try:
             bind_host, bind_port = parse_bind(bind)
@@ -157,7 +151,7 @@ def effective(host: str | None = None, port: int | None = None, *, other_users: 
         settings = replace(settings, host=host, next_free_port=False)
     if port is not None:
         settings = replace(settings, port=port, next_free_port=False)
-    return checked(replace(settings, other_users=settings.other_users or other_users))
+    return checked(settings)
 
 
 def names_endpoints(settings: Settings, endpoints: Iterable[str]) -> bool:

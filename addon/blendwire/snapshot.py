@@ -28,6 +28,9 @@ class Snapshot:
     problem: str = ""
     endpoints: tuple[str, ...] = ()
     clients: int = 0
+    # What a user should know about who may connect; a warning where anyone on some network can.
+    access_line: str = ""
+    is_open: bool = False
     queued: int = 0
     running_line: str = ""
     running_since: str = ""
@@ -88,10 +91,20 @@ def _take() -> Snapshot:
         problem=problem,
         endpoints=tuple(status["endpoints"]),
         clients=status["clients"],
+        access_line=_access_line(status["access"]),
+        is_open=bool(status["access"]["open_networks"]),
         queued=status["queue"]["length"],
         **_running(status.get("running")),
         **_last(status.get("last")),
     )
+
+
+def _access_line(access: dict[str, Any]) -> str:
+    if access["open_networks"]:
+        return f"Open to {', '.join(access['open_networks'])}, without a token: whoever is there can do what you can"
+    if access["beyond_this_machine"]:
+        return "Other machines need TLS and the token"
+    return "Clients need the token" if access["token_required"] else ""
 
 
 def _running(request: dict[str, Any] | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ mod command;
 mod connector;
 mod control;
 mod extended;
+mod http;
 mod limits;
 mod mcp;
 mod mcp_for_blender;
@@ -22,6 +23,7 @@ mod responsive;
 mod script;
 mod stream;
 mod suite;
+mod token;
 mod undo;
 mod wire;
 
@@ -48,6 +50,8 @@ fn main() {
     undo::add(&mut suite);
     #[cfg(target_os = "linux")]
     access::add(&mut suite);
+    token::add(&mut suite);
+    http::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);
     command::add(&mut suite);

@@ -57,6 +57,8 @@ pub struct Settings {
     pub arguments: Vec<String>,
     /// Number of the user that `python -m blendwire` runs as, where it is another one.
     pub user: Option<String>,
+    /// Environment variables.
+    pub variables: Vec<(String, String)>,
     /// Python that a windowed Blender runs at its start.
     pub python_expr: Option<String>,
 }
@@ -125,6 +127,7 @@ impl Blender {
             command.env("BLENDWIRE_BIND", format!("localhost:{port}"));
         }
         command.env("BLENDER_USER_RESOURCES", &resources).env("XDG_RUNTIME_DIR", folder.path());
+        command.env("BLENDWIRE_CONFIG_DIR", folder.path().join("config")).envs(settings.variables.iter().cloned());
         let process = Process::start(&mut command, &folder.path().join("blender.log"))?;
         let mut blender = Self { flavour, port, process, resources, folder, display };
         blender.wait_until_ready()?;

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
+use crate::access::AccessError;
 use crate::config::Config;
 
 /// How many ports above the wanted one are tried with `next_free_port`.
@@ -32,17 +33,24 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// The host is not an address of this machine's loopback.
+    /// The host is no address.
     #[error(
-        "{host:?} is not this machine alone; use \"localhost\", 127.0.0.1 or ::1: anyone who reaches the port can \
-         run Python in this Blender. From another machine, forward the port: ssh -L {port}:localhost:{port} USER@HOST"
+        "{host:?} is no address to listen on: use \"localhost\" for clients of this machine, one of its addresses such as \
+         192.168.1.5, or 0.0.0.0 for all of them"
     )]
-    NotLoopback {
+    NotAnAddress {
         /// As given.
         host: String,
-        /// The port, for the example.
-        port: u16,
     },
+    /// The rules about who may connect do not allow that.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The token is needed and cannot be had.
+    #[error("clients would need the token, and there is none: {0}")]
+    Token(String),
+    /// TLS is needed and cannot be had.
+    #[error("clients of other machines would need TLS, and there is no certificate: {0}")]
+    Tls(String),
     /// Anything else the system refused.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -67,6 +75,7 @@ fn remedy_for_taken(port: u16) -> String {
 /// Listens on every address that `config.host` names.
 pub(crate) fn listen(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     let addresses = addresses(config)?;
+    config.access.check(&config.host, &addresses)?;
     let last = if config.next_free_port { config.port.saturating_add(PORTS_TRIED) } else { config.port };
     let mut refusal = None;
     for port in config.port..=last {
@@ -79,7 +88,7 @@ pub(crate) fn listen(config: &Config) -> Result<Vec<TcpListener>, StartError> {
             Err(error) => return Err(error),
         }
     }
-    Err(refusal.unwrap_or_else(|| StartError::NotLoopback { host: config.host.clone(), port: config.port }))
+    Err(refusal.unwrap_or_else(|| StartError::NotAnAddress { host: config.host.clone() }))
 }
 
 fn addresses(config: &Config) -> Result<Vec<IpAddr>, StartError> {
@@ -88,8 +97,8 @@ fn addresses(config: &Config) -> Result<Vec<IpAddr>, StartError> {
     }
     let bare = config.host.trim().trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
-        Ok(address) if address.is_loopback() => Ok(vec![address]),
-        _ => Err(StartError::NotLoopback { host: config.host.clone(), port: config.port }),
+        Ok(address) => Ok(vec![address]),
+        Err(_) => Err(StartError::NotAnAddress { host: config.host.clone() }),
     }
 }
 
@@ -167,8 +176,12 @@ mod tests {
 
     #[test]
     fn refuses_addresses_beyond_this_machine() {
-        for host in ["0.0.0.0", "::", "192.168.1.5", "example.org", ""] {
-            assert!(matches!(listen(&config(host, 0)), Err(StartError::NotLoopback { .. })), "{host}");
+        for host in ["0.0.0.0", "::", "192.168.1.5"] {
+            let error = listen(&config(host, 0)).unwrap_err();
+            assert!(matches!(error, StartError::Access(AccessError::NobodyAllowed { .. })), "{host}: {error}");
+        }
+        for host in ["example.org", "", "localhost:9876"] {
+            assert!(matches!(listen(&config(host, 0)), Err(StartError::NotAnAddress { .. })), "{host}");
         }
     }
 

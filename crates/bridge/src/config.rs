@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
+use blendwire_credentials::Folder;
 use blendwire_protocol::{DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, Feature, PROTOCOL_VERSION, Versions};
+
+use crate::access::AccessRules;
 
 /// Settings of one server. They hold from its start to its stop.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `localhost` (both loopback addresses, because clients resolve it to either) or one loopback address.
+    /// `localhost` (both loopback addresses, because clients resolve it to either) or an address of this machine. One
+    /// that others can reach needs rules that name them.
     pub host: String,
     /// TCP port. 0 lets the system choose, for tests.
     pub port: u16,
@@ -33,9 +37,10 @@ pub struct Config {
     pub time_limit: Option<Duration>,
     /// What clients may not use, by the user's wish.
     pub forbidden_features: Vec<Feature>,
-    /// Let in programs of other users of this machine too, where the system can tell them apart. Off by default: whoever
-    /// is let in can do what Blender's user can.
-    pub other_users: bool,
+    /// Who may connect, and with what.
+    pub access: AccessRules,
+    /// Where the user keeps token and certificate; `None` where the system names no such folder.
+    pub credentials: Option<Folder>,
     /// Asks the host to interrupt the script of this number, for this reason, and says whether it runs. Called from the
     /// network thread; must return at once.
     pub interrupt: fn(u64, &str) -> bool,
@@ -59,7 +64,8 @@ impl Default for Config {
             max_output_bytes: DEFAULT_MAX_REQUEST_BYTES,
             time_limit: None,
             forbidden_features: Vec::new(),
-            other_users: false,
+            access: AccessRules::default(),
+            credentials: None,
             interrupt: |_, _| false,
             background: false,
             versions: Versions {

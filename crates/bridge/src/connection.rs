@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! One connection, from its first byte to its end: finds out what the client speaks and hands over.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,11 +13,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::access::{Access, Terms, Verdict, handshake_words};
 use crate::activity::add;
-use crate::peer::Verdict;
 use crate::server::{Shared, stopped};
 use crate::sniff::{Dialect, sniff};
+use crate::stream::Stream;
 use crate::turn_away::turn_away;
 use crate::{bare, framed, http};
 
@@ -27,9 +30,36 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// system drop our last words on their way.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long the handshake of TLS may take.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// For a client from another machine.
+const TLS_WANTED: &str = "this server talks to other machines inside TLS only: `blendwire` does so with --fingerprint, which \
+    `blendwire tls` shows on Blender's machine; https:// over HTTP. For clients that cannot, have Blender's user name \
+    this network in \"Open Networks\", or connect through ssh";
+
+/// For mcp-for-blender's server, which cannot send one.
+const TOKEN_NOT_BARE: &str = "this server wants a token, which mcp-for-blender cannot send: switch off \"Require a Token\" \
+    in the add-on's preferences, or use Blendwire's own MCP server (`blendwire mcp`)";
+
 /// What this port speaks, for a client that speaks something else.
 const SPOKEN_HERE: &str = "this is Blendwire, the server of Blender's MCP add-on; it speaks JSON: send \
-    {\"type\": \"execute\", \"code\": \"result = 1\"} and a NUL byte (or a line break), or HTTP: GET /health, GET /status";
+    {\"type\": \"execute\", \"code\": \"result = 1\"} and a NUL byte (or a line break), or HTTP: GET /health, GET /status; both also inside TLS";
+
+/// How long a client may take to begin speaking, and to shake hands, where it must prove itself. Those of this machine may
+/// be silent as long as they like: connecting early costs nobody anything.
+const PROVE_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is known of a connection before its first byte.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guest {
+    /// For the log.
+    pub(crate) id: u64,
+    /// What it must bring.
+    pub(crate) terms: Terms,
+    /// When whatever it must bring has to be there.
+    pub(crate) deadline: Instant,
+}
 
 /// Serves one accepted connection to its end.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, shutdown: watch::Receiver<bool>) {
@@ -44,27 +74,53 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
         return;
     }
     log::debug!("connection {id} from {peer}");
-    match shared.doorkeeper.judge(&stream, peer).await {
-        Verdict::LetIn => {}
-        Verdict::CannotTell => log::debug!("connection {id}: the system does not say whose it is; let in"),
-        Verdict::Gone => {
-            add(&shared.activity.totals.connections_refused, 1);
-            log::debug!("connection {id} had closed before the system could say whose it was; nothing of it was run");
-            return;
-        }
-        Verdict::Other(uid) => {
-            add(&shared.activity.totals.connections_refused, 1);
-            shared.doorkeeper.log(uid);
-            // Whoever is not let in shall not keep others out: they get no words when there are many of them.
-            if open <= shared.config.max_connections / 2 {
-                turn_away(&shared, stream, shared.doorkeeper.words(uid), shutdown).await;
+    match admit(&shared, &stream, id, peer).await {
+        Ok(terms) => {
+            let guest = Guest { id, terms, deadline: Instant::now() + PROVE_WITHIN };
+            match dispatch(&shared, Stream::Plain(stream), guest, shutdown).await {
+                Ok(()) => log::debug!("connection {id} ended"),
+                Err(error) => log::debug!("connection {id} broke: {error}"),
             }
-            return;
+        }
+        Err(words) => {
+            add(&shared.activity.totals.connections_refused, 1);
+            // Whoever is not let in shall not keep others out: they get no words when there are many of them.
+            if let Some(words) = words.filter(|_| open <= shared.config.max_connections / 2) {
+                turn_away(&shared, Stream::Plain(stream), BytesMut::new(), ErrorCode::Forbidden, &words, shutdown)
+                    .await;
+            }
         }
     }
-    match dispatch(&shared, stream, id, shutdown).await {
-        Ok(()) => log::debug!("connection {id} ended"),
-        Err(error) => log::debug!("connection {id} broke: {error}"),
+}
+
+/// What the connection must bring, or what to tell its client; nothing where it has gone.
+async fn admit(shared: &Shared, stream: &TcpStream, id: u64, peer: SocketAddr) -> Result<Terms, Option<String>> {
+    let Access { rules, doorkeeper, .. } = &shared.access;
+    let Some(terms) = rules.terms(peer) else {
+        log::info!("refused a connection from {}: it is in none of the allowed networks", peer.ip());
+        return Err(Some(format!(
+            "this Blender lets in no connections from {}: have its user add that address to \"Allowed Clients\" in the \
+             add-on's preferences (without a window: --allow) and restart the server, or connect through ssh",
+            peer.ip().to_canonical()
+        )));
+    };
+    if !terms.is_local {
+        return Ok(terms);
+    }
+    match doorkeeper.judge(stream, peer).await {
+        Verdict::LetIn => Ok(terms),
+        Verdict::CannotTell => {
+            log::debug!("connection {id}: the system does not say whose it is; let in");
+            Ok(terms)
+        }
+        Verdict::Gone => {
+            log::debug!("connection {id} had closed before the system could say whose it was; nothing of it was run");
+            Err(None)
+        }
+        Verdict::Other(uid) => {
+            doorkeeper.log(uid);
+            Err(Some(doorkeeper.words(uid)))
+        }
     }
 }
 
@@ -85,6 +141,7 @@ fn prepare(stream: &TcpStream) {
 }
 
 async fn refuse_one_too_many(shared: &Shared, stream: TcpStream) {
+    let stream = Stream::Plain(stream);
     add(&shared.activity.totals.connections_refused, 1);
     let limit = shared.config.max_connections;
     log::warn!("refused a connection: {limit} are open, which is the limit");
@@ -94,53 +151,102 @@ async fn refuse_one_too_many(shared: &Shared, stream: TcpStream) {
 
 async fn dispatch(
     shared: &Arc<Shared>,
-    mut stream: TcpStream,
-    id: u64,
+    mut stream: Stream,
+    guest: Guest,
     mut shutdown: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let mut first = BytesMut::with_capacity(4096);
     loop {
         let read = tokio::select! {
             read = stream.read_buf(&mut first) => read?,
             () = stopped(&mut shutdown) => return Ok(()),
+            () = tokio::time::sleep_until(guest.deadline), if !guest.terms.is_local => return Ok(()),
         };
         if read == 0 {
             return Ok(());
         }
         let blank = first.len() - first.trim_ascii_start().len();
         let _ = first.split_to(blank);
-        match sniff(&first) {
+        let dialect = sniff(&first);
+        if guest.terms.needs_tls && !stream.is_tls() && matches!(dialect, Dialect::Json | Dialect::Http) {
+            refused(shared, guest.id, "without TLS");
+            turn_away(shared, stream, first, ErrorCode::Forbidden, TLS_WANTED, shutdown).await;
+            return Ok(());
+        }
+        match dialect {
             Dialect::Unclear => {}
-            Dialect::Json => {
-                return if bare::is_spoken(shared, &mut stream, &mut first, &mut shutdown).await? {
-                    bare::serve(shared, stream, first, id, shutdown).await
-                } else {
-                    framed::serve(shared, stream, first, id, shutdown).await
-                };
+            Dialect::Json => return json(shared, stream, first, guest, shutdown).await,
+            Dialect::Http => return http::serve(shared, stream, first, guest, shutdown).await,
+            Dialect::Tls if !stream.is_tls() => {
+                let Some(stream) = inside_tls(shared, stream, first, guest).await else { return Ok(()) };
+                // Boxed, because a future cannot hold itself.
+                return Box::pin(dispatch(shared, stream, guest, shutdown)).await;
             }
-            Dialect::Http => return http::serve(shared, stream, first, shutdown, None).await,
-            Dialect::Tls => {
-                refused(shared, id, "TLS");
-                let words = format!("this server does not speak TLS; connect without it: {SPOKEN_HERE}");
-                return say_and_close(stream, ErrorCode::BadRequest, &words).await;
-            }
-            Dialect::Unknown => {
-                refused(shared, id, "neither JSON nor HTTP");
+            Dialect::Tls | Dialect::Unknown => {
+                refused(shared, guest.id, "neither JSON nor HTTP");
                 return say_and_close(stream, ErrorCode::BadRequest, SPOKEN_HERE).await;
             }
         }
     }
 }
 
-fn refused(shared: &Shared, id: u64, spoke: &str) {
+/// Shakes hands; `None` where that failed, of which the client has been told in TLS's own words.
+async fn inside_tls(shared: &Shared, stream: Stream, first: BytesMut, guest: Guest) -> Option<Stream> {
+    let id = guest.id;
+    let acceptor = match shared.access.tls.acceptor() {
+        Ok(acceptor) => acceptor,
+        Err(error) => {
+            refused(shared, id, "TLS, which cannot be served");
+            log::error!("a client wanted TLS, and there is no certificate for it: {error}");
+            let words = "this server cannot serve TLS just now; Blender's log says why";
+            let _ = say_and_close(stream, ErrorCode::Forbidden, words).await;
+            return None;
+        }
+    };
+    let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream.rewound(first)?)).await;
+    match handshake {
+        Ok(Ok(stream)) => {
+            log::debug!("connection {id} is inside TLS");
+            return Some(Stream::Tls(Box::new(stream)));
+        }
+        Ok(Err(error)) => {
+            refused(shared, id, "TLS, and the handshake failed");
+            log::info!("connection {id}: no TLS: {}", handshake_words(&error));
+        }
+        Err(_) => refused(shared, id, "TLS, and did not end its handshake"),
+    }
+    None
+}
+
+/// JSON, framed or bare.
+async fn json(
+    shared: &Arc<Shared>,
+    mut stream: Stream,
+    mut first: BytesMut,
+    guest: Guest,
+    mut shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    if !bare::is_spoken(shared, &mut stream, &mut first, guest, &mut shutdown).await? {
+        return framed::serve(shared, stream, first, guest, shutdown).await;
+    }
+    if guest.terms.needs_token {
+        add(&shared.activity.totals.unauthorized, 1);
+        turn_away(shared, stream, first, ErrorCode::Unauthorized, TOKEN_NOT_BARE, shutdown).await;
+        return Ok(());
+    }
+    bare::serve(shared, stream, first, guest.id, shutdown).await
+}
+
+fn refused(shared: &Shared, id: u64, how: &str) {
     add(&shared.activity.totals.refused, 1);
-    log::debug!("connection {id} refused: it spoke {spoke}");
+    log::debug!("connection {id} refused: it spoke {how}");
 }
 
 /// Says one thing in a way that a program that reads to NUL and a person who reads lines both see, and closes.
-pub(crate) async fn say_and_close(mut stream: TcpStream, code: ErrorCode, words: &str) -> std::io::Result<()> {
+pub(crate) async fn say_and_close(mut stream: Stream, code: ErrorCode, words: &str) -> io::Result<()> {
     // A code that says what to do is worth more than the plain protocol's two keys.
-    let extras = Extras { is_extended: code == ErrorCode::Forbidden, ..Extras::default() };
+    let is_extended = matches!(code, ErrorCode::Forbidden | ErrorCode::Unauthorized);
+    let extras = Extras { is_extended, ..Extras::default() };
     let mut text = Reply::refused(code, words).encode(Terminator::Newline, &extras).pieces.concat();
     text.push(Terminator::Nul.byte());
     stream.write_all(&text).await?;
@@ -148,7 +254,7 @@ pub(crate) async fn say_and_close(mut stream: TcpStream, code: ErrorCode, words:
 }
 
 /// Ends the connection so that what was written arrives: says that nothing more comes, reads on for a moment.
-pub(crate) async fn close(mut stream: TcpStream) -> std::io::Result<()> {
+pub(crate) async fn close(mut stream: Stream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut scrap = vec![0; 64 * 1024];
     let drain = async { while matches!(stream.read(&mut scrap).await, Ok(read) if read > 0) {} };

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 
 use crate::feed::Feed;
 use crate::job::{Answer, Job};
+use crate::metrics::Metrics;
 use crate::server::Shared;
 
 /// Final replies that are kept for `outcome`.
@@ -117,6 +118,7 @@ impl Ticket {
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     book: Mutex<Book>,
+    pub(crate) metrics: Metrics,
 }
 
 #[derive(Debug, Default)]

@@ -7,27 +7,26 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use blendwire_protocol::{
     BadRequest, Body, Decoder, EncodedReply, ErrorCode, Extras, Feature, Frame, Hello, Id, PROTOCOL_VERSION, Refusal,
     Reply, Request, Terminator, platform,
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
 use tokio::sync::mpsc::{Sender, channel};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
+use crate::access::{NoToken, Terms};
 use crate::activity::add;
-use crate::connection::close;
+use crate::connection::{Guest, close};
 use crate::control::{self, Ticket};
-use crate::feed::Feed;
-use crate::job::{Answer, Job, Task};
-use crate::queue::NotQueued;
-use crate::replies::{self, Later, Pending, Watch};
+use crate::intake::{Intake, Refused, Taken};
+use crate::job::Answer;
+use crate::replies::{self, Later, Pending};
 use crate::server::{Shared, stopped};
+use crate::stream::{Reading, Stream};
 
 /// Room made for each read: fits a burst of small requests, and is grown by the buffer itself for large ones.
 const READ_BYTES: usize = 64 * 1024;
@@ -38,47 +37,81 @@ const LONG_REQUEST_BYTES: usize = 256 * 1024;
 /// A buffer that a large request has grown beyond this is let go of when it is empty.
 const KEPT_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// Room for source text is counted in units of this many bytes, because a semaphore counts in 32 bits.
-const ROOM_UNIT_BYTES: usize = 1024;
+/// Longest message of a client that has not brought the token yet: a `hello` with room to spare.
+const BEFORE_TOKEN_BYTES: usize = 64 * 1024;
 
 /// Serves one connection whose first bytes are in `buffer`.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
-    mut stream: TcpStream,
+    stream: Stream,
     buffer: BytesMut,
-    id: u64,
+    guest: Guest,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (pending, awaited) = channel(shared.config.max_pipelined.max(1));
-    let (read, write) = stream.split();
-    let decoder = Decoder::new(shared.config.max_request_bytes);
-    let room = Arc::new(Semaphore::new(room_units(shared.config.max_request_bytes)));
+    let (mut read, mut write) = tokio::io::split(stream);
+    let decoder = Decoder::new(limit(shared, guest.terms));
     let (immediate, at_once) = channel(shared.config.max_pipelined.max(1));
     let agreed = Agreed::default();
-    let mut reader = Reader { shared, id, decoder, buffer, pending, immediate, agreed, room };
+    let gate = Gate::of(guest);
+    let id = guest.id;
+    let mut reader =
+        Reader { shared, intake: Intake::new(shared, guest.id), id, gate, decoder, buffer, pending, immediate, agreed };
     // The reader drops its ends of the channels when it is done, the writer ends with the last reply.
-    let reading = async move { reader.run(read, shutdown).await };
-    let (was_read, was_written) = tokio::join!(reading, replies::write(shared, write, awaited, at_once));
+    let reading = async {
+        let read = reader.run(&mut read, shutdown).await;
+        drop(reader);
+        read
+    };
+    let (was_read, was_written) = tokio::join!(reading, replies::write(shared, &mut write, awaited, at_once));
     was_written?;
     was_read?;
-    close(stream).await
+    close(read.unsplit(write)).await
+}
+
+/// The longest request that is taken from a client of these terms, in bytes.
+pub(crate) fn limit(shared: &Shared, terms: Terms) -> usize {
+    let limit = shared.config.max_request_bytes;
+    // Strangers do not fill our memory.
+    if terms.needs_token { limit.min(BEFORE_TOKEN_BYTES) } else { limit }
+}
+
+/// Whether the client has brought the token.
+enum Gate {
+    /// It need not.
+    Open,
+    /// It has to, before this moment.
+    Closed(Instant),
+    /// It has; this is which.
+    Passed(u64),
+}
+
+impl Gate {
+    fn of(guest: Guest) -> Self {
+        if guest.terms.needs_token { Self::Closed(guest.deadline) } else { Self::Open }
+    }
+
+    /// Returns when a client that must bring the token has not done so in time.
+    async fn closes(&self) {
+        match self {
+            Self::Closed(deadline) => tokio::time::sleep_until(*deadline).await,
+            Self::Open | Self::Passed(_) => std::future::pending().await,
+        }
+    }
 }
 
 struct Reader<'a> {
     shared: &'a Arc<Shared>,
+    intake: Intake<'a>,
     id: u64,
+    gate: Gate,
     decoder: Decoder,
     buffer: BytesMut,
     pending: Sender<Pending>,
     /// Past those that wait for the main thread.
     immediate: Sender<EncodedReply>,
     agreed: Agreed,
-    /// What this connection may have waiting: as much source text as its longest request.
-    room: Arc<Semaphore>,
 }
-
-/// The `changes` of a client that may not know them.
-const CHANGES_FORBIDDEN: &str = r#"{"skipped": "the user's preferences do not allow the feature \"changes\""}"#;
 
 /// What a `hello` has settled for the rest of the connection.
 #[derive(Default)]
@@ -89,10 +122,6 @@ struct Agreed {
     is_immediate: bool,
 }
 
-fn room_units(bytes: usize) -> usize {
-    bytes.div_ceil(ROOM_UNIT_BYTES).max(1)
-}
-
 /// Whether more is to be read from this client.
 #[derive(PartialEq)]
 enum Go {
@@ -101,7 +130,7 @@ enum Go {
 }
 
 impl Reader<'_> {
-    async fn run(&mut self, mut read: ReadHalf<'_>, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
+    async fn run(&mut self, read: &mut Reading, mut shutdown: watch::Receiver<bool>) -> io::Result<()> {
         add(&self.shared.activity.totals.received_bytes, self.buffer.len());
         while self.take_frames().await == Go::On {
             if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BUFFER_BYTES {
@@ -113,6 +142,7 @@ impl Reader<'_> {
                 () = stopped(&mut shutdown) => return Ok(()),
                 // The writer has given up: nobody reads our replies any more.
                 () = self.pending.closed() => return Ok(()),
+                () = self.gate.closes() => return Ok(()),
             };
             add(&self.shared.activity.totals.received_bytes, count);
             if count == 0 {
@@ -134,6 +164,10 @@ impl Reader<'_> {
                 }
                 Err(too_large) => {
                     self.buffer = BytesMut::new();
+                    if matches!(self.gate, Gate::Closed(_)) {
+                        self.turn_away(Terminator::Nul, None, NoToken::Missing).await;
+                        return Go::Stop;
+                    }
                     self.refuse(Terminator::Nul, None, ErrorCode::TooLarge, &too_large).await;
                     return Go::Stop;
                 }
@@ -147,59 +181,60 @@ impl Reader<'_> {
             let _ = self.pending.send(Pending::LateNul).await;
             return Go::On;
         }
-        let request = match parse(frame).await {
+        let request = match parse(frame.text, Request::parse).await {
             Ok(request) => request,
             Err(Refusal { why, id }) => {
                 self.refuse(terminator, id, why.code(), &why).await;
-                return Go::On;
+                return if why == BadRequest::BadToken { Go::Stop } else { Go::On };
             }
         };
-        let is_extended = self.agreed.is_extended || request.is_extended();
-        // Without events a client that asked for them misses nothing but their moment; that changes are not told is told.
-        let passes = [Feature::Stream, Feature::Changes];
-        let must_refuse = |feature: &Feature| !passes.contains(feature) && self.shared.config.forbids(*feature);
-        let forbidden = request.features().find(must_refuse);
-        if let Some(feature) = forbidden {
-            let message = format!("the user's preferences do not allow the feature \"{}\"", feature.name());
-            self.refuse(terminator, request.id, ErrorCode::Forbidden, &message).await;
-            return Go::On;
+        if let Err(why) = self.admit(&request.body) {
+            return self.turn_away(terminator, request.id, why).await;
         }
-        let Request { id, body } = request;
-        let mut extras = Extras { id, is_extended, ..Extras::default() };
-        add(&self.shared.activity.totals.requests, 1);
-        let task = match body {
-            Body::Execute(mut script) => {
-                if script.changes && self.shared.config.forbids(Feature::Changes) {
-                    script.changes = false;
-                    extras.effects.changes = Some(CHANGES_FORBIDDEN.to_owned());
-                }
-                Task::Script(script)
-            }
-            Body::Undo { steps } => Task::Undo { steps },
-            Body::Redo { steps } => Task::Redo { steps },
-            question => {
-                self.answer(question, terminator, extras).await;
-                return Go::On;
-            }
-        };
-        match self.enqueue(task, terminator, extras.clone()).await {
-            Ok(later) => {
+        match self.intake.take(request, terminator, self.agreed.is_extended).await {
+            Taken::Queued(later) => {
                 let _ = self.pending.send(Pending::Later(later)).await;
-                Go::On
             }
-            Err(why) => {
-                self.refuse(terminator, extras.id, why.code(), &why).await;
-                if why == NotQueued::SameId { Go::On } else { Go::Stop }
+            Taken::Question(question, extras) => self.answer(question, terminator, extras).await,
+            Taken::Refused(Refused { id, code, why, is_final }) => {
+                self.refuse(terminator, id, code, &why).await;
+                if is_final {
+                    return Go::Stop;
+                }
             }
         }
+        Go::On
+    }
+
+    /// Whether the client may ask at all. A token that is sent has to be right, needed or not: a client that believes
+    /// to have proved itself should know.
+    fn admit(&mut self, body: &Body) -> Result<(), NoToken> {
+        let tokens = &self.shared.access.tokens;
+        match (&self.gate, body) {
+            (Gate::Passed(generation), _) => tokens.still_holds(*generation),
+            (Gate::Open, Body::Hello { token: Some(token), .. }) => tokens.check(Some(token)).map(drop),
+            (Gate::Open, _) => Ok(()),
+            (Gate::Closed(_), Body::Hello { token, .. }) => {
+                self.gate = Gate::Passed(tokens.check(token.as_ref())?);
+                self.decoder.set_limit(self.shared.config.max_request_bytes);
+                Ok(())
+            }
+            (Gate::Closed(_), _) => Err(NoToken::Missing),
+        }
+    }
+
+    /// A client that has sent none may still say `hello`; one with a wrong one has to begin again.
+    async fn turn_away(&mut self, terminator: Terminator, id: Option<Id>, why: NoToken) -> Go {
+        self.refuse(terminator, id, ErrorCode::Unauthorized, &why.words()).await;
+        if why == NoToken::Missing { Go::On } else { Go::Stop }
     }
 
     /// Answers what needs no main thread.
     async fn answer(&mut self, question: Body, terminator: Terminator, extras: Extras) {
         let reply = match question {
-            Body::Hello { features } => Reply::of(&self.hello(features)),
+            Body::Hello { features, .. } => Reply::of(&self.hello(features)),
             Body::Status => Reply::of(&self.shared.status()),
-            Body::Outcome { target } => return self.now(self.outcome(&target, terminator)).await,
+            Body::Outcome { target } => return self.now(self.intake.outcome(&target, terminator)).await,
             Body::Cancel { target } => {
                 let (ticket, answer) = Ticket::new(terminator, extras);
                 control::cancel(self.shared, &target, ticket);
@@ -248,59 +283,13 @@ impl Reader<'_> {
         }
     }
 
-    fn outcome(&self, target: &Id, terminator: Terminator) -> EncodedReply {
-        let control = &self.shared.control;
-        if let Some(reply) = control.outcome(target).filter(|_| !control.is_active(target)) {
-            return reply.with_terminator(terminator);
-        }
-        let (code, words) = if control.is_active(target) {
-            (ErrorCode::Busy, "has not ended yet; ask again later")
-        } else {
-            (ErrorCode::NotFound, "is not known; the last 256 outcomes are kept, for an hour")
-        };
-        let message = format!("the request with the id {} {words}", target.json());
-        let extras = Extras { id: Some(target.clone()), is_extended: true, ..Extras::default() };
-        Reply::refused(code, message).encode(terminator, &extras)
-    }
-
-    async fn enqueue(&self, task: Task, terminator: Terminator, extras: Extras) -> Result<Later, NotQueued> {
-        let Shared { config, control, next_request, .. } = &**self.shared;
-        if extras.id.as_ref().is_some_and(|id| control.is_active(id)) {
-            return Err(NotQueued::SameId);
-        }
-        let (timeout, is_watched) = match &task {
-            Task::Script(script) => (script.timeout, script.stream && !config.forbids(Feature::Stream)),
-            Task::Undo { .. } | Task::Redo { .. } => (None, false),
-        };
-        let units = u32::try_from(room_units(task.size_bytes())).unwrap_or(u32::MAX);
-        // Jobs give their room back when they are answered; the semaphore is never closed.
-        let room = self.room.clone().acquire_many_owned(units).await.ok();
-        let number = next_request.fetch_add(1, Ordering::Relaxed);
-        let feed = Arc::new(Feed::new(config.max_output_bytes, is_watched));
-        let id = extras.id.clone();
-        let (ticket, answer) = Ticket::new(terminator, extras);
-        let position = self.shared.queue().len();
-        let mut job = Job::new(number, task, feed.clone(), ticket, control.clone(), room);
-        let limit = control::Limit::of(timeout, config.time_limit);
-        // While this one waited for room, another of its id may have come.
-        if !job.book(control, self.id, limit.is_some()) {
-            job.withdraw();
-            return Err(NotQueued::SameId);
-        }
-        self.shared.queue().push(self.id, job)?;
-        if let Some(limit) = limit {
-            control::end_after(self.shared, number, limit);
-        }
-        let watch = is_watched.then_some(Watch { feed, terminator, id, position });
-        Ok(Later { answer, watch })
-    }
-
     async fn refuse(&self, terminator: Terminator, id: Option<Id>, code: ErrorCode, why: &impl std::fmt::Display) {
-        add(&self.shared.activity.totals.refused, 1);
+        let totals = &self.shared.activity.totals;
+        add(if code == ErrorCode::Unauthorized { &totals.unauthorized } else { &totals.refused }, 1);
         log::debug!("connection {}: {why}", self.id);
         let is_extended = self.agreed.is_extended
             || id.is_some()
-            || matches!(code, ErrorCode::Forbidden | ErrorCode::VersionMismatch);
+            || matches!(code, ErrorCode::Forbidden | ErrorCode::Unauthorized | ErrorCode::VersionMismatch);
         let extras = Extras { id, is_extended, ..Extras::default() };
         let _ = self.pending.send(Pending::Now(Reply::refused(code, why).encode(terminator, &extras))).await;
     }
@@ -312,11 +301,12 @@ impl Reader<'_> {
     }
 }
 
-async fn parse(frame: Frame) -> Result<Request, Refusal> {
-    if frame.text.len() <= LONG_REQUEST_BYTES {
-        return Request::parse(&frame.text);
+/// Parses a request by `by`, beside the network thread where it is long.
+pub(crate) async fn parse(text: Bytes, by: fn(&[u8]) -> Result<Request, Refusal>) -> Result<Request, Refusal> {
+    if text.len() <= LONG_REQUEST_BYTES {
+        return by(&text);
     }
-    let parsed = tokio::task::spawn_blocking(move || Request::parse(&frame.text)).await;
+    let parsed = tokio::task::spawn_blocking(move || by(&text)).await;
     parsed.unwrap_or_else(|_| {
         let why = BadRequest::NotJson("the parser failed; this is a defect, please report it".to_owned());
         Err(Refusal { why, id: None })

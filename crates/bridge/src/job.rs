@@ -83,6 +83,7 @@ pub struct Job {
     pub(crate) first_line: String,
     /// What to do.
     pub task: Task,
+    queued: Instant,
     /// When it was started; a deferred request is taken up again later.
     pub(crate) begun: Option<Instant>,
     /// What it tells while it runs.
@@ -112,6 +113,7 @@ impl Job {
             title: task.title().unwrap_or_else(|| first_line.clone()),
             first_line,
             task,
+            queued: Instant::now(),
             begun: None,
             feed,
             unanswered: Some(control),
@@ -151,7 +153,10 @@ impl Job {
         // Encoded here, on the main thread: writing out megabytes of text would hold up the network thread.
         let changes = effects.changes.or_else(|| extras.effects.changes.clone());
         let extras = &Extras { effects: Effects { changes, ..effects }, ..extras.clone() };
-        let reply = with_ending(reply, ending).encode(self.ticket.terminator, extras);
+        let reply = with_ending(reply, ending);
+        let waited = self.begun.unwrap_or_else(Instant::now).duration_since(self.queued);
+        control.metrics.record(&reply, waited, self.begun.map(|begun| begun.elapsed()));
+        let reply = reply.encode(self.ticket.terminator, extras);
         if let Some(id) = &extras.id {
             control.keep(id, reply.clone());
         }

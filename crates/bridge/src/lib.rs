@@ -9,6 +9,7 @@
 //! accepted request gets exactly one final reply, because dropping an unanswered [`Job`] sends one; everything that
 //! grows has a limit in [`Config`].
 
+mod access;
 mod activity;
 mod bare;
 mod bind;
@@ -18,14 +19,17 @@ mod control;
 mod feed;
 mod framed;
 mod http;
+mod intake;
 mod job;
-mod peer;
+mod metrics;
 mod queue;
 mod replies;
 mod server;
 mod sniff;
+mod stream;
 mod turn_away;
 
+pub use access::{AccessError, AccessRules};
 pub use bind::StartError;
 pub use config::Config;
 pub use feed::Feed;

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use blendwire_protocol::{EncodedReply, ErrorCode, Event, Extras, Id, Reply, Terminator};
 use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::WriteHalf;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -20,6 +19,7 @@ use crate::activity::add;
 use crate::feed::Feed;
 use crate::job::Answer;
 use crate::server::Shared;
+use crate::stream::Writing;
 
 /// Replies are gathered up to this size before they go to the system; a larger piece goes out by itself.
 const GATHERED_BYTES: usize = 64 * 1024;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a script prints is gathered this long: at once to a person, and a flood of lines costs a few hundred events a
 /// second at most.
-const EVENTS_EVERY: Duration = Duration::from_millis(5);
+pub(crate) const EVENTS_EVERY: Duration = Duration::from_millis(5);
 
 /// A reply to come, in its place among the others of the connection.
 pub(crate) enum Pending {
@@ -60,7 +60,7 @@ pub(crate) struct Watch {
 /// Writes what comes out of `replies`, and at once what comes out of `immediate`, until both are closed.
 pub(crate) async fn write(
     shared: &Shared,
-    write: WriteHalf<'_>,
+    write: &mut Writing,
     mut replies: Receiver<Pending>,
     immediate: Receiver<EncodedReply>,
 ) -> io::Result<()> {
@@ -83,7 +83,7 @@ pub(crate) async fn write(
 
 struct Writer<'a> {
     shared: &'a Shared,
-    write: WriteHalf<'a>,
+    write: &'a mut Writing,
     immediate: Receiver<EncodedReply>,
     gathered: Vec<u8>,
 }
@@ -165,7 +165,7 @@ impl Writer<'_> {
             self.flush().await?;
         }
         if piece.len() > GATHERED_BYTES {
-            return send(self.shared, &mut self.write, piece).await;
+            return send(self.shared, self.write, piece).await;
         }
         self.gathered.extend_from_slice(piece);
         Ok(())
@@ -173,7 +173,7 @@ impl Writer<'_> {
 
     async fn flush(&mut self) -> io::Result<()> {
         let gathered = std::mem::take(&mut self.gathered);
-        send(self.shared, &mut self.write, &gathered).await?;
+        send(self.shared, self.write, &gathered).await?;
         self.gathered = gathered;
         self.gathered.clear();
         Ok(())
@@ -181,13 +181,13 @@ impl Writer<'_> {
 }
 
 /// A job answers even when it is dropped, so the sender cannot vanish silently but by a defect of ours.
-fn lost() -> Answer {
+pub(crate) fn lost() -> Answer {
     let words = "the reply was lost inside the server; this is a defect, please report it";
     let reply = Reply::refused(ErrorCode::Dropped, words);
     Answer { reply: reply.encode(Terminator::Nul, &Extras::default()), lane: None }
 }
 
-async fn changed(watch: Option<&Watch>) {
+pub(crate) async fn changed(watch: Option<&Watch>) {
     match watch {
         Some(watch) => watch.feed.changed().await,
         None => std::future::pending().await,
@@ -202,7 +202,7 @@ async fn sleep_until(due: Option<Instant>) {
 }
 
 /// Writes all of `bytes`, as long as the client takes some now and then.
-pub(crate) async fn send(shared: &Shared, write: &mut WriteHalf<'_>, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) async fn send(shared: &Shared, write: &mut Writing, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let Ok(count) = tokio::time::timeout(PATIENCE, write.write(bytes)).await else {
             log::info!("gave up a client that took no byte of its replies for {} s", PATIENCE.as_secs());
@@ -215,5 +215,9 @@ pub(crate) async fn send(shared: &Shared, write: &mut WriteHalf<'_>, mut bytes: 
         add(&shared.activity.totals.sent_bytes, count);
         bytes = &bytes[count..];
     }
-    Ok(())
+    // TLS may hold back what the system did not take at once.
+    match tokio::time::timeout(PATIENCE, write.flush()).await {
+        Ok(flushed) => flushed,
+        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+    }
 }

@@ -12,13 +12,13 @@ use blendwire_protocol::{QueueStatus, Status};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::{Access, Doorkeeper, Tls, Tokens};
 use crate::activity::{Activity, add};
 use crate::bind::{self, StartError};
 use crate::config::Config;
 use crate::connection;
 use crate::control::Control;
 use crate::job::Job;
-use crate::peer::Doorkeeper;
 use crate::queue::Queue;
 
 /// How long a stop waits for last replies to go out to clients that read slowly.
@@ -46,7 +46,7 @@ pub struct Shared {
     pub(crate) clients: AtomicUsize,
     pub(crate) next_request: AtomicU64,
     pub(crate) control: Arc<Control>,
-    pub(crate) doorkeeper: Doorkeeper,
+    pub(crate) access: Access,
     queue: Arc<Queue>,
 }
 
@@ -59,12 +59,12 @@ impl Server {
         config.max_connections = config.max_connections.min(affordable_connections());
         let listeners = bind::listen(&config)?;
         let endpoints: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let judged_by = endpoints.first().copied().filter(|_| !config.other_users);
+        let access = prepare_access(&config, &endpoints)?;
         let shared = Arc::new(Shared {
             queue: Arc::new(Queue::new(config.max_queue, config.max_queue_bytes)),
             activity: Activity::new(),
             control: Arc::default(),
-            doorkeeper: judged_by.map_or_else(Doorkeeper::open, Doorkeeper::of_listener),
+            access,
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
             instance: new_instance(),
@@ -148,6 +148,21 @@ impl Shared {
         self.endpoints.iter().map(ToString::to_string).collect()
     }
 
+    fn access_status(&self) -> blendwire_protocol::Access {
+        let rules = &self.access.rules;
+        let beyond_this_machine = self.endpoints.iter().any(|endpoint| !endpoint.ip().is_loopback());
+        blendwire_protocol::Access {
+            token_required: rules.require_token,
+            beyond_this_machine,
+            open_networks: if beyond_this_machine {
+                rules.open.iter().map(ToString::to_string).collect()
+            } else {
+                Vec::new()
+            },
+            fingerprint: self.access.tls.fingerprint().map(|fingerprint| fingerprint.to_string()),
+        }
+    }
+
     /// Everything the server knows of itself, without asking the main thread.
     pub fn status(&self) -> Status {
         let (state, reason) = self.activity.state();
@@ -169,11 +184,36 @@ impl Shared {
                 deferred: self.activity.deferred(),
             },
             clients: self.clients.load(Ordering::Relaxed),
+            access: self.access_status(),
             main_thread_age_secs: self.activity.age().map_or(0.0, |age| age.as_secs_f64()),
             uptime_secs: self.activity.started.elapsed().as_secs_f64(),
             counters: self.activity.totals.read(),
         }
     }
+}
+
+/// Makes ready what decides who gets in: a server that needs the token or TLS does not start without.
+fn prepare_access(config: &Config, endpoints: &[SocketAddr]) -> Result<Access, StartError> {
+    let (rules, folder) = (config.access.clone(), config.credentials.as_ref());
+    // Only loopback connections are judged by their user, so any of our sockets tells whether the system can be believed.
+    let judged_by = endpoints.first().copied().filter(|_| !rules.other_users);
+    let doorkeeper = judged_by.map_or_else(Doorkeeper::open, Doorkeeper::of_listener);
+    let (tokens, tls) = (Tokens::kept_in(folder), Tls::new(rules.certificate.as_ref(), folder, endpoints));
+    let is_for_others = endpoints.iter().any(|endpoint| !endpoint.ip().is_loopback());
+    let needs_tls = is_for_others && !rules.allowed.is_empty();
+    match tokens.prepare() {
+        Err(why) if needs_tls || rules.require_token => return Err(StartError::Token(why)),
+        Err(why) => log::warn!("there is no token, so nothing can be run over HTTP: {why}"),
+        Ok(()) => {}
+    }
+    if needs_tls {
+        tls.acceptor().map_err(|error| StartError::Tls(error.to_string()))?;
+    }
+    if is_for_others && !rules.open.is_empty() {
+        let open: Vec<_> = rules.open.iter().map(ToString::to_string).collect();
+        log::warn!("whoever is in {} can run Python in this Blender, without a token", open.join(", "));
+    }
+    Ok(Access { rules, doorkeeper, tokens, tls })
 }
 
 /// Sixteen hexadecimal digits from the random keys that the standard library gives each hasher.

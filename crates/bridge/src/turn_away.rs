@@ -9,13 +9,13 @@ use std::time::Duration;
 use blendwire_protocol::{BareResult, Decoder, ErrorCode, Look, Reply, is_bare};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::connection::{close, say_and_close};
 use crate::http;
 use crate::server::Shared;
 use crate::sniff::{Dialect, sniff};
+use crate::stream::Stream;
 
 /// All that such a peer gets: to begin its first message, to read the answer.
 const WITHIN: Duration = Duration::from_secs(3);
@@ -30,32 +30,42 @@ enum Shape {
     Http,
 }
 
-/// Says `words`, with the code `forbidden` where the dialect has codes, and closes.
-pub(crate) async fn turn_away(shared: &Shared, stream: TcpStream, words: String, shutdown: watch::Receiver<bool>) {
+/// Says `words`, with `code` where the dialect has codes, and closes. `first` is what has been read already.
+pub(crate) async fn turn_away(
+    shared: &Shared,
+    stream: Stream,
+    first: BytesMut,
+    code: ErrorCode,
+    words: &str,
+    shutdown: watch::Receiver<bool>,
+) {
     // One that does not listen misses them.
-    let _ = tokio::time::timeout(WITHIN, say(shared, stream, &words, shutdown)).await;
+    let _ = tokio::time::timeout(WITHIN, say(shared, stream, first, code, words, shutdown)).await;
 }
 
-async fn say(shared: &Shared, mut stream: TcpStream, words: &str, shutdown: watch::Receiver<bool>) -> io::Result<()> {
-    let mut first = BytesMut::with_capacity(4096);
+async fn say(
+    shared: &Shared,
+    mut stream: Stream,
+    mut first: BytesMut,
+    code: ErrorCode,
+    words: &str,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
     match shape(&mut stream, &mut first).await? {
-        Shape::Framed => say_and_close(stream, ErrorCode::Forbidden, words).await,
-        Shape::Http => http::serve(shared, stream, first, shutdown, Some(words)).await,
+        Shape::Framed => say_and_close(stream, code, words).await,
+        Shape::Http => http::part(shared, stream, first, shutdown, words).await,
         Shape::Bare => {
             // Its client reads one object and wants nothing behind it.
-            let reply = BareResult::Value.encode(Reply::refused(ErrorCode::Forbidden, words));
+            let reply = BareResult::Value.encode(Reply::refused(code, words));
             stream.write_all(&reply.pieces.concat()).await?;
             close(stream).await
         }
     }
 }
 
-async fn shape(stream: &mut TcpStream, first: &mut BytesMut) -> io::Result<Shape> {
+async fn shape(stream: &mut Stream, first: &mut BytesMut) -> io::Result<Shape> {
     let mut decoder = Decoder::new(LOOKED_AT_BYTES);
     loop {
-        if stream.read_buf(first).await? == 0 {
-            return Ok(Shape::Framed);
-        }
         let blank = first.len() - first.trim_ascii_start().len();
         let _ = first.split_to(blank);
         match sniff(first) {
@@ -67,6 +77,9 @@ async fn shape(stream: &mut TcpStream, first: &mut BytesMut) -> io::Result<Shape
                 Look::Closed(text) if is_bare(text) => return Ok(Shape::Bare),
                 _ => return Ok(Shape::Framed),
             },
+        }
+        if stream.read_buf(first).await? == 0 {
+            return Ok(Shape::Framed);
         }
     }
 }

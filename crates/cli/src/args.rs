@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use blendwire_client::Fingerprint;
 use clap::{Parser, Subcommand};
 
 /// One wire into a running Blender.
@@ -25,7 +26,7 @@ Examples:
   blendwire mcp                       serve an MCP client over stdio
 
 Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
-Environment: BLENDWIRE_HOST and BLENDWIRE_PORT say which Blender to talk to.
+Environment: BLENDWIRE_HOST and BLENDWIRE_PORT say which Blender to talk to, BLENDWIRE_TOKEN lets in where that is wanted.
 BLENDER_MCP_HOST, BLENDER_MCP_PORT, BLENDER_HOST and BLENDER_PORT are understood too."
 )]
 pub(crate) struct Args {
@@ -52,6 +53,10 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Start a Blender with the server on, and wait until it answers
     Launch(LaunchArgs),
+    /// Show the token that lets clients in, or replace it
+    Token(TokenArgs),
+    /// Show the certificate for TLS, or make one
+    Tls(TlsArgs),
 }
 
 /// Which Blender to talk to.
@@ -63,6 +68,26 @@ pub(crate) struct EndpointArgs {
     /// Port of the Blender [default: BLENDWIRE_PORT, else 9876]
     #[arg(long, value_parser = port)]
     pub(crate) port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+}
+
+/// How to be sure that it is that Blender. The token comes from BLENDWIRE_TOKEN, else from this user's own file.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Blenders on other machines")]
+pub(crate) struct AccessArgs {
+    /// Take the TLS certificate with this SHA-256 and no other [default: BLENDWIRE_FINGERPRINT]
+    #[arg(long, value_name = "HEX")]
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// PEM file of the authority that signed the certificate [default: BLENDWIRE_CA, else those of the system]
+    #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Use TLS on this machine too [default: for other machines only]
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Use no TLS, on a network that is trusted
+    #[arg(long, conflicts_with_all = ["fingerprint", "ca", "tls"])]
+    pub(crate) plain: bool,
 }
 
 /// `blendwire mcp`
@@ -204,6 +229,52 @@ pub(crate) struct LaunchArgs {
     #[arg(long)]
     pub(crate) foreground: bool,
     /// Print endpoint, process id and log file as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `blendwire token`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Blender wants it over HTTP, from other machines, and with the preference Require a Token from everybody. Run this as the \
+user whom Blender runs as. On this machine clients of this project find it by themselves; others get it with \
+BLENDWIRE_TOKEN or, over HTTP, with the header Authorization: Bearer TOKEN.
+
+Examples:
+  blendwire token
+  curl -H \"Authorization: Bearer $(blendwire token)\" -H 'Content-Type: application/json' \\
+       -d '{\"code\": \"result = 1\"}' http://localhost:9876/execute
+  blendwire token --rotate   # the old one lets nobody in any more")]
+pub(crate) struct TokenArgs {
+    /// Replace it by a new one; running servers take that within a second
+    #[arg(long)]
+    pub(crate) rotate: bool,
+    /// Print where it is kept, and not the token
+    #[arg(long, conflicts_with = "rotate")]
+    pub(crate) path: bool,
+}
+
+/// `blendwire tls`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Blender makes a certificate when one is wanted and none is set in its preferences. Give its fingerprint to clients on \
+other machines with --fingerprint or BLENDWIRE_FINGERPRINT. Run this as the user whom Blender runs as.
+
+Examples:
+  blendwire tls
+  blendwire tls --make --name render7.example   # running servers show it to the next client
+  blendwire tls --certificate chain.pem         # look at one that was bought")]
+pub(crate) struct TlsArgs {
+    /// Make a new certificate in place of the one that Blendwire made
+    #[arg(long)]
+    pub(crate) make: bool,
+    /// A host name or address that the new certificate is for; may be repeated [default: this machine's]
+    #[arg(long, value_name = "NAME", requires = "make")]
+    pub(crate) name: Vec<String>,
+    /// Look at this PEM file
+    #[arg(long, value_name = "FILE", conflicts_with = "make")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Print it as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

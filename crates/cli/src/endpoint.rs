@@ -77,7 +77,7 @@ mod tests {
             [("BLENDER_HOST", "c"), ("BLENDER_MCP_HOST", "b"), ("BLENDER_MCP_PORT", "2"), ("BLENDWIRE_PORT", "1")];
         let wanted = read(&EndpointArgs::default(), &variables).unwrap();
         assert_eq!(wanted, Wanted { host: Some("b".to_owned()), port: Some(1) });
-        let args = EndpointArgs { host: Some("a".to_owned()), port: Some(7) };
+        let args = EndpointArgs { host: Some("a".to_owned()), port: Some(7), ..EndpointArgs::default() };
         assert_eq!(read(&args, &variables).unwrap().endpoint(), Endpoint::new("a", 7));
     }
 
@@ -92,7 +92,8 @@ mod tests {
             assert_eq!(parse_host("--host", right).unwrap(), right);
         }
         for wrong in ["localhost:9876", "http://localhost:9876", "http://localhost", "[::1]:9876", "", " ", "a b"] {
-            let error = read(&EndpointArgs { host: Some(wrong.to_owned()), port: None }, &[]).unwrap_err().to_string();
+            let args = EndpointArgs { host: Some(wrong.to_owned()), ..EndpointArgs::default() };
+            let error = read(&args, &[]).unwrap_err().to_string();
             assert!(error.contains("--host is") && error.contains("--port"), "{error}");
         }
         let error = read(&EndpointArgs::default(), &[("BLENDER_MCP_HOST", "x:1")]).unwrap_err().to_string();

@@ -10,6 +10,18 @@ pub(crate) const HOSTS: [&str; 3] = ["BLENDWIRE_HOST", "BLENDER_MCP_HOST", "BLEN
 /// Ports of the Blender to talk to, in the same order.
 pub(crate) const PORTS: [&str; 3] = ["BLENDWIRE_PORT", "BLENDER_MCP_PORT", "BLENDER_PORT"];
 
+/// The token for servers that want one.
+pub(crate) const TOKEN: &str = "BLENDWIRE_TOKEN";
+
+/// SHA-256 of the one certificate to take.
+pub(crate) const FINGERPRINT: &str = "BLENDWIRE_FINGERPRINT";
+
+/// PEM file of an authority to trust beside those of the system.
+pub(crate) const CA: &str = "BLENDWIRE_CA";
+
+/// The folder of token and certificate, instead of the system's place; the add-on reads it too.
+pub(crate) const CONFIG_DIR: &str = "BLENDWIRE_CONFIG_DIR";
+
 /// The Blender executable that `launch` starts.
 pub(crate) const BLENDER: &str = "BLENDWIRE_BLENDER";
 

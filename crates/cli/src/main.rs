@@ -3,6 +3,7 @@
 //!
 //! stdout is data, stderr is talk. This is the only crate that prints, reads the environment or looks at home folders.
 
+mod access;
 mod args;
 mod changes;
 mod commands;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         Command::Repl(args) => commands::repl::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Launch(args) => commands::launch::run(&args),
+        Command::Token(args) => commands::token::run(&args),
+        Command::Tls(args) => commands::tls::run(&args),
     };
     exit::code(ended)
 }

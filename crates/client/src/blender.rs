@@ -4,6 +4,7 @@
 //! Scripts go over one connection, one after the other, so that they run in the order in which they were asked for.
 //! Questions about the server have a connection of their own and are answered while a script runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, Event, Status};
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use crate::connection::{Connection, OnEvent};
-use crate::{ClientError, Endpoint, Options, Outcome, Script};
+use crate::{Access, ClientError, Endpoint, Options, Outcome, Script};
 
 /// The server answers `status` and `ping` in milliseconds without Blender's main thread; this is for slow networks.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,6 +24,9 @@ const SHOWN_CHARS: usize = 80;
 #[derive(Debug)]
 pub struct Blender {
     endpoint: Endpoint,
+    access: Access,
+    /// The server wanted the token before: the next connection begins with it.
+    wants_token: AtomicBool,
     scripts: Lane,
     questions: Lane,
 }
@@ -30,16 +34,16 @@ pub struct Blender {
 /// Cancels a script whose caller has gone away before its end, over a connection of its own.
 struct CancelOnDrop<'a> {
     /// `None` once there is nothing to cancel.
-    endpoint: Option<&'a Endpoint>,
+    blender: Option<&'a Blender>,
     id: &'a str,
 }
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        let Some(endpoint) = self.endpoint else { return };
+        let Some(blender) = self.blender else { return };
         // Without a runtime the whole program is ending, and nobody could send anything.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (blender, id) = (Blender::connect_lazily(endpoint.clone()), self.id.to_owned());
+        let (blender, id) = (blender.another(), self.id.to_owned());
         runtime.spawn(async move {
             // A server that cannot cancel, or a script that has ended by now: either way nothing is left to do.
             let _ = blender.cancel(&id).await;
@@ -53,7 +57,18 @@ type Lane = Mutex<Option<Connection>>;
 impl Blender {
     /// A Blender at `endpoint`. Touches no network: that happens at the first call.
     pub fn connect_lazily(endpoint: Endpoint) -> Self {
-        Self { endpoint, scripts: Lane::default(), questions: Lane::default() }
+        Self::with_access(endpoint, Access::default())
+    }
+
+    /// The same for a server that wants more than to be connected to.
+    pub fn with_access(endpoint: Endpoint, access: Access) -> Self {
+        let wants_token = AtomicBool::new(false);
+        Self { endpoint, access, wants_token, scripts: Lane::default(), questions: Lane::default() }
+    }
+
+    /// The same Blender over connections of its own.
+    fn another(&self) -> Self {
+        Self::with_access(self.endpoint.clone(), self.access.clone())
     }
 
     /// Where it is.
@@ -106,9 +121,9 @@ impl Blender {
             changes,
             undo_step: no_undo_step.then_some(false),
         });
-        let mut cancel = CancelOnDrop { endpoint: Some(&self.endpoint), id: &script.id };
+        let mut cancel = CancelOnDrop { blender: Some(self), id: &script.id };
         let reply = self.call(&self.scripts, &request, on_event).await;
-        cancel.endpoint = None;
+        cancel.blender = None;
         self.outcome(&reply?)
     }
 
@@ -183,16 +198,42 @@ impl Blender {
         &self,
         lane: &Lane,
         request: &ClientRequest<'_>,
-        on_event: Option<OnEvent<'_>>,
+        mut on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
         let mut kept = lane.lock().await;
         let mut connection = match kept.take().filter(Connection::is_usable) {
             Some(connection) => connection,
-            None => Connection::open(&self.endpoint).await?,
+            None => self.connect().await?,
         };
-        let reply = connection.call(&request.encode(), on_event).await?;
+        let request = request.encode();
+        // Written out, because a closure's lifetime is not shortened inside an `Option`.
+        let first = match &mut on_event {
+            Some(on_event) => connection.call(&request, Some(&mut **on_event)).await?,
+            None => connection.call(&request, None).await?,
+        };
+        if unauthorized(&first).is_none() {
+            *kept = Some(connection);
+            return Ok(first);
+        }
+        // The server has said that nothing was done, so this is no second time. Its token may have been replaced since
+        // this connection proved itself.
+        self.wants_token.store(true, Ordering::Relaxed);
+        let mut connection = self.connect().await?;
+        let reply = connection.call(&request, on_event).await?;
+        if let Some(message) = unauthorized(&reply) {
+            return Err(ClientError::TurnedAway { endpoint: self.endpoint.clone(), message });
+        }
         *kept = Some(connection);
         Ok(reply)
+    }
+
+    async fn connect(&self) -> Result<Connection, ClientError> {
+        let mut connection = Connection::open(&self.endpoint, &self.access.tls).await?;
+        if self.wants_token.load(Ordering::Relaxed) {
+            let no_token = |why| ClientError::NoToken { endpoint: self.endpoint.clone(), why };
+            connection.prove(&self.access.token.read().map_err(no_token)?).await?;
+        }
+        Ok(connection)
     }
 
     fn outcome(&self, reply: &[u8]) -> Result<Outcome, ClientError> {
@@ -200,6 +241,17 @@ impl Blender {
         let reply = ClientReply::parse(reply).map_err(|_| foreign("its answer is no JSON reply"))?;
         Outcome::from_reply(reply).ok_or_else(|| foreign("its answer has another `status` than ok or error"))
     }
+}
+
+/// What the server said, where it wants the token first.
+fn unauthorized(reply: &[u8]) -> Option<String> {
+    const LONGEST_BYTES: usize = 4096;
+    if reply.len() > LONGEST_BYTES {
+        return None;
+    }
+    let reply = ClientReply::parse(reply).ok()?;
+    let is_meant = reply.error.is_some_and(|error| error.code == "unauthorized");
+    is_meant.then(|| reply.message.unwrap_or_default())
 }
 
 fn shown(text: &[u8]) -> String {

@@ -8,17 +8,25 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use blendwire_protocol::{Decoder, Event};
+use blendwire_protocol::{ClientReply, ClientRequest, Decoder, Event, PROTOCOL_VERSION, Token};
 use bytes::{Bytes, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
-use crate::{ClientError, Endpoint};
+use crate::{ClientError, Endpoint, Tls, tls};
 
 /// Long enough for a slow network, short enough for a person who waits: an unreachable host swallows packets.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Computing takes milliseconds; the rest is the network's.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For a server that took the connection and never answered the handshake.
+const SILENT: &str = "what listens there did not answer the handshake within 10 s: it may not speak TLS; if it is a \
+    Blender on a network that you trust, connect without (--plain)";
 
 /// A script may run for hours without a byte; a peer that vanished is noticed about a minute and a half later.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
@@ -33,11 +41,13 @@ const READ_BYTES: usize = 256 * 1024;
 /// Is told what a server says of a request before its reply.
 pub(crate) type OnEvent<'a> = &'a mut (dyn FnMut(Event) + Send);
 
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     endpoint: Endpoint,
-    stream: TcpStream,
+    stream: Stream,
     buffer: BytesMut,
     decoder: Decoder,
     /// Whether the last request went out whole and its answer came whole. False while one is under way, so that a
@@ -46,11 +56,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first address of `endpoint` that takes the connection.
-    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, ClientError> {
-        let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connect(endpoint)).await {
-            Ok(connected) => connected.map_err(|source| connect_error(endpoint, source))?,
-            Err(_) => return Err(ClientError::ConnectTimeout { endpoint: endpoint.clone(), timeout: CONNECT_TIMEOUT }),
+    /// Connects to the first address of `endpoint` that takes the connection, inside TLS where that is wanted.
+    pub(crate) async fn open(endpoint: &Endpoint, tls: &Tls) -> Result<Self, ClientError> {
+        let timed_out = |_| ClientError::ConnectTimeout { endpoint: endpoint.clone(), timeout: CONNECT_TIMEOUT };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(endpoint)).await.map_err(timed_out)?;
+        let stream = connected.map_err(|source| connect_error(endpoint, source))?;
+        let stream = if *tls == Tls::Off {
+            Stream::Left(stream)
+        } else {
+            let wrapped = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls::wrap(endpoint, tls, stream)).await;
+            let silent = |_| ClientError::Tls { endpoint: endpoint.clone(), why: SILENT.to_owned() };
+            Stream::Right(Box::new(wrapped.map_err(silent)??))
         };
         Ok(Self {
             endpoint: endpoint.clone(),
@@ -61,17 +77,37 @@ impl Connection {
         })
     }
 
+    /// Says `hello` with the token.
+    pub(crate) async fn prove(&mut self, token: &Token) -> Result<(), ClientError> {
+        let token = Some(token.expose());
+        let hello = ClientRequest::Hello { protocol_version: PROTOCOL_VERSION, features: &[], token };
+        let reply = self.call(&hello.encode(), None).await?;
+        let reply = ClientReply::parse(&reply).ok();
+        if reply.as_ref().is_some_and(|reply| reply.status == "ok") {
+            return Ok(());
+        }
+        let message = reply.and_then(|reply| reply.message).unwrap_or_else(|| "it did not take the token".to_owned());
+        Err(ClientError::TurnedAway { endpoint: self.endpoint.clone(), message })
+    }
+
     /// Whether a request may be sent: the last one ended cleanly and the peer has neither closed nor said anything.
     pub(crate) fn is_usable(&self) -> bool {
         // Asks the system: what tokio knows of the socket's readiness may be older than the peer's goodbye.
-        let looked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+        let looked = SockRef::from(self.socket()).peek(&mut [MaybeUninit::uninit()]);
         self.is_clean && matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Left(stream) => stream,
+            Stream::Right(stream) => stream.get_ref().0,
+        }
     }
 
     /// Sends one encoded request and waits for the text of its final reply; `on_event` is told what comes before.
     pub(crate) async fn call(&mut self, request: &[u8], on_event: Option<OnEvent<'_>>) -> Result<Bytes, ClientError> {
         self.is_clean = false;
-        let (mut reader, mut writer) = self.stream.split();
+        let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
         let answer = read_reply(&mut reader, &mut self.buffer, &mut self.decoder, on_event);
         match write_and_read(&mut writer, request, answer).await {
             Ok((text, is_clean)) => {
@@ -103,7 +139,7 @@ enum Broken {
 /// Writes and reads at the same time: a server that refuses a request says so while we still write it.
 /// Gives the answer and whether the request had gone out whole before it.
 async fn write_and_read(
-    writer: &mut WriteHalf<'_>,
+    writer: &mut (impl AsyncWrite + Unpin),
     request: &[u8],
     answer: impl Future<Output = Result<Bytes, Broken>>,
 ) -> Result<(Bytes, bool), Broken> {
@@ -111,7 +147,7 @@ async fn write_and_read(
     tokio::select! {
         biased;
         answered = &mut answer => return answered.map(|text| (text, false)),
-        written = writer.write_all(request) => if let Err(error) = written {
+        written = write(writer, request) => if let Err(error) = written {
             let ended = |reason| if let Broken::Ended(_) = reason { Broken::Ended(error.to_string()) } else { reason };
             return answer.await.map(|text| (text, false)).map_err(ended);
         }
@@ -119,8 +155,14 @@ async fn write_and_read(
     answer.await.map(|text| (text, true))
 }
 
+async fn write(writer: &mut (impl AsyncWrite + Unpin), request: &[u8]) -> io::Result<()> {
+    writer.write_all(request).await?;
+    // TLS may hold back what the system did not take at once.
+    writer.flush().await
+}
+
 async fn read_reply(
-    reader: &mut ReadHalf<'_>,
+    reader: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
     decoder: &mut Decoder,
     on_event: Option<OnEvent<'_>>,
@@ -138,7 +180,11 @@ async fn read_reply(
     }
 }
 
-async fn read_frame(reader: &mut ReadHalf<'_>, buffer: &mut BytesMut, decoder: &mut Decoder) -> Result<Bytes, Broken> {
+async fn read_frame(
+    reader: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+    decoder: &mut Decoder,
+) -> Result<Bytes, Broken> {
     loop {
         if let Some(frame) = decoder.decode(buffer).map_err(|_| Broken::TooLong)? {
             return Ok(frame.text);
@@ -149,6 +195,10 @@ async fn read_frame(reader: &mut ReadHalf<'_>, buffer: &mut BytesMut, decoder: &
             Ok(0) if buffer.is_empty() => return Err(Broken::Ended("closed by the other side".to_owned())),
             Ok(0) => return Err(Broken::Ended(format!("closed after {} bytes of the answer", buffer.len()))),
             Ok(_) => {}
+            // Some end without TLS's goodbye; whether the answer was whole the framing tells.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Broken::Ended("closed by the other side".to_owned()));
+            }
             Err(error) => return Err(Broken::Ended(error.to_string())),
         }
     }

@@ -98,6 +98,25 @@ pub enum ClientError {
         /// Why, and what to do.
         message: String,
     },
+    /// TLS could not be set up.
+    #[error("no TLS with {endpoint}: {why}")]
+    Tls {
+        /// Where.
+        endpoint: Endpoint,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// The server wants a token, and there is none to send.
+    #[error(
+        "the server at {endpoint} wants a token ({why}): run `blendwire token` on Blender's machine, as the user whom \
+         Blender runs as, and give it to this client with BLENDWIRE_TOKEN"
+    )]
+    NoToken {
+        /// Where.
+        endpoint: Endpoint,
+        /// Why there is none.
+        why: String,
+    },
     /// A server of the same framed protocol that does not know this question: the official connector's add-on.
     #[error(
         "the add-on at {endpoint} runs scripts but cannot say its {asked} (another server of the same protocol, such \
@@ -122,8 +141,9 @@ fn start_or_forward(endpoint: &Endpoint) -> String {
             .to_owned();
     }
     format!(
-        "Blendwire in Blender takes connections of its own machine only: to reach another one, run `ssh -N -L \
-         {port}:localhost:{port} USER@{host}`, leave it open, and connect to localhost"
+        "Blendwire in Blender takes connections of its own machine only, unless its user allows others: run `ssh -N -L \
+         {port}:localhost:{port} USER@{host}`, leave it open, and connect to localhost; or have its user listen on an \
+         address of that machine and allow yours (docs/security.md)"
     )
 }
 

@@ -7,14 +7,18 @@
 //! **Architecture invariant:** a request is never sent twice. Once one of its bytes may have left this process, a
 //! failure says that the outcome is unknown, because running a script a second time may destroy work.
 
+mod access;
 mod blender;
 mod connection;
 mod endpoint;
 mod error;
 mod outcome;
 mod script;
+mod tls;
 
+pub use access::{Access, Tls, TokenSource};
 pub use blender::Blender;
+pub use blendwire_credentials::Fingerprint;
 pub use blendwire_protocol::{Event, Progress};
 pub use endpoint::Endpoint;
 pub use error::ClientError;

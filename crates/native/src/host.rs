@@ -8,10 +8,11 @@ use std::time::Duration;
 use blendwire_bridge::{Config, Server, Shared};
 use blendwire_protocol::{Feature, Versions};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::execute::is_executing;
 use crate::python::Python3;
-use crate::{StartError, deferred, exit, guarded, history, interrupt, session};
+use crate::{StartError, access, deferred, exit, guarded, history, interrupt, session};
 
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 
@@ -29,7 +30,7 @@ pub(crate) fn shared() -> Option<Arc<Shared>> {
 #[pyfunction]
 #[pyo3(signature = (
     host, port, *, next_free_port, addon_version, blender_version, python_version, background,
-    time_limit_secs = None, forbidden_features = Vec::new(), other_users = false, history = None
+    time_limit_secs = None, forbidden_features = Vec::new(), access = None, history = None
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
 pub(crate) fn start(
@@ -43,7 +44,7 @@ pub(crate) fn start(
     background: bool,
     time_limit_secs: Option<f64>,
     forbidden_features: Vec<String>,
-    other_users: bool,
+    access: Option<Bound<'_, PyDict>>,
     history: Option<Py<PyAny>>,
 ) -> PyResult<Vec<String>> {
     guarded(|| {
@@ -60,6 +61,7 @@ pub(crate) fn start(
         let versions =
             Versions { addon: addon_version, blender: blender_version, python: python_version, ..default.versions };
         let interrupt = interrupt::interrupt;
+        let access = access.map(|access| access::read(&access)).transpose()?.unwrap_or_default();
         let config = Config {
             host,
             port,
@@ -67,7 +69,8 @@ pub(crate) fn start(
             versions,
             background,
             interrupt,
-            other_users,
+            access: access.rules,
+            credentials: access.folder,
             time_limit: time_limit_secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok()),
             forbidden_features: forbidden_features.iter().filter_map(|name| Feature::named(name)).collect(),
             ..default

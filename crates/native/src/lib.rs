@@ -11,6 +11,7 @@
 //! **Architecture invariants:** this is the only crate that knows Python; no thread but the main one touches the
 //! interpreter; no panic crosses into Python.
 
+mod access;
 mod capture;
 mod changes;
 mod deferred;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Why a message is no request, in words for the person who wrote the client.
 
-use crate::{ErrorCode, Id, PROTOCOL_VERSION};
+use crate::{ErrorCode, Id, PROTOCOL_VERSION, Token};
 
 /// For messages: what may be asked.
 const KNOWN: &str = "\"execute\", \"hello\", \"cancel\", \"outcome\", \"undo\", \"redo\", \"status\" or \"ping\"";
@@ -50,6 +50,12 @@ pub enum BadRequest {
         older = if *.0 > PROTOCOL_VERSION { "add-on in Blender" } else { "client" }
     )]
     OtherVersion(u32),
+    /// `token` cannot be one. What came is not said: it may be a secret.
+    #[error(
+        "\"token\" is no token: those are {} to {} visible ASCII characters; `blendwire token` shows the one of this \
+         machine's user", Token::LENGTH.start(), Token::LENGTH.end()
+    )]
+    BadToken,
     /// `id` is neither a string nor an integer, or too long.
     #[error("\"id\" must be a string or an integer of at most {limit} bytes, not {0}", limit = Id::LONGEST_BYTES)]
     BadId(&'static str),
@@ -70,6 +76,7 @@ impl BadRequest {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotUtf8 { .. } | Self::NotJson(_) | Self::NotAnObject(_) | Self::CutOff => ErrorCode::BadFrame,
+            Self::BadToken => ErrorCode::Unauthorized,
             Self::OtherVersion(_) => ErrorCode::VersionMismatch,
             _ => ErrorCode::BadRequest,
         }

@@ -13,6 +13,9 @@ pub enum ClientRequest<'a> {
         protocol_version: u32,
         /// Names of the features that it wants.
         features: &'a [&'a str],
+        /// See [`crate::Token`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token: Option<&'a str>,
     },
     /// See [`crate::Execute`].
     Execute(ClientExecute<'a>),

@@ -53,13 +53,21 @@ impl ErrorCode {
         Self::Dropped,
     ];
 
+    /// Its name on the wire.
+    pub fn name(self) -> String {
+        let text = serde_json::to_string(&self).unwrap_or_default();
+        text.trim_matches('"').to_owned()
+    }
+
     /// What to do, in general; the message says what happened.
     pub fn hint(self) -> &'static str {
         match self {
             Self::BadFrame => "send one JSON object in UTF-8, then a NUL byte",
             Self::BadRequest => "correct the request; docs/protocol.md has an example of each",
             Self::TooLarge => "split it, or pass the data through a file",
-            Self::Unauthorized => "send the token that the add-on's preferences show",
+            Self::Unauthorized => {
+                "send the token in `hello`, or `Authorization: Bearer` over HTTP; `blendwire token` shows it on Blender's machine"
+            }
             Self::Forbidden => "leave it out, or allow it in the add-on's preferences",
             Self::VersionMismatch => "update the older of the two, client or add-on",
             Self::Busy => "try again in a moment",

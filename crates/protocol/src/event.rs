@@ -54,6 +54,16 @@ impl Event {
         bytes.into()
     }
 
+    /// Its name on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Queued { .. } => "queued",
+            Self::Started => "started",
+            Self::Output { .. } => "output",
+            Self::Progress(_) => "progress",
+        }
+    }
+
     /// Whether the text of a frame is an event and not a final reply.
     pub fn is_event(text: &[u8]) -> bool {
         // The key comes first: a reply of a hundred megabytes need not be parsed to be told apart.

@@ -104,6 +104,11 @@ impl Decoder {
         Self { limit_bytes, scan: Scan::Start, scanned: 0, nul_only: false, after_line: false }
     }
 
+    /// Takes longer messages from now on.
+    pub fn set_limit(&mut self, limit_bytes: usize) {
+        self.limit_bytes = limit_bytes;
+    }
+
     /// Takes the next whole message off the front of `buffer`; `None` when it is not complete yet.
     ///
     /// # Errors

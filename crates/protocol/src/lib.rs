@@ -17,6 +17,7 @@ mod frame;
 mod reply;
 mod request;
 mod status;
+mod token;
 
 pub use bad_request::BadRequest;
 pub use bare::{BARE_PROTOCOL_VERSION, BadBareRequest, BareRequest, BareResult, BareScreenshot, is_bare};
@@ -28,8 +29,9 @@ pub use frame::{Decoder, Frame, FrameTooLarge, Look, Terminator};
 pub use reply::{ClientError, ClientReply, Effects, EncodedReply, Exception, Extras, Reply};
 pub use request::{Body, Execute, Id, Refusal, Request};
 pub use status::{
-    Counters, Hello, LastRequest, QueueStatus, RunningRequest, State, Status, Versions, first_line, platform,
+    Access, Counters, Hello, LastRequest, QueueStatus, RunningRequest, State, Status, Versions, first_line, platform,
 };
+pub use token::Token;
 
 /// Version of the protocol in `docs/protocol.md`. It changes only when a message changes its meaning.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{BadRequest, Feature, PROTOCOL_VERSION};
+use crate::{BadRequest, Feature, PROTOCOL_VERSION, Token};
 
 /// A request that the server understands, and the client's name for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum Body {
     Hello {
         /// Those that the client asks for and this version knows.
         features: Vec<Feature>,
+        /// What the client proves itself with.
+        token: Option<Token>,
     },
     /// Run Python on Blender's main thread.
     Execute(Execute),
@@ -156,6 +158,7 @@ struct Wire {
     steps: Option<Value>,
     protocol_version: Option<Value>,
     features: Option<Value>,
+    token: Option<Value>,
 }
 
 /// More steps than Blender keeps by any setting.
@@ -170,8 +173,21 @@ impl Request {
     /// # Errors
     /// [`Refusal`], whose text is what the client is told.
     pub fn parse(text: &[u8]) -> Result<Self, Refusal> {
+        Self::parse_or(text, None)
+    }
+
+    /// The same for `POST /execute`, whose path says what is asked where `type` does not.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_execute(text: &[u8]) -> Result<Self, Refusal> {
+        Self::parse_or(text, Some("execute"))
+    }
+
+    fn parse_or(text: &[u8], default_type: Option<&str>) -> Result<Self, Refusal> {
         let nameless = |why| Refusal { why, id: None };
         let mut wire = read(text).map_err(|why| Refusal { why, id: id_alone(text) })?;
+        wire.r#type = wire.r#type.or_else(|| default_type.map(Value::from));
         let id = wire.id.take().map(|id| parse_id(&id)).transpose().map_err(nameless)?;
         match body(wire, id.as_ref()) {
             Ok(body) => Ok(Self { id, body }),
@@ -208,7 +224,7 @@ fn body(mut wire: Wire, id: Option<&Id>) -> Result<Body, BadRequest> {
     let target = || id.cloned().ok_or(BadRequest::NoTarget);
     Ok(match string("type", wire.r#type.take())?.ok_or(BadRequest::NoType)?.as_str() {
         "execute" => Body::Execute(execute(wire)?),
-        "hello" => hello(wire.protocol_version, wire.features)?,
+        "hello" => hello(wire.protocol_version, wire.features, wire.token)?,
         "cancel" => Body::Cancel { target: target()? },
         "outcome" => Body::Outcome { target: target()? },
         "undo" => Body::Undo { steps: steps(wire.steps)? },
@@ -233,7 +249,7 @@ fn execute(wire: Wire) -> Result<Execute, BadRequest> {
     })
 }
 
-fn hello(version: Option<Value>, features: Option<Value>) -> Result<Body, BadRequest> {
+fn hello(version: Option<Value>, features: Option<Value>, token: Option<Value>) -> Result<Body, BadRequest> {
     let version = version.ok_or(BadRequest::NoVersion)?;
     let number = version.as_u64().and_then(|number| u32::try_from(number).ok());
     let number = number.ok_or_else(|| wrong("protocol_version", "a whole number", &version))?;
@@ -251,7 +267,9 @@ fn hello(version: Option<Value>, features: Option<Value>) -> Result<Body, BadReq
             features.push(feature);
         }
     }
-    Ok(Body::Hello { features })
+    // What was sent is not said: it may be a secret of somebody else.
+    let token = token.map(|token| token.as_str().and_then(Token::parse).ok_or(BadRequest::BadToken)).transpose()?;
+    Ok(Body::Hello { features, token })
 }
 
 fn parse_id(value: &Value) -> Result<Id, BadRequest> {
@@ -401,8 +419,8 @@ mod tests {
         assert_eq!(ClientRequest::Status.encode(), b"{\"type\":\"status\"}\0");
         assert_eq!(parsed(&ClientRequest::Undo { steps: 3 }).body, Body::Undo { steps: 3 });
         let features = &["stream", "telepathy"][..];
-        let hello = parsed(&ClientRequest::Hello { protocol_version: PROTOCOL_VERSION, features });
-        assert_eq!(hello.body, Body::Hello { features: vec![Feature::Stream] });
+        let hello = parsed(&ClientRequest::Hello { protocol_version: PROTOCOL_VERSION, features, token: None });
+        assert_eq!(hello.body, Body::Hello { features: vec![Feature::Stream], token: None });
         let all = ClientExecute {
             code: "1",
             strict_json: false,

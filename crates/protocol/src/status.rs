@@ -54,6 +54,9 @@ pub struct Status {
     pub queue: QueueStatus,
     /// Connections open now, this one included.
     pub clients: usize,
+    /// What clients have to bring.
+    #[serde(default)]
+    pub access: Access,
     /// Since the main thread last came round to look for requests.
     pub main_thread_age_secs: f64,
     /// Since the server was started.
@@ -139,6 +142,20 @@ pub struct LastRequest {
     pub ended_secs_ago: f64,
 }
 
+/// What the server asks of those who connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Programs of this machine need the token too.
+    pub token_required: bool,
+    /// Other machines can connect, with TLS and the token.
+    pub beyond_this_machine: bool,
+    /// Networks whose machines get in without TLS and token, by the user's wish.
+    pub open_networks: Vec<String>,
+    /// SHA-256 of the certificate that TLS clients are shown; absent while no client has wanted TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
 /// The queue in front of the main thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStatus {
@@ -156,7 +173,7 @@ pub struct QueueStatus {
 pub struct Counters {
     /// Connections accepted.
     pub connections: u64,
-    /// Connections turned away: too many were open, or they were another user's.
+    /// Connections turned away: too many were open, they were another user's, or from a machine that is not allowed.
     pub connections_refused: u64,
     /// Requests of every type that were understood.
     pub requests: u64,
@@ -164,6 +181,9 @@ pub struct Counters {
     pub executed_ok: u64,
     /// Scripts that raised.
     pub executed_error: u64,
+    /// Requests without the token where one is needed, or with a wrong one.
+    #[serde(default)]
+    pub unauthorized: u64,
     /// Messages that were no request, or came over a limit.
     pub refused: u64,
     /// Bytes read from clients.

@@ -93,7 +93,8 @@ const TOKENS: [&str; 34] = [
     "\"stream\":",
 ];
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
+    "token",
     "type",
     "type",
     "type",
@@ -119,7 +120,8 @@ const KEYS: [&str; 23] = [
     "ty\\u0070e",
 ];
 
-const VALUES: [&str; 39] = [
+const VALUES: [&str; 40] = [
+    "\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"",
     "null",
     "true",
     "false",

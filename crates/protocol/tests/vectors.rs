@@ -63,7 +63,10 @@ fn frames() {
 /// A request as the vectors write it, what is at its default left out.
 fn as_vector(request: &Request) -> Value {
     let mut value = match &request.body {
-        Body::Hello { features } => json!({"type": "hello", "features": features}),
+        Body::Hello { features, token: None } => json!({"type": "hello", "features": features}),
+        Body::Hello { features, token: Some(token) } => {
+            json!({"type": "hello", "features": features, "token": token.expose()})
+        }
         Body::Execute(execute) => as_execute(execute),
         Body::Cancel { .. } => json!({"type": "cancel"}),
         Body::Outcome { .. } => json!({"type": "outcome"}),

@@ -135,7 +135,13 @@ def hello(keys: dict[str, Any]) -> dict[str, Any]:
     if version != 1:
         raise RefusedError("version_mismatch")
     need(isinstance(names, list) and all(isinstance(name, str) for name in names), "features")
-    return {"features": [name for name in dict.fromkeys(names) if name in FEATURES]}
+    asked = {"features": [name for name in dict.fromkeys(names) if name in FEATURES]}
+    if "token" not in keys:
+        return asked
+    token = keys["token"]
+    if not (isinstance(token, str) and 32 <= len(token) <= 512 and all("!" <= sign <= "~" for sign in token)):
+        raise RefusedError("unauthorized")
+    return asked | {"token": token}
 
 
 def steps(keys: dict[str, Any]) -> dict[str, Any]:

@@ -15,18 +15,18 @@ use blendwire_protocol::{
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::WriteHalf;
 use tokio::sync::watch;
 
 use self::commands::{Plan, Script};
 use crate::activity::add;
-use crate::connection::close;
+use crate::connection::{Guest, close};
 use crate::control::{self, Limit, Ticket};
 use crate::feed::Feed;
+use crate::framed;
 use crate::job::{Answer, Job, Task};
 use crate::replies::send;
 use crate::server::{Shared, stopped};
+use crate::stream::{Stream, Writing};
 
 /// Room made for each read.
 const READ_BYTES: usize = 64 * 1024;
@@ -48,11 +48,12 @@ const CUT_OFF: &str = "the connection ended in the middle of a request; nothing 
 /// clear, and takes nothing out of it. A client that goes away is somebody else's.
 pub(crate) async fn is_spoken(
     shared: &Shared,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     first: &mut BytesMut,
+    guest: Guest,
     shutdown: &mut watch::Receiver<bool>,
 ) -> io::Result<bool> {
-    let mut decoder = Decoder::new(shared.config.max_request_bytes);
+    let mut decoder = Decoder::new(framed::limit(shared, guest.terms));
     loop {
         match decoder.look(first) {
             Look::Framed => return Ok(false),
@@ -67,6 +68,7 @@ pub(crate) async fn is_spoken(
         let count = tokio::select! {
             count = stream.read_buf(first) => count?,
             () = stopped(shutdown) => return Ok(false),
+            () = tokio::time::sleep_until(guest.deadline), if guest.terms.needs_token => return Ok(false),
         };
         if count == 0 {
             return Ok(false);
@@ -77,14 +79,14 @@ pub(crate) async fn is_spoken(
 /// Serves one connection whose first bytes are in `buffer`.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
-    mut stream: TcpStream,
+    stream: Stream,
     mut buffer: BytesMut,
     id: u64,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
     log::debug!("connection {id} speaks the dialect of mcp-for-blender");
     add(&shared.activity.totals.received_bytes, buffer.len());
-    let (mut read, write) = stream.split();
+    let (mut read, write) = tokio::io::split(stream);
     let mut client = Client { shared, id, write, decoder: Decoder::new(shared.config.max_request_bytes) };
     while client.take_messages(&mut buffer).await? == Go::On {
         buffer.reserve(READ_BYTES);
@@ -99,13 +101,13 @@ pub(crate) async fn serve(
         }
     }
     drop(buffer);
-    close(stream).await
+    close(read.unsplit(client.write)).await
 }
 
 struct Client<'a> {
     shared: &'a Arc<Shared>,
     id: u64,
-    write: WriteHalf<'a>,
+    write: Writing,
     decoder: Decoder,
 }
 

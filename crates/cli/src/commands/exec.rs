@@ -7,22 +7,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use blendwire_client::{Blender, Effects, Options, Outcome, Script};
+use blendwire_client::{Effects, Options, Outcome, Script};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::block_on;
+use crate::access;
 use crate::args::ExecArgs;
 use crate::changes::{self, Asked};
-use crate::endpoint::Wanted;
 use crate::exit::{Ended, Failure};
 use crate::live::{Live, Sink};
 use crate::{printer, running};
 
 pub(crate) fn run(args: &ExecArgs) -> Ended {
-    let endpoint = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?.endpoint();
+    let blender = access::blender(&args.endpoint).map_err(Failure::could_not_start)?;
     let code = code(args).map_err(Failure::could_not_start)?;
-    let blender = Blender::connect_lazily(endpoint);
     let title = title(args);
     let script = Script::new(&code).with_options(Options {
         timeout: args.timeout,

@@ -4,21 +4,19 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use blendwire_client::Blender;
-
 use super::block_on;
+use crate::access;
 use crate::args::McpArgs;
-use crate::endpoint::Wanted;
 use crate::exit::{Ended, Failure};
 use crate::printer;
 
 pub(crate) fn run(args: &McpArgs) -> Ended {
-    let endpoint = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?.endpoint();
+    let blender = access::blender(&args.endpoint).map_err(Failure::could_not_start)?;
     if std::io::stdin().is_terminal() {
         printer::talk(
             "This speaks MCP on stdin and stdout and is meant to be started by an MCP client; Ctrl-D ends it.",
         );
     }
-    let blender = Arc::new(Blender::connect_lazily(endpoint));
+    let blender = Arc::new(blender);
     block_on(async { blendwire_mcp::serve_stdio(blender).await.map_err(Failure::failed) })
 }

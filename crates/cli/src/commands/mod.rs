@@ -6,6 +6,8 @@ pub(crate) mod launch;
 pub(crate) mod mcp;
 pub(crate) mod repl;
 pub(crate) mod status;
+pub(crate) mod tls;
+pub(crate) mod token;
 
 use crate::exit::Failure;
 

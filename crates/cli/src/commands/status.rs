@@ -9,8 +9,8 @@ use blendwire_protocol::{LastRequest, RunningRequest, State, Status};
 use owo_colors::OwoColorize as _;
 
 use super::block_on;
+use crate::access;
 use crate::args::StatusArgs;
-use crate::endpoint::Wanted;
 use crate::exit::{Ended, Failure};
 use crate::printer;
 
@@ -21,8 +21,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 const CLEAR_SCREEN: &str = "\x1b[H\x1b[J";
 
 pub(crate) fn run(args: &StatusArgs) -> Ended {
-    let endpoint = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?.endpoint();
-    let blender = Blender::connect_lazily(endpoint);
+    let blender = access::blender(&args.endpoint).map_err(Failure::could_not_start)?;
     block_on(async {
         if args.watch {
             return watch(&blender, args.json).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use blendwire_protocol::{
     Body, ClientExecute, ClientReply, ClientRequest, Decoder, ErrorCode, Exception, Extras, Feature, Frame, Id, Look,
-    PROTOCOL_VERSION, Reply, Request, Terminator, is_bare,
+    PROTOCOL_VERSION, Reply, Request, Terminator, Token, is_bare,
 };
 use bytes::BytesMut;
 use serde_json::Value;
@@ -16,8 +16,10 @@ use super::dice::Dice;
 pub(crate) fn request(dice: &mut Dice<'_>) {
     let (kind, id, features) = (dice.byte() % 8, dice.text(), [dice.text(), dice.text()]);
     let features: Vec<&str> = features.iter().map(String::as_str).chain(["undo", "stream", "undo"]).collect();
+    let token = dice.maybe(Dice::text);
+    let token = token.as_deref();
     let request = match kind {
-        0 => ClientRequest::Hello { protocol_version: dice.number() % 3, features: &features },
+        0 => ClientRequest::Hello { protocol_version: dice.number() % 3, features: &features, token },
         1 => ClientRequest::Cancel { id: &id },
         2 => ClientRequest::Outcome { id: &id },
         3 => ClientRequest::Undo { steps: dice.number() % 1003 },
@@ -29,7 +31,9 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
     let parsed = Request::parse(&one_frame(&request.encode()));
     let is_id = Value::from(id.as_str()).to_string().len() <= Id::LONGEST_BYTES;
     let is_fine = match request {
-        ClientRequest::Hello { protocol_version, .. } => protocol_version == PROTOCOL_VERSION,
+        ClientRequest::Hello { protocol_version, token, .. } => {
+            protocol_version == PROTOCOL_VERSION && token.is_none_or(|token| Token::parse(token).is_some())
+        }
         ClientRequest::Cancel { .. } | ClientRequest::Outcome { .. } => is_id,
         ClientRequest::Undo { steps } | ClientRequest::Redo { steps } => (1..=1000).contains(&steps),
         _ => true,
@@ -39,12 +43,12 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
     let named_as = Value::from(id.as_str()).to_string();
     let named = |target: &Id| target.json() == named_as;
     let is_meant = match (&request, &parsed.body) {
-        (ClientRequest::Hello { features, .. }, Body::Hello { features: found }) => {
+        (ClientRequest::Hello { features, token, .. }, Body::Hello { features: found, token: proof }) => {
             let mut wanted: Vec<Feature> = Vec::new();
             for feature in features.iter().filter_map(|name| Feature::named(name)) {
                 wanted.extend((!wanted.contains(&feature)).then_some(feature));
             }
-            *found == wanted
+            *found == wanted && proof.as_ref().map(Token::expose) == *token
         }
         (ClientRequest::Cancel { .. }, Body::Cancel { target })
         | (ClientRequest::Outcome { .. }, Body::Outcome { target }) => named(target),
@@ -110,9 +114,10 @@ pub(crate) fn says_again(request: &Request) {
 fn again(request: &Request, id: Option<&str>) {
     let names: Vec<&str>;
     let written = match &request.body {
-        Body::Hello { features } => {
+        Body::Hello { features, token } => {
             names = features.iter().map(|feature| feature.name()).collect();
-            ClientRequest::Hello { protocol_version: PROTOCOL_VERSION, features: &names }
+            let token = token.as_ref().map(Token::expose);
+            ClientRequest::Hello { protocol_version: PROTOCOL_VERSION, features: &names, token }
         }
         Body::Execute(execute) => ClientRequest::Execute(ClientExecute {
             code: &execute.code,

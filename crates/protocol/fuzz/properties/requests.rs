@@ -9,7 +9,8 @@ use super::object::{Key, Object};
 use super::{assert_readable, client};
 
 /// The keys that the document gives a meaning.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
+    "token",
     "type",
     "id",
     "code",
@@ -89,7 +90,11 @@ fn accepted(object: &Object, request: &Request) {
             assert_eq!(object.value("steps").unwrap_or(Value::from(1)), *steps);
             true
         }
-        Body::Hello { .. } => true,
+        Body::Hello { token, .. } => {
+            let written = object.value("token");
+            assert_eq!(token.as_ref().map(|token| Value::from(token.expose())), written);
+            true
+        }
         Body::Cancel { target } | Body::Outcome { target } => {
             assert_eq!(request.id.as_ref(), Some(target));
             false
@@ -119,6 +124,7 @@ fn refused(object: &Object, refusal: &Refusal) {
     match refusal.why.code() {
         ErrorCode::BadFrame => assert!(is_unreadable, "{refusal:?}"),
         ErrorCode::BadRequest => assert!(!is_unreadable, "{refusal:?}"),
+        ErrorCode::Unauthorized => assert!(matches!(refusal.why, BadRequest::BadToken)),
         ErrorCode::VersionMismatch => assert!(matches!(refusal.why, BadRequest::OtherVersion(_))),
         other => panic!("{other:?} is no code for a message that was not understood"),
     }

@@ -18,7 +18,7 @@ const PORTS_TRIED: u16 = 100;
 /// alone: the environment's names a Blender to talk to, which may be on another machine.
 pub(super) fn choose(args: &LaunchArgs) -> Result<Endpoint> {
     let host = args.host.as_deref().map_or_else(|| Ok(Endpoint::default().host), host)?;
-    let wanted = Wanted::read(&EndpointArgs { host: None, port: args.port })?.port;
+    let wanted = Wanted::read(&EndpointArgs { port: args.port, ..EndpointArgs::default() })?.port;
     let port = match wanted {
         Some(port) if is_free(port) => port,
         Some(port) => bail!(

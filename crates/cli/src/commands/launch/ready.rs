@@ -8,6 +8,8 @@ use blendwire_client::{Blender, Endpoint};
 use blendwire_protocol::Status;
 
 use super::child::Child;
+use crate::access;
+use crate::args::AccessArgs;
 
 /// How often to ask: the start takes a second or more, so this adds nothing to be noticed.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -21,7 +23,8 @@ const READY_WITHIN: Duration = Duration::from_secs(200);
 /// When the process ends before, or takes too long; then it is ended.
 pub(super) async fn wait(endpoint: &Endpoint, child: &mut Child) -> Result<Status> {
     let spinner = spinner();
-    let blender = Blender::connect_lazily(endpoint.clone());
+    let access = access::read(&AccessArgs::default(), endpoint)?;
+    let blender = Blender::with_access(endpoint.clone(), access);
     let start = Instant::now();
     loop {
         let why_not = match blender.status().await {

@@ -11,14 +11,13 @@ use std::io::{BufRead as _, IsTerminal as _, Lines, StdinLock};
 use std::rc::Rc;
 
 use anyhow::{Result, anyhow};
-use blendwire_client::Blender;
 use blendwire_protocol::Status;
 use rustyline::error::ReadlineError;
 
 use self::editor::{Editor, Typed};
 use self::inside::{Inside, Ran};
+use crate::access;
 use crate::args::ReplArgs;
-use crate::endpoint::Wanted;
 use crate::exit::{Ended, Failure};
 use crate::printer;
 
@@ -27,8 +26,7 @@ const PROMPT: &str = ">>> ";
 const MORE: &str = "... ";
 
 pub(crate) fn run(args: &ReplArgs) -> Ended {
-    let endpoint = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?.endpoint();
-    let blender = Blender::connect_lazily(endpoint);
+    let blender = access::blender(&args.endpoint).map_err(Failure::could_not_start)?;
     let (inside, status) = Inside::enter(super::runtime()?, blender).map_err(Failure::Failed)?;
     let inside = Rc::new(inside);
     let source = if std::io::stdin().is_terminal() {

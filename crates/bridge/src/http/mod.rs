@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! HTTP/1.1 on the same port. Parsing is hyper's.
+//!
+//! | Route | Token |
+//! |---|---|
+//! | `GET /health` | no |
+//! | `GET /status`, `GET /metrics` | where the connection needs one |
+//! | `POST /execute` | always |
+//!
+//! **Architecture invariant:** nothing runs code without the token. A web page in the user's browser can make requests to
+//! this port, whatever the bytes in their bodies; it does not have the token.
+
+mod body;
+mod execute;
+mod guard;
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+use self::body::AnyBody;
+use crate::access::NoToken;
+use crate::activity::add;
+use crate::connection::Guest;
+use crate::intake::Intake;
+use crate::server::{Shared, stopped};
+use crate::stream::Stream;
+
+/// A client that does not finish its headers within this time is cut off; also how long an idle one is kept.
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Longest head of a request, in bytes: many times what a client sends.
+const LONGEST_HEAD_BYTES: usize = 32 * 1024;
+
+/// Serves one connection whose first bytes are in `first`.
+pub(crate) async fn serve(
+    shared: &Arc<Shared>,
+    stream: Stream,
+    first: BytesMut,
+    guest: Guest,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let is_tls = stream.is_tls();
+    let intake = Intake::new(shared, guest.id);
+    let intake = &intake;
+    let answer = |request: Request<Incoming>| async move {
+        // Where a length is given as well, not everybody agrees where such a body ends: what follows it is not read as
+        // another request.
+        let is_last = request.headers().contains_key(TRANSFER_ENCODING);
+        let mut response = answer(shared, intake, guest, is_tls, request).await;
+        if is_last {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    };
+    talk(shared, stream, first, shutdown, answer).await
+}
+
+/// Says `why` to a client that is turned away, and no more.
+pub(crate) async fn part(
+    shared: &Shared,
+    stream: Stream,
+    first: BytesMut,
+    shutdown: watch::Receiver<bool>,
+    why: &str,
+) -> io::Result<()> {
+    talk(shared, stream, first, shutdown, |_| std::future::ready(closing(StatusCode::FORBIDDEN, why))).await
+}
+
+async fn talk<F>(
+    shared: &Shared,
+    stream: Stream,
+    first: BytesMut,
+    mut shutdown: watch::Receiver<bool>,
+    answer: impl Fn(Request<Incoming>) -> F,
+) -> io::Result<()>
+where
+    F: Future<Output = Response<AnyBody>>,
+{
+    add(&shared.activity.totals.received_bytes, first.len());
+    let (read, write) = tokio::io::split(stream);
+    let stream = tokio::io::join(io::Cursor::new(first).chain(read), write);
+    let service = service_fn(|request| {
+        let answered = answer(request);
+        async { Ok::<_, Infallible>(answered.await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(LONGEST_HEAD_BYTES)
+        // `printf … | nc -N` ends its side before the answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stopped(&mut shutdown) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    served.map_err(io::Error::other)
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    intake: &Intake<'_>,
+    guest: Guest,
+    is_tls: bool,
+    request: Request<Incoming>,
+) -> Response<AnyBody> {
+    let totals = &shared.activity.totals;
+    if let Some((status, why)) = guard::refusal(&request, is_tls, shared) {
+        add(&totals.refused, 1);
+        log::debug!("connection {}: HTTP refused: {why}", guest.id);
+        return closing(status, why);
+    }
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let needs_token = path == "/execute" || guest.terms.needs_token && path != "/health";
+    if needs_token && let Err(why) = guard::check_token(&head.headers, shared) {
+        add(&totals.unauthorized, 1);
+        log::debug!("connection {}: HTTP without the right token", guest.id);
+        return unauthorized(why);
+    }
+    let is_read = matches!(head.method, Method::GET | Method::HEAD);
+    match path {
+        "/execute" if head.method == Method::POST => {
+            // Requests are counted where they are taken.
+            return execute::answer(shared, intake, &head.headers, body).await;
+        }
+        "/execute" => wrong_method(&head.method, "POST"),
+        "/health" | "/status" | "/metrics" if !is_read => wrong_method(&head.method, "GET, HEAD"),
+        "/health" => {
+            add(&totals.requests, 1);
+            health(shared)
+        }
+        "/status" => {
+            add(&totals.requests, 1);
+            json(StatusCode::OK, &shared.status())
+        }
+        "/metrics" => {
+            add(&totals.requests, 1);
+            metrics(shared)
+        }
+        path => {
+            let why = format!(
+                "there is nothing at {path}; this server has GET /health, /status and /metrics and POST /execute"
+            );
+            closing(StatusCode::NOT_FOUND, &why)
+        }
+    }
+}
+
+fn wrong_method(method: &Method, right: &'static str) -> Response<AnyBody> {
+    let mut response = closing(StatusCode::METHOD_NOT_ALLOWED, &format!("use {right}, not {method}"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(right));
+    response
+}
+
+fn unauthorized(why: NoToken) -> Response<AnyBody> {
+    let words = match why {
+        NoToken::Missing => {
+            "this needs the token: send the header Authorization: Bearer TOKEN; `blendwire token` shows it on Blender's \
+             machine"
+        }
+        NoToken::Wrong | NoToken::Rotated | NoToken::Unreadable => why.words(),
+    };
+    let mut response = closing(StatusCode::UNAUTHORIZED, words);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"blendwire\""));
+    response
+}
+
+/// What ends the connection: nothing behind a refused request is read as another one.
+fn closing(status: StatusCode, why: &str) -> Response<AnyBody> {
+    let mut response = json(status, &json!({"error": why}));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn health(shared: &Shared) -> Response<AnyBody> {
+    let status = shared.status();
+    let code = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(code, &json!({"ready": status.ready, "state": status.state, "reason": status.reason}))
+}
+
+fn metrics(shared: &Shared) -> Response<AnyBody> {
+    let text = shared.control.metrics.text(shared.status());
+    let mut response = Response::new(body::text(text));
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<AnyBody> {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(body::text(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What is so now is not so later.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

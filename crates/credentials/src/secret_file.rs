@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Files that only their owner may read: written whole and never readable by others in between, refused when they are.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// No secret of ours is longer; a device or a film in its place is not read to its end.
+const LONGEST_BYTES: u64 = 64 * 1024;
+
+/// Why a secret could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The system refuses.
+    #[error("cannot {what} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others could have read it.
+    #[error(
+        "{} can be read by other users (mode {mode:03o}); run `chmod 600 {}`, and make a new one if somebody may have \
+         seen it", .path.display(), .path.display()
+    )]
+    NotPrivate {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// What it holds is none.
+    #[error("{} holds no token; make a new one with `blendwire token --rotate`", .path.display())]
+    NotAToken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    NoRandomness(String),
+}
+
+impl SecretError {
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+
+    /// Whether the file is simply not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Tells one writing of a file from the next without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// That of the file at `path` as it is now; `None` when it is not there.
+    pub fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::of_metadata(&metadata))
+    }
+
+    fn of_metadata(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(metadata);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Self { modified: metadata.modified().ok(), length: metadata.len(), inode }
+    }
+}
+
+/// The text of a file that nobody else may read.
+pub(crate) fn read(path: &Path) -> Result<String, SecretError> {
+    let file = File::open(path).map_err(SecretError::io("read", path))?;
+    let metadata = file.metadata().map_err(SecretError::io("read", path))?;
+    check_private(path, &metadata)?;
+    let mut text = String::new();
+    file.take(LONGEST_BYTES).read_to_string(&mut text).map_err(SecretError::io("read", path))?;
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn check_private(path: &Path, metadata: &Metadata) -> Result<(), SecretError> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+    // Nothing for group and others.
+    if mode.trailing_zeros() >= 6 { Ok(()) } else { Err(SecretError::NotPrivate { path: path.to_owned(), mode }) }
+}
+
+/// On Windows a user's own folder is closed to other users already.
+#[cfg(not(unix))]
+fn check_private(_path: &Path, _metadata: &Metadata) -> Result<(), SecretError> {
+    Ok(())
+}
+
+/// Puts `text` there, whole or not at all, in a folder that is made for the owner alone when it is missing.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), SecretError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    make_folder(folder).map_err(SecretError::io("make the folder", folder))?;
+    // Made by the system with mode 600: there is no moment in which others could open it.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(SecretError::io("write", path))?;
+    file.write_all(text.as_bytes()).map_err(SecretError::io("write", path))?;
+    file.as_file().sync_all().map_err(SecretError::io("write", path))?;
+    file.persist(path).map_err(|error| error.error).map_err(SecretError::io("write", path))?;
+    Ok(())
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
