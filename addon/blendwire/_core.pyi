@@ -29,7 +29,7 @@ def start(
     background: bool,
     time_limit_secs: float | None = None,
     forbidden_features: list[str] = ...,
-    other_users: bool = ...,
+    access: dict[str, Any] | None = None,
     history: ModuleType | None = None,
 ) -> list[str]: ...
 def stop() -> None: ...

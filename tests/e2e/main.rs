@@ -23,6 +23,7 @@ mod responsive;
 mod script;
 mod stream;
 mod suite;
+mod tls;
 mod token;
 mod undo;
 mod wire;
@@ -51,6 +52,7 @@ fn main() {
     #[cfg(target_os = "linux")]
     access::add(&mut suite);
     token::add(&mut suite);
+    tls::add(&mut suite);
     http::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);

@@ -49,7 +49,7 @@ pub enum StartError {
     #[error("clients would need the token, and there is none: {0}")]
     Token(String),
     /// TLS is needed and cannot be had.
-    #[error("clients of other machines would need TLS, and there is no certificate: {0}")]
+    #[error("the certificate for TLS cannot be used: {0}")]
     Tls(String),
     /// Anything else the system refused.
     #[error("cannot listen on {address}: {source}")]

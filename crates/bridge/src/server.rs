@@ -206,7 +206,8 @@ fn prepare_access(config: &Config, endpoints: &[SocketAddr]) -> Result<Access, S
         Err(why) => log::warn!("there is no token, so nothing can be run over HTTP: {why}"),
         Ok(()) => {}
     }
-    if needs_tls {
+    // One that the user has set is to be right from the start; one of ours is made when somebody wants it.
+    if needs_tls || rules.certificate.is_some() {
         tls.acceptor().map_err(|error| StartError::Tls(error.to_string()))?;
     }
     if is_for_others && !rules.open.is_empty() {

@@ -76,7 +76,7 @@ fn look(files: &CertificateFiles) -> Result<Shown<'_>> {
         not_before: certificate.validity().not_before.to_string(),
         not_after: certificate.validity().not_after.to_string(),
         is_valid_now: certificate.validity().is_valid(),
-        is_signed_by_itself: certificate.issuer() == certificate.subject(),
+        is_signed_by_itself: certificate.verify_signature(None).is_ok(),
     })
 }
 
