@@ -117,9 +117,9 @@ async fn admit(shared: &Shared, stream: &TcpStream, id: u64, peer: SocketAddr) -
             log::debug!("connection {id} had closed before the system could say whose it was; nothing of it was run");
             Err(None)
         }
-        Verdict::Other(uid) => {
-            doorkeeper.log(uid);
-            Err(Some(doorkeeper.words(uid)))
+        Verdict::Other(whose) => {
+            doorkeeper.log(&whose);
+            Err(Some(doorkeeper.words(&whose)))
         }
     }
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Whose program is at the other end of a loopback connection, as far as the system tells: on Linux it does.
+//! Whose program is at the other end of a loopback connection, as far as the system tells. Linux lists sockets with their
+//! users; macOS and Windows list the sockets of processes, and whose a process is.
 //!
 //! A peer whose socket is gone already is not let in: a kernel lists such a socket under root or not at all, so anyone
 //! could send a request, close at once and be taken for root.
 
 #[cfg(target_os = "linux")]
 mod proc_net;
+#[cfg(any(target_os = "macos", windows))]
+mod processes;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 
@@ -13,7 +16,6 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-#[cfg(target_os = "linux")]
 use tokio::net::TcpStream;
 
 /// The superuser can read and change every process: there is nothing to keep from it.
@@ -21,6 +23,7 @@ const ROOT: u32 = 0;
 
 /// States of a socket as Linux numbers them.
 const ESTABLISHED: u8 = 1;
+#[cfg(target_os = "linux")]
 const LISTEN: u8 = 10;
 
 /// Refusals are logged at most this often: whoever is refused may try again and again.
@@ -49,8 +52,8 @@ pub(crate) enum Verdict {
     CannotTell,
     /// It closed before the system could say who it was.
     Gone,
-    /// It is the user of this number.
-    Other(u32),
+    /// It is another user's, named in words.
+    Other(String),
 }
 
 /// Where the system lists sockets with their users.
@@ -62,6 +65,9 @@ enum Source {
     /// A table to be read from its start, where the kernel lacks the other.
     #[cfg(target_os = "linux")]
     ProcNet,
+    /// The tables of processes and their sockets.
+    #[cfg(any(target_os = "macos", windows))]
+    Processes,
     Nowhere,
 }
 
@@ -69,6 +75,7 @@ enum Source {
 #[derive(Debug)]
 pub(crate) struct Doorkeeper {
     source: Source,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "elsewhere processes are compared with our own"))]
     ours: u32,
     last_logged: Mutex<Option<Instant>>,
 }
@@ -94,8 +101,18 @@ impl Doorkeeper {
         Self { source: source.unwrap_or(Source::Nowhere), ours, last_logged: Mutex::default() }
     }
 
+    /// The same where processes tell.
+    #[cfg(any(target_os = "macos", windows))]
+    pub(crate) fn of_listener(endpoint: SocketAddr) -> Self {
+        if processes::lists_as_ours(endpoint) {
+            return Self { source: Source::Processes, ..Self::open() };
+        }
+        log::info!("this system does not say whose connections are whose: every user of this machine is let in");
+        Self::open()
+    }
+
     /// The same where no system is known to tell.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
     pub(crate) fn of_listener(_endpoint: SocketAddr) -> Self {
         log::debug!("this system is not asked whose connections are whose: every user of this machine is let in");
         Self::open()
@@ -118,34 +135,58 @@ impl Doorkeeper {
     }
 
     /// Decides about the peer of an accepted connection.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) async fn judge(&self, _stream: &tokio::net::TcpStream, _peer: SocketAddr) -> Verdict {
+    #[cfg(any(target_os = "macos", windows))]
+    pub(crate) async fn judge(&self, _stream: &TcpStream, peer: SocketAddr) -> Verdict {
+        match self.source {
+            Source::Nowhere => Verdict::LetIn,
+            Source::Processes => {
+                // Every process is looked at: milliseconds, and others wait for this thread.
+                let judged = tokio::task::spawn_blocking(move || processes::judge(peer)).await;
+                judged.unwrap_or(Verdict::CannotTell)
+            }
+        }
+    }
+
+    /// Decides about the peer of an accepted connection.
+    #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+    pub(crate) async fn judge(&self, _stream: &TcpStream, _peer: SocketAddr) -> Verdict {
         std::future::ready(Verdict::LetIn).await
     }
 
-    /// What the user of this number is told.
-    pub(crate) fn words(&self, uid: u32) -> String {
+    /// What programs of another user are told.
+    pub(crate) fn words(&self, whose: &str) -> String {
         format!(
-            "this Blender runs as user {} of this machine and lets in programs of that user only, not those of user \
-             {uid}: run the client as that user, or have them switch on \"Other Users of This Machine\" in the add-on's \
-             preferences (without a window: the option --other-users) and restart the server",
-            self.ours
+            "this Blender runs as {} of this machine and lets in programs of that user only, not those of {whose}: run \
+             the client as that user, or have them switch on \"Other Users of This Machine\" in the add-on's preferences \
+             (without a window: the option --other-users) and restart the server",
+            self.our_name()
         )
     }
 
     /// Tells Blender's user of a refusal, now and then.
-    pub(crate) fn log(&self, uid: u32) {
+    pub(crate) fn log(&self, whose: &str) {
         let mut last = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| last.elapsed() < LOGGED_EVERY) {
-            log::debug!("refused a connection of user {uid}");
+            log::debug!("refused a connection of {whose}");
             return;
         }
         *last = Some(Instant::now());
         log::info!(
-            "refused a connection of user {uid}: only programs of user {} are let in; the preference \"Other Users of \
-             This Machine\" changes that (further refusals within a minute are not told)",
-            self.ours
+            "refused a connection of {whose}: only programs of {} are let in; the preference \"Other Users of This \
+             Machine\" changes that (further refusals within a minute are not told)",
+            self.our_name()
         );
+    }
+
+    #[cfg(target_os = "linux")]
+    fn our_name(&self) -> String {
+        format!("user {}", self.ours)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "as on Linux, where users have numbers that tell them apart")]
+    fn our_name(&self) -> String {
+        "one user".to_owned()
     }
 }
 
@@ -179,7 +220,7 @@ fn judge(ours: u32, peer: Option<Row>, own: impl FnOnce() -> Option<Row>) -> Ver
         // Nobody's: what is listed as its user may be root, whoever it was.
         Some(Row { uid: ROOT, inode: 0, .. }) => Verdict::Gone,
         Some(Row { uid, .. }) if uid == ours || uid == ROOT => Verdict::LetIn,
-        Some(Row { uid, .. }) => Verdict::Other(uid),
+        Some(Row { uid, .. }) => Verdict::Other(format!("user {uid}")),
         // Our end knows at once when the other has closed. Where it has not, the peer is there and not listed: its
         // packets are sent on by a rule of the system's firewall, perhaps.
         None if own().is_some_and(|own| own.state == ESTABLISHED) => Verdict::CannotTell,
@@ -209,9 +250,9 @@ mod tests {
     fn the_same_user_and_root_are_let_in_and_nobody_else() {
         assert_eq!(judged(Some(row(1000, 7, ESTABLISHED)), None), Verdict::LetIn);
         assert_eq!(judged(Some(row(ROOT, 7, ESTABLISHED)), None), Verdict::LetIn);
-        assert_eq!(judged(Some(row(1001, 7, ESTABLISHED)), None), Verdict::Other(1001));
+        assert_eq!(judged(Some(row(1001, 7, ESTABLISHED)), None), Verdict::Other("user 1001".to_owned()));
         // A user without a number in our user namespace.
-        assert_eq!(judged(Some(row(65534, 7, ESTABLISHED)), None), Verdict::Other(65534));
+        assert_eq!(judged(Some(row(65534, 7, ESTABLISHED)), None), Verdict::Other("user 65534".to_owned()));
     }
 
     #[test]
@@ -222,7 +263,7 @@ mod tests {
         assert_eq!(judged(None, Some(row(1000, 8, CLOSE_WAIT))), Verdict::Gone);
         assert_eq!(judged(None, None), Verdict::Gone);
         // Newer kernels remember whose it was.
-        assert_eq!(judged(Some(row(1001, 0, FIN_WAIT_2)), None), Verdict::Other(1001));
+        assert_eq!(judged(Some(row(1001, 0, FIN_WAIT_2)), None), Verdict::Other("user 1001".to_owned()));
         assert_eq!(judged(Some(row(1000, 0, FIN_WAIT_2)), None), Verdict::LetIn);
     }
 

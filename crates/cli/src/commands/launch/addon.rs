@@ -58,6 +58,7 @@ fn make_readable(folder: &Path) -> Result<()> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Unix, where it can fail")]
 fn make_readable(_folder: &Path) -> Result<()> {
     Ok(())
 }
