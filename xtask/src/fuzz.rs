@@ -1,35 +1,60 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `cargo xtask fuzz`: libFuzzer on the protocol's readers, through cargo-fuzz and a nightly compiler.
+//! `cargo xtask fuzz`: libFuzzer on the protocol's readers, with the compiler that builds everything else.
 //!
-//! No test needs this: what it looks for is tried by the unit tests too, with random messages. It gives the kept
-//! corpus to the fuzzer as files, keeps what the fuzzer learns in `target/fuzz/corpus`, and shows each finding as the
-//! line that keeps it in `seeds.json`.
+//! What libFuzzer needs of a compiler (counters of edges, comparisons told) is a pass of LLVM that stable Rust lets be
+//! asked for, so neither a nightly compiler nor cargo-fuzz is needed. libFuzzer itself is C++ and is built by its crate.
+//! The kept corpus is given to the fuzzer as files; what it learns stays in `target/fuzz/corpus`, and each finding is
+//! shown as the line that keeps it in `seeds.json`. `cargo xtask test` runs every target for `IN_SUITE`.
 
 #[path = "../../crates/protocol/fuzz/corpus.rs"]
 mod corpus;
 
-use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use fs_err as fs;
 use serde_json::json;
 
-use crate::process;
 use crate::workspace::Workspace;
+use crate::{process, provide};
 
 const PACKAGE: &str = "crates/protocol/fuzz";
 
+/// Seconds per target in `cargo xtask test`: half a million executions and more, in which every finding so far came up.
+const IN_SUITE: u32 = 30;
+
+/// What cargo-fuzz asks for, without a sanitizer: the crate has no unsafe code that one could watch.
+const INSTRUMENTED: [&str; 7] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "--cfg=fuzzing",
+    "-Cdebug-assertions",
+];
+
+/// What libFuzzer prints at the end.
+const EXECUTIONS: &str = "stat::number_of_executed_units:";
+
+/// Of what a target printed, what is shown when it found something.
+const SHOWN_LINES: usize = 60;
+
 #[derive(Args)]
-#[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz frame-decoder --seconds 600")]
+#[command(after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz frame-decoder --seconds 600\n  \
+    cargo xtask fuzz bare-requests --input target/fuzz/artifacts/bare_requests/crash-…")]
 pub(crate) struct Options {
-    /// Which one [default: each after the other]
+    /// Which one [default: all at the same time]
     target: Option<Target>,
     /// How long to fuzz each target
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
+    /// Run the target once, with this input, to see what was found
+    #[arg(long, value_name = "FILE", requires = "target")]
+    input: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -53,71 +78,111 @@ impl Target {
     }
 }
 
-/// Programs that have to be installed first.
-#[derive(Debug)]
-pub(crate) struct Missing(Vec<&'static str>);
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fuzzing needs what is not installed here; nothing was fuzzed. Install it:")?;
-        self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))
-    }
-}
-
-impl std::error::Error for Missing {}
-
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let missing = missing();
-    if !missing.is_empty() {
-        return Err(Missing(missing).into());
+    let programs = build(workspace)?;
+    if let (Some(target), Some(input)) = (options.target, &options.input) {
+        return process::run(Command::new(programs.join(target.name())).arg(input));
     }
     let targets = options.target.map_or_else(|| Target::value_variants().to_vec(), |target| vec![target]);
-    targets.into_iter().try_for_each(|target| fuzz(workspace, target, options.seconds))
+    fuzz(workspace, &programs, &targets, options.seconds)
 }
 
-/// What to type for each program that is not there.
-fn missing() -> Vec<&'static str> {
-    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
-    let needed = [
-        (nightly(&["--version"]), "rustup toolchain install nightly"),
-        (nightly(&["fuzz", "--version"]), "cargo install cargo-fuzz"),
-        (Command::new(compiler).arg("--version").output(), "a C++ compiler; on Debian: apt-get install g++"),
-    ];
-    let is_there = |output: &std::io::Result<std::process::Output>| output.as_ref().is_ok_and(|it| it.status.success());
-    needed.iter().filter(|(output, _)| !is_there(output)).map(|(_, line)| *line).collect()
+/// Every target, as part of the suite.
+pub(crate) fn suite(workspace: &Workspace) -> Result<()> {
+    fuzz(workspace, &build(workspace)?, Target::value_variants(), IN_SUITE)
 }
 
-/// `cargo +nightly …`: rustup's cargo and not the one that runs this, which knows no other toolchain.
-fn cargo_nightly() -> Command {
-    let mut command = Command::new("cargo");
-    command.arg("+nightly").env_remove("CARGO").env_remove("RUSTC");
-    command
+/// Builds all targets; returns the folder that they are in.
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    provide::cpp_compiler().context("libFuzzer is C++")?;
+    let (target, host) = (workspace.target.join("fuzz/build"), host()?);
+    let mut command = process::cargo(workspace);
+    command.args(["build", "--release", "--locked", "--manifest-path"]).arg(format!("{PACKAGE}/Cargo.toml"));
+    // With its target named, cargo leaves build scripts and macros as they are: those have no fuzzer to report to.
+    command.args(["--target", &host]).env("CARGO_TARGET_DIR", &target);
+    command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTED.join("\x1f"));
+    process::run(&mut command)?;
+    Ok(target.join(host).join("release"))
 }
 
-fn nightly(args: &[&str]) -> std::io::Result<std::process::Output> {
-    cargo_nightly().args(args).output()
+/// The compiler's name for this machine.
+fn host() -> Result<String> {
+    let said = process::capture(Command::new("rustc").arg("-vV"))?;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("`rustc -vV` names no host")
 }
 
-fn fuzz(workspace: &Workspace, target: Target, seconds: u32) -> Result<()> {
-    println!("\n━━━ {} ━━━", target.name());
-    let (package, corpus) = (workspace.root.join(PACKAGE), write_corpus(&workspace.target, target)?);
-    let mut command = cargo_nightly();
-    command.current_dir(&workspace.root).args(["fuzz", "run"]);
-    // The crate has no unsafe code that a sanitizer could watch, and runs twice as fast without.
-    command.args(["--sanitizer", "none", "--fuzz-dir", PACKAGE, "--target-dir"]);
-    command.arg(workspace.target.join("fuzz/build")).arg(target.name()).arg(corpus).arg("--");
+/// One target that runs.
+struct Running {
+    target: Target,
+    log: PathBuf,
+    findings: PathBuf,
+    process: Child,
+}
+
+/// All at the same time: each uses one core, and a third of the machine for as long finds no less than a third of the time.
+fn fuzz(workspace: &Workspace, programs: &Path, targets: &[Target], seconds: u32) -> Result<()> {
+    let started: Result<Vec<Running>> =
+        targets.iter().map(|target| start(workspace, programs, *target, seconds)).collect();
+    let verdicts: Vec<Result<()>> = started?.into_iter().map(finish).collect();
+    let failures: Vec<String> =
+        verdicts.into_iter().filter_map(|verdict| Some(format!("{:#}", verdict.err()?))).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    Ok(())
+}
+
+fn start(workspace: &Workspace, programs: &Path, target: Target, seconds: u32) -> Result<Running> {
+    let folder = workspace.target.join("fuzz");
+    let corpus = write_corpus(&workspace.target, target)?;
+    let findings = folder.join("artifacts").join(target.name());
+    let log = folder.join(format!("{}.log", target.name()));
+    // What earlier runs found is kept by whoever mended it.
+    if findings.exists() {
+        fs::remove_dir_all(&findings)?;
+    }
+    fs::create_dir_all(&findings)?;
+    println!("{}: {seconds} s from {} inputs; its words: {}", target.name(), count(&corpus), log.display());
+    let words = File::create(&log)?;
+    let mut command = Command::new(programs.join(target.name()));
     // Longer inputs find nothing that shorter ones do not, and an input takes well under a millisecond.
-    command.args(["-max_len=1024", "-timeout=10", "-print_final_stats=1"]);
-    command.arg(format!("-max_total_time={seconds}"));
-    command.arg(format!("-dict={}", package.join("tokens.dict").display()));
-    process::run(&mut command).with_context(|| {
-        let findings = seed_lines(&package.join("artifacts").join(target.name()), target);
-        format!(
-            "fuzzing {} failed; if it found something, correct the code and keep the input: add its line to \
-             {PACKAGE}/seeds.json with a name that says what it shows{findings}",
-            target.name()
-        )
-    })
+    command.arg(&corpus).args(["-max_len=1024", "-timeout=10", "-print_final_stats=1"]);
+    command.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", findings.display()));
+    command.arg(format!("-dict={}", workspace.root.join(PACKAGE).join("tokens.dict").display()));
+    command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
+    let process = command.spawn().with_context(|| process::cannot_start(&command))?;
+    Ok(Running { target, log, findings, process })
+}
+
+fn finish(mut running: Running) -> Result<()> {
+    let status = running.process.wait()?;
+    let name = running.target.name();
+    let words = String::from_utf8_lossy(&fs::read(&running.log)?).into_owned();
+    let executions = executions(&words);
+    if let (true, Some(executions)) = (status.success(), executions) {
+        println!("{name}: {executions} executions, nothing found");
+        return Ok(());
+    }
+    let lines: Vec<&str> = words.lines().collect();
+    let end = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+    let again: Vec<String> = fs::read_dir(&running.findings)?
+        .flatten()
+        .map(|file| format!("\n  cargo xtask fuzz {} --input {}", name.replace('_', "-"), file.path().display()))
+        .collect();
+    bail!(
+        "{end}\nfuzzing {name} failed ({status}, {} executions). See it again:{}\nCorrect the code and keep the \
+         input: add its line to {PACKAGE}/seeds.json with a name that says what it shows:{}",
+        executions.unwrap_or("unknown"),
+        again.concat(),
+        seed_lines(&running.findings, running.target)
+    )
+}
+
+fn executions(words: &str) -> Option<&str> {
+    words.lines().find_map(|line| line.strip_prefix(EXECUTIONS)).map(str::trim)
+}
+
+fn count(folder: &Path) -> usize {
+    fs::read_dir(folder).map_or(0, Iterator::count)
 }
 
 /// The kept corpus as files, beside what earlier runs have found worth keeping.
@@ -165,8 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_with_what_to_type() {
-        let said = Missing(vec!["rustup toolchain install nightly", "cargo install cargo-fuzz"]).to_string();
-        assert!(said.contains("nothing was fuzzed") && said.ends_with("nightly\n  cargo install cargo-fuzz"), "{said}");
+    fn the_number_of_executions_is_read() {
+        assert_eq!(executions("x\nstat::number_of_executed_units: 42\ny"), Some("42"));
+        assert_eq!(executions("ERROR: libFuzzer: deadly signal"), None);
     }
 }

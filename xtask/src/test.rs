@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use crate::build::{self, Built};
 use crate::provide::{self, Provided};
 use crate::workspace::Workspace;
-use crate::{process, python, tidy};
+use crate::{deny, fuzz, process, python, tidy};
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hostile --only e2e")]
@@ -35,8 +35,12 @@ enum Step {
     Lint,
     /// The rules of the repository hold
     Tidy,
+    /// Licences, bans, sources and known holes of all dependencies
+    Deny,
     /// Tests that need no Blender
     Unit,
+    /// No input is found that breaks the protocol's readers
+    Fuzz,
     /// The add-on and the tool snippets: formatting, lints, types
     Python,
     /// The add-on's zip and the executable
@@ -92,7 +96,9 @@ impl Suite<'_> {
             }
             Step::Lint => self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
             Step::Tidy => tidy::run(self.workspace),
+            Step::Deny => deny::check(self.workspace),
             Step::Unit => self.cargo(&["test", "--workspace", "--exclude", "blendwire-e2e"]),
+            Step::Fuzz => fuzz::suite(self.workspace),
             Step::Python => python::check(self.workspace),
             Step::Build => self.built().map(|built| println!("{}", built.executable.display())),
             Step::Provide => self.provided().map(|provided| print!("{provided}")),

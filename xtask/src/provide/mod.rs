@@ -16,6 +16,7 @@ mod window;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use fs_err as fs;
@@ -67,6 +68,23 @@ pub(crate) fn provide() -> Result<Provided> {
     provided.push((BLENDER, window.blender));
     provided.extend(window.xvfb.map(|xvfb| (XVFB, xvfb)));
     Ok(Provided(provided))
+}
+
+/// Makes sure that there is a C++ compiler: the one that `CXX` names, or the system's.
+pub(crate) fn cpp_compiler() -> Result<()> {
+    let is_there = || {
+        let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+        Command::new(compiler).arg("--version").output().is_ok_and(|output| output.status.success())
+    };
+    // Build scripts find Microsoft's compiler by other ways than PATH.
+    if cfg!(windows) || is_there() {
+        return Ok(());
+    }
+    let task = Cache::open()?.task("c++")?;
+    debian::install_on_host(&task, &["g++"]).context("a C++ compiler is needed on PATH as `c++`, or named in CXX")?;
+    task.finish();
+    ensure!(is_there(), "g++ was installed, but there is still no `c++` on PATH");
+    Ok(())
 }
 
 /// What the end-to-end tests and the bench find in their environment.

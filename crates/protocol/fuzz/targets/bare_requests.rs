@@ -4,6 +4,7 @@
 #![no_main]
 
 #[path = "../properties/mod.rs"]
+#[expect(dead_code, reason = "each target tries its own part")]
 mod properties;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::bare_requests(data));
