@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 
 from . import access
-from .settings import Settings
+from .settings import Settings, state_dir
 
 try:
     from . import _core as core
@@ -69,6 +69,7 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
             forbidden_features=settings.forbidden_features,
             access=access.for_core(settings),
             history=history,
+            journal=state_dir() if settings.journal else None,
         )
     except core.StartError as error:
         raise StartError(str(error)) from None
@@ -137,6 +138,11 @@ def status() -> dict[str, Any]:
 def set_file(path: str) -> None:
     """Tells the core which .blend is open."""
     core.set_file(path)
+
+
+def file_written(path: str) -> None:
+    """Tells the core of a file that Blender itself has written, for the journal. Safe in any thread."""
+    core.file_written(path)
 
 
 def progress(value: float, message: str = "") -> bool:

@@ -57,6 +57,7 @@ def serve(argv: Sequence[str] | None = None) -> int:
             open_networks=" ".join(options.open_to),
             tls_certificate=options.tls_certificate,
             tls_key=options.tls_key,
+            no_journal=options.no_journal,
         )
         server.start(settings)
     except (SettingsError, bridge.StartError, RuntimeError) as error:
@@ -119,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tls-certificate", metavar="FILE", help="certificate in PEM (default: as set, or made here)")
     parser.add_argument("--tls-key", metavar="FILE", help="its key in PEM")
+    parser.add_argument(
+        "--no-journal", action="store_true", help="write no audit journal of the requests (default: as set)"
+    )
     parser.add_argument("file", nargs="?", metavar="FILE", help=".blend file to open first")
     return parser
 

@@ -33,6 +33,12 @@ def _file_changed(*_: object) -> None:
     bridge.set_file(bpy.data.filepath)
 
 
+@persistent
+def _file_saved(path: object = "", *_: object) -> None:
+    if isinstance(path, str) and path and bridge.is_executing():
+        bridge.file_written(path)
+
+
 def add() -> None:
     """Adds the handlers, each once, and tells the core which file is open."""
     remove()
@@ -59,6 +65,7 @@ def _pairs() -> list[tuple[list[Callable[..., None]], Callable[..., None]]]:
         (known.load_post, history.on_load),
         (known.save_post, _file_changed),
         (known.save_post, history.on_save),
+        (known.save_post, _file_saved),
         (known.depsgraph_update_post, history.on_edit),
         (known.undo_post, history.on_travel),
         (known.redo_post, history.on_travel),
@@ -66,4 +73,5 @@ def _pairs() -> list[tuple[list[Callable[..., None]], Callable[..., None]]]:
         (known.render_pre, render_progress.render_pre),
         (known.render_stats, render_progress.render_stats),
         (known.render_post, render_progress.render_post),
+        (known.render_write, render_progress.render_write),
     ]

@@ -110,6 +110,12 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         default=settings.DEFAULTS.undo_steps,
         update=_undo_steps_changed,
     )
+    journal: BoolProperty(
+        name="Audit Journal",
+        description="Write down each request: when, who, its code, how it ended, which files it wrote, which processes "
+        "it started and which hosts it contacted. Kept in files that only you can read; see “blendwire logs”",
+        default=settings.DEFAULTS.journal,
+    )
     features: EnumProperty(
         name="Clients May Use",
         description="What clients may use beyond running scripts",
@@ -138,6 +144,8 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         drawing.state_line(box, now, width)
         if now.is_running:
             box.label(text=", ".join(now.endpoints), icon="LINKED")
+        if now.journal:
+            drawing.paragraph(box, f"Audit journal: {now.journal}", width)
         for note in self._notes(now):
             drawing.paragraph(box, note, width)
         drawing.buttons(box, now)
@@ -157,6 +165,7 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         self._checked("tls_certificate", access.file_problem(self.tls_certificate, "certificate"), width)
         self._checked("tls_key", access.file_problem(self.tls_key, "key"), width)
         layout.prop(self, "undo_steps")
+        layout.prop(self, "journal")
         layout.prop(self, "time_limit_secs")
         layout.column(heading="Clients May Use").prop(self, "features")
         layout.prop(self, "log_level")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders tell by themselves how far they are, to the client whose request started them.
+"""Renders tell by themselves how far they are, to the client whose request started them, and what they write, to the
+journal.
 
 `handlers` adds the functions to Blender's lists. Blender calls some of them in a render thread, so they only read what
 they are given and tell the core, which is safe in any thread. A render that nobody asked for over the wire is told to
@@ -8,13 +9,18 @@ nobody.
 
 from __future__ import annotations
 
+import os
 import re
+import time
+from contextlib import suppress
 
 import bpy
 from bpy.app.handlers import persistent
 
 from . import bridge
 
+# A file last written longer ago was written by something else; clocks of file servers are not exact.
+JUST_NOW_SECS = 10.0
 # "Sample 12/48" (Cycles), "Rendering 12 / 64 samples" (EEVEE).
 _SAMPLES = re.compile(r"(?:Sample|Rendering|Rendered)\s+(\d+)\s*/\s*(\d+)")
 
@@ -56,6 +62,19 @@ def render_stats(stats: str, *_: object) -> None:
 def render_post(*_: object) -> None:
     """A frame is done."""
     _tell(1.0)
+
+
+@persistent
+def render_write(scene: bpy.types.Scene, *_: object) -> None:
+    """A frame has been written. Where to, Blender does not say: a still goes to the path as it is set, with its
+    extension; a frame of an animation to one with its number."""
+    still = bpy.path.abspath(scene.render.filepath)
+    if scene.render.use_file_extension and not still.lower().endswith(scene.render.file_extension):
+        still += scene.render.file_extension
+    for path in (still, scene.render.frame_path(frame=scene.frame_current)):
+        with suppress(OSError):
+            if time.time() - os.stat(path).st_mtime < JUST_NOW_SECS:
+                bridge.file_written(path)
 
 
 def _tell(part_of_frame: float) -> None:

@@ -19,6 +19,8 @@ import bpy
 from . import access
 
 BIND_VARIABLE = "BLENDWIRE_BIND"
+# Another folder for what is kept between starts: the audit journal. `blendwire logs` reads it too.
+STATE_VARIABLE = "BLENDWIRE_STATE_DIR"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # Below 1024 a system asks for privileges; the preferences do not offer those.
 PORT_MIN, PORT_MAX = 1024, 65535
@@ -59,6 +61,7 @@ class Settings:
     # Paths of PEM files; empty for a certificate that is made on demand.
     tls_certificate: str = ""
     tls_key: str = ""
+    journal: bool = True
     features: frozenset[str] = frozenset(name for name, _, _ in FEATURES)
 
     @property
@@ -131,9 +134,14 @@ def forced_bind() -> str:
     return os.environ.get(BIND_VARIABLE, "").strip()
 
 
-def effective(host: str | None = None, port: int | None = None, **given: Any) -> Settings:
+def state_dir() -> str:
+    """The text of `BLENDWIRE_STATE_DIR`, or an empty string."""
+    return os.environ.get(STATE_VARIABLE, "").strip()
+
+
+def effective(host: str | None = None, port: int | None = None, *, no_journal: bool = False, **given: Any) -> Settings:
     """Checked settings from all sources; `host`, `port` and `given` (by their names in Settings) are those of the
-    command line. What is None, False or empty there is not given.
+    command line. What is None, False or empty there is not given; `no_journal` switches the journal off.
 
     An address given by command line or environment is meant exactly: the next free port is not tried then.
 
@@ -151,7 +159,7 @@ def effective(host: str | None = None, port: int | None = None, **given: Any) ->
         settings = replace(settings, host=host, next_free_port=False)
     if port is not None:
         settings = replace(settings, port=port, next_free_port=False)
-    return checked(settings)
+    return checked(replace(settings, journal=settings.journal and not no_journal))
 
 
 def names_endpoints(settings: Settings, endpoints: Iterable[str]) -> bool:

@@ -37,6 +37,8 @@ class Snapshot:
     last_line: str = ""
     last_ok: bool = True
     last_took: str = ""
+    # The folder; empty when there is none.
+    journal: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -85,6 +87,8 @@ def _take() -> Snapshot:
     if not bridge.is_running():
         return Snapshot(state=PROBLEM if problem else STOPPED, problem=problem)
     status = bridge.status()
+    journal = status.get("journal") or {}
+    problem = problem or _journal_problem(journal)
     return Snapshot(
         state=PROBLEM if problem else RUNNING,
         is_running=True,
@@ -94,6 +98,7 @@ def _take() -> Snapshot:
         access_line=_access_line(status["access"]),
         is_open=bool(status["access"]["open_networks"]),
         queued=status["queue"]["length"],
+        journal=journal.get("folder", ""),
         **_running(status.get("running")),
         **_last(status.get("last")),
     )
@@ -105,6 +110,15 @@ def _access_line(access: dict[str, Any]) -> str:
     if access["beyond_this_machine"]:
         return "Other machines need TLS and the token"
     return "Clients need the token" if access["token_required"] else ""
+
+
+def _journal_problem(journal: dict[str, Any]) -> str:
+    if not journal.get("problem"):
+        return ""
+    return (
+        f"The audit journal cannot be written ({journal['problem']}): make room or mend {journal['folder']}, "
+        "or switch it off in the preferences. Requests go on without it"
+    )
 
 
 def _running(request: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Settings of one server, with their defaults and the reasons for them.
 
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 use blendwire_credentials::Folder;
+use blendwire_journal::Journal;
 use blendwire_protocol::{DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, Feature, PROTOCOL_VERSION, Versions};
 
 use crate::access::AccessRules;
@@ -44,6 +46,10 @@ pub struct Config {
     /// Asks the host to interrupt the script of this number, for this reason, and says whether it runs. Called from the
     /// network thread; must return at once.
     pub interrupt: fn(u64, &str) -> bool,
+    /// Where requests are written down; `None`: nowhere.
+    pub journal: Option<Journal>,
+    /// Unlike that of any other server.
+    pub instance: String,
     /// Whether the host runs without its window.
     pub background: bool,
     /// Versions that `status` reports.
@@ -67,6 +73,8 @@ impl Default for Config {
             access: AccessRules::default(),
             credentials: None,
             interrupt: |_, _| false,
+            journal: None,
+            instance: new_instance(),
             background: false,
             versions: Versions {
                 protocol: PROTOCOL_VERSION,
@@ -75,6 +83,11 @@ impl Default for Config {
             },
         }
     }
+}
+
+/// Sixteen hexadecimal digits from the random keys that the standard library gives each hasher.
+fn new_instance() -> String {
+    format!("{:016x}", std::hash::RandomState::new().build_hasher().finish())
 }
 
 impl Config {

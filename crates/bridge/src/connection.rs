@@ -75,7 +75,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
     }
     log::debug!("connection {id} from {peer}");
     match admit(&shared, &stream, id, peer).await {
-        Ok(terms) => {
+        Ok((terms, uid)) => {
+            let _noted = shared.origins.enter(id, peer, uid);
             let guest = Guest { id, terms, deadline: Instant::now() + PROVE_WITHIN };
             match dispatch(&shared, Stream::Plain(stream), guest, shutdown).await {
                 Ok(()) => log::debug!("connection {id} ended"),
@@ -93,8 +94,14 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
     }
 }
 
-/// What the connection must bring, or what to tell its client; nothing where it has gone.
-async fn admit(shared: &Shared, stream: &TcpStream, id: u64, peer: SocketAddr) -> Result<Terms, Option<String>> {
+/// What the connection must bring, and the number of its user where that is known; or what to tell its client, nothing
+/// where it has gone.
+async fn admit(
+    shared: &Shared,
+    stream: &TcpStream,
+    id: u64,
+    peer: SocketAddr,
+) -> Result<(Terms, Option<u32>), Option<String>> {
     let Access { rules, doorkeeper, .. } = &shared.access;
     let Some(terms) = rules.terms(peer) else {
         log::info!("refused a connection from {}: it is in none of the allowed networks", peer.ip());
@@ -105,13 +112,13 @@ async fn admit(shared: &Shared, stream: &TcpStream, id: u64, peer: SocketAddr) -
         )));
     };
     if !terms.is_local {
-        return Ok(terms);
+        return Ok((terms, None));
     }
     match doorkeeper.judge(stream, peer).await {
-        Verdict::LetIn => Ok(terms),
+        Verdict::LetIn(uid) => Ok((terms, uid)),
         Verdict::CannotTell => {
             log::debug!("connection {id}: the system does not say whose it is; let in");
-            Ok(terms)
+            Ok((terms, None))
         }
         Verdict::Gone => {
             log::debug!("connection {id} had closed before the system could say whose it was; nothing of it was run");

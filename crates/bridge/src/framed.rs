@@ -8,6 +8,7 @@
 use std::io;
 use std::sync::Arc;
 
+use blendwire_journal::Dialect;
 use blendwire_protocol::{
     BadRequest, Body, Decoder, EncodedReply, ErrorCode, Extras, Feature, Frame, Hello, Id, PROTOCOL_VERSION, Refusal,
     Reply, Request, Terminator, platform,
@@ -55,8 +56,17 @@ pub(crate) async fn serve(
     let agreed = Agreed::default();
     let gate = Gate::of(guest);
     let id = guest.id;
-    let mut reader =
-        Reader { shared, intake: Intake::new(shared, guest.id), id, gate, decoder, buffer, pending, immediate, agreed };
+    let mut reader = Reader {
+        shared,
+        intake: Intake::new(shared, guest.id, Dialect::Framed),
+        id,
+        gate,
+        decoder,
+        buffer,
+        pending,
+        immediate,
+        agreed,
+    };
     // The reader drops its ends of the channels when it is done, the writer ends with the last reply.
     let reading = async {
         let read = reader.run(&mut read, shutdown).await;

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use blendwire_journal::Dialect;
 use blendwire_protocol::{Body, EncodedReply, ErrorCode, Extras, Feature, Id, Reply, Request, Terminator};
 use tokio::sync::Semaphore;
 
 use crate::activity::add;
+use crate::audit::Audit;
 use crate::control::{self, Ticket};
 use crate::feed::Feed;
 use crate::job::{Job, Task};
@@ -26,6 +28,7 @@ const CHANGES_FORBIDDEN: &str = r#"{"skipped": "the user's preferences do not al
 pub(crate) struct Intake<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     connection: u64,
+    dialect: Dialect,
     /// What this connection may have waiting: as much source text as its longest request.
     room: Arc<Semaphore>,
 }
@@ -50,10 +53,10 @@ pub(crate) struct Refused {
 }
 
 impl<'a> Intake<'a> {
-    /// That of the connection of this number.
-    pub(crate) fn new(shared: &'a Arc<Shared>, connection: u64) -> Self {
+    /// That of the connection of this number, which speaks this.
+    pub(crate) fn new(shared: &'a Arc<Shared>, connection: u64, dialect: Dialect) -> Self {
         let room = Arc::new(Semaphore::new(room_units(shared.config.max_request_bytes)));
-        Self { shared, connection, room }
+        Self { shared, connection, dialect, room }
     }
 
     /// Takes a request whose reply is to end with `terminator`.
@@ -111,6 +114,7 @@ impl<'a> Intake<'a> {
         let (ticket, answer) = Ticket::new(terminator, extras);
         let position = self.shared.queue().len();
         let mut job = Job::new(number, task, feed.clone(), ticket, control.clone(), room);
+        job.audit = Audit::new(self.shared, self.connection, self.dialect);
         let limit = control::Limit::of(timeout, config.time_limit);
         // While this one waited for room, another of its id may have come.
         if !job.book(control, self.connection, limit.is_some()) {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use blendwire_protocol::{Effects, EncodedReply, ErrorCode, Execute, Extras, Reply, first_line};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::audit::Audit;
 use crate::control::{Control, Ticket, with_ending};
 use crate::feed::Feed;
 use crate::queue::LaneGuard;
@@ -88,6 +89,8 @@ pub struct Job {
     pub(crate) begun: Option<Instant>,
     /// What it tells while it runs.
     pub feed: Arc<Feed>,
+    /// What the journal is told of it.
+    pub(crate) audit: Audit,
     /// Taken when the reply has been sent.
     unanswered: Option<Arc<Control>>,
     pub(crate) ticket: Arc<Ticket>,
@@ -116,6 +119,7 @@ impl Job {
             queued: Instant::now(),
             begun: None,
             feed,
+            audit: Audit::default(),
             unanswered: Some(control),
             ticket,
             is_booked: false,
@@ -149,11 +153,12 @@ impl Job {
     fn send(&mut self, reply: Reply, effects: Effects) {
         let Some(control) = self.unanswered.take() else { return };
         let ending = if self.is_booked { control.finish(self.number) } else { None };
+        let reply = with_ending(reply, ending);
+        self.tell_end(&reply, &effects);
         let extras = &self.ticket.extras;
         // Encoded here, on the main thread: writing out megabytes of text would hold up the network thread.
         let changes = effects.changes.or_else(|| extras.effects.changes.clone());
         let extras = &Extras { effects: Effects { changes, ..effects }, ..extras.clone() };
-        let reply = with_ending(reply, ending);
         let waited = self.begun.unwrap_or_else(Instant::now).duration_since(self.queued);
         control.metrics.record(&reply, waited, self.begun.map(|begun| begun.elapsed()));
         let reply = reply.encode(self.ticket.terminator, extras);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Start and stop: the network thread, its runtime, and what the main thread and the network thread share.
 
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::access::{Access, Doorkeeper, Tls, Tokens};
 use crate::activity::{Activity, add};
+use crate::audit::Origins;
 use crate::bind::{self, StartError};
 use crate::config::Config;
 use crate::connection;
@@ -47,6 +47,7 @@ pub struct Shared {
     pub(crate) next_request: AtomicU64,
     pub(crate) control: Arc<Control>,
     pub(crate) access: Access,
+    pub(crate) origins: Origins,
     queue: Arc<Queue>,
 }
 
@@ -67,7 +68,8 @@ impl Server {
             access,
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
-            instance: new_instance(),
+            instance: config.instance.clone(),
+            origins: Origins::default(),
             endpoints,
             config,
         });
@@ -91,6 +93,7 @@ impl Server {
         if thread.join().is_err() {
             log::error!("the network thread had panicked");
         }
+        self.shared.close_journal();
         log::info!("stopped");
     }
 }
@@ -188,6 +191,7 @@ impl Shared {
             main_thread_age_secs: self.activity.age().map_or(0.0, |age| age.as_secs_f64()),
             uptime_secs: self.activity.started.elapsed().as_secs_f64(),
             counters: self.activity.totals.read(),
+            journal: self.journal_status(),
         }
     }
 }
@@ -215,11 +219,6 @@ fn prepare_access(config: &Config, endpoints: &[SocketAddr]) -> Result<Access, S
         log::warn!("whoever is in {} can run Python in this Blender, without a token", open.join(", "));
     }
     Ok(Access { rules, doorkeeper, tokens, tls })
-}
-
-/// Sixteen hexadecimal digits from the random keys that the standard library gives each hasher.
-fn new_instance() -> String {
-    format!("{:016x}", std::hash::RandomState::new().build_hasher().finish())
 }
 
 /// Half of the files that the system lets this process open: the other half is Blender's.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use blendwire_bridge::{Job, Shared, Task};
+use blendwire_journal::Deeds;
 use blendwire_protocol::Effects;
 use pyo3::prelude::*;
 
@@ -74,6 +75,15 @@ pub(crate) fn poll(py: Python<'_>, shared: &Arc<Shared>) -> bool {
         }
     }
     has_ended
+}
+
+/// Adds to what the oldest request that waits has done; none may wait.
+pub(crate) fn add_deeds_to_oldest(deeds: &Deeds) {
+    with_waiting(|waiting| {
+        if let Some(oldest) = waiting.iter_mut().min_by_key(|deferred| deferred.deadline) {
+            oldest.job.add_deeds(deeds);
+        }
+    });
 }
 
 /// Drops all that wait; each is answered by being dropped.

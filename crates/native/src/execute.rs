@@ -10,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::audit::{self, Watching};
 use crate::capture::Captured;
 use crate::interrupt::Interruptible;
 use crate::json::to_json;
@@ -20,9 +21,15 @@ use crate::{deferred, exit, history, panic_text, session};
 /// process, and then the way out must still answer it.
 static RUNNING: Mutex<Option<Job>> = Mutex::new(None);
 
-/// Takes the running job away from its script, to answer it instead.
+/// Takes the running job away from its script, with what that has done, to answer it instead.
 pub(crate) fn take_running() -> Option<Job> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).take()
+    let mut job = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    job.add_deeds(&audit::take());
+    Some(job)
+}
+
+fn with_running(body: impl FnOnce(&mut Job)) {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(body);
 }
 
 /// Whether a script is on the main thread now.
@@ -47,7 +54,10 @@ pub(crate) fn run(py: Python<'_>, shared: &Arc<Shared>, mut job: Job) {
     let (number, title) = (job.number, job.title.clone());
     let code = match &mut job.task {
         Task::Script(script) => std::mem::take(&mut script.code),
-        Task::Undo { .. } | Task::Redo { .. } => String::new(),
+        Task::Undo { .. } | Task::Redo { .. } => {
+            job.tell_begin(None);
+            String::new()
+        }
     };
     let task = job.task.clone();
     let mut effects = Effects::default();
@@ -86,13 +96,15 @@ pub(crate) fn step(
     body: impl FnOnce(&'static Python3) -> Outcome,
 ) -> Option<(Job, Result<Outcome, String>)> {
     shared.job_begins(&mut job);
-    let feed = job.feed.clone();
+    let (feed, number, is_audited) = (job.feed.clone(), job.number, job.is_audited());
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
     let outcome = protected(|| {
         let python = Python3::get(py)?;
         python.keep_modules(py)?;
         let captured = Captured::begin(py, python, feed)?;
+        let watching = is_audited.then(|| Watching::begin(py, number)).transpose()?;
         let outcome = body(python);
+        drop(watching);
         exit::end_forked_child(py)?;
         drop(captured);
         python.keep_modules(py)?;
@@ -143,9 +155,13 @@ fn run_script(
         let namespace = session::namespace(py, python, script.session.as_deref())?;
         python.register_source(py, &name, &code)?;
         let source = PyString::new(py, &code);
-        drop(code);
+        with_running(|job| job.tell_begin(Some(code)));
         let compiled = python.compile(source.as_any(), &name, script.echo)?;
         watched = history::Watched::begin(py, script, request.title, source.as_any(), &compiled);
+        if !matches!(watched, Ok(None)) {
+            // Whatever it does to Blender, the journal has it.
+            with_running(|job| job.await_begin());
+        }
         let running = Interruptible::begin(py, request.number);
         let ran = python.exec.bind(py).call1((compiled, &namespace));
         drop(running);

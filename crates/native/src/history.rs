@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use crate::audit::Paused;
 use crate::json::to_json;
 use crate::python::Python3;
 
@@ -54,6 +55,7 @@ impl<'py> Watched<'py> {
             return Ok(None);
         }
         let Some(module) = module(py) else { return Err("there is no Blender here".to_owned()) };
+        let _not_the_scripts = Paused::begin();
         let asked = (title, source, script.rollback, script.changes, !script.no_undo_step);
         let begun = module.call_method1(intern!(py, "begin"), asked).map_err(|error| {
             log::error!("cannot watch what the script does to the file: {error}");
@@ -65,6 +67,7 @@ impl<'py> Watched<'py> {
     /// To be called right after: records the undo step, or takes everything back where the script failed and wants that.
     pub(crate) fn end(self, python: &'static Python3, script: &Execute, has_failed: bool) -> Effects {
         let py = self.token.py();
+        let _not_the_scripts = Paused::begin();
         match self.module.call_method1(intern!(py, "end"), (&self.token, has_failed)) {
             Ok(effects) => read(python, &effects),
             Err(error) => {

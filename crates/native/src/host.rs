@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The one server of this process: started, stopped and asked by the add-on, on the main thread.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use blendwire_bridge::{Config, Server, Shared};
+use blendwire_journal::{Journal, Limits, STATE_DIR};
 use blendwire_protocol::{Feature, Versions};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -26,11 +28,13 @@ pub(crate) fn shared() -> Option<Arc<Shared>> {
 }
 
 /// Starts the server and returns its addresses as `host:port`. A server that this process already has is stopped
-/// first and counted as released, unless it is running the script that calls this: then it stays as it is.
+/// first and counted as released, unless it is running the script that calls this: then it stays as it is. `journal` is
+/// the folder for the audit journal, empty for the system's place; `None` is for no journal.
 #[pyfunction]
 #[pyo3(signature = (
     host, port, *, next_free_port, addon_version, blender_version, python_version, background,
-    time_limit_secs = None, forbidden_features = Vec::new(), access = None, history = None
+    time_limit_secs = None, forbidden_features = Vec::new(), access = None, history = None,
+    journal = None
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
 pub(crate) fn start(
@@ -46,6 +50,7 @@ pub(crate) fn start(
     forbidden_features: Vec<String>,
     access: Option<Bound<'_, PyDict>>,
     history: Option<Py<PyAny>>,
+    journal: Option<PathBuf>,
 ) -> PyResult<Vec<String>> {
     guarded(|| {
         Python3::get(py)?;
@@ -62,7 +67,9 @@ pub(crate) fn start(
             Versions { addon: addon_version, blender: blender_version, python: python_version, ..default.versions };
         let interrupt = interrupt::interrupt;
         let access = access.map(|access| access::read(&access)).transpose()?.unwrap_or_default();
+        let journal = journal.and_then(|state| start_journal(&state, &default.instance));
         let config = Config {
+            journal,
             host,
             port,
             next_free_port,
@@ -86,6 +93,19 @@ pub(crate) fn start(
         *SERVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
         Ok(names)
     })
+}
+
+/// The journal of a server in the folder `state`, or where the system has it when that is empty. `None` where that is not
+/// possible, which is told in the log.
+fn start_journal(state: &Path, instance: &str) -> Option<Journal> {
+    let named = Some(state).filter(|state| !state.as_os_str().is_empty());
+    let Some(folder) = blendwire_journal::default_folder(named) else {
+        log::warn!("there is no audit journal: no home folder is known; name a folder with {STATE_DIR}");
+        return None;
+    };
+    Journal::start(folder, instance, Limits::default())
+        .inspect_err(|error| log::warn!("there is no audit journal: {error}"))
+        .ok()
 }
 
 /// Stops the server: answers what waits, closes the connections, joins the network thread. Called from inside a

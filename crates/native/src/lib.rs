@@ -12,6 +12,7 @@
 //! interpreter; no panic crosses into Python.
 
 mod access;
+mod audit;
 mod capture;
 mod changes;
 mod deferred;
@@ -65,6 +66,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(host::status, module)?)?;
     module.add_function(wrap_pyfunction!(host::set_file, module)?)?;
     module.add_function(wrap_pyfunction!(host::progress, module)?)?;
+    module.add_function(wrap_pyfunction!(audit::file_written, module)?)?;
     module.add_function(wrap_pyfunction!(changes::modified, module)?)?;
     module.add_function(wrap_pyfunction!(pump::tick, module)?)?;
     module.add_function(wrap_pyfunction!(pump::serve, module)?)?;

@@ -63,6 +63,9 @@ pub struct Status {
     pub uptime_secs: f64,
     /// Totals since the server was started.
     pub counters: Counters,
+    /// The audit journal; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalStatus>,
 }
 
 /// Versions of everything that takes part.
@@ -166,6 +169,19 @@ pub struct QueueStatus {
     /// Requests that have run and wait for their `check_is_finished` to give the result.
     #[serde(default)]
     pub deferred: usize,
+}
+
+/// How the audit journal is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// The folder that it is in, on Blender's computer.
+    pub folder: String,
+    /// Why it cannot be written now; absent when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Lines that could not be written.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// Totals since the server was started.

@@ -10,6 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use blendwire_journal::Dialect;
 use blendwire_protocol::{
     BadBareRequest, BareRequest, BareResult, Decoder, ErrorCode, Execute, Extras, Look, Reply, Terminator, is_bare,
 };
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 use self::commands::{Plan, Script};
 use crate::activity::add;
+use crate::audit::Audit;
 use crate::connection::{Guest, close};
 use crate::control::{self, Limit, Ticket};
 use crate::feed::Feed;
@@ -173,6 +175,7 @@ impl Client<'_> {
         let task = Task::Script(script);
         let control = &self.shared.control;
         let mut job = Job::new(number, task, feed, ticket, control.clone(), None);
+        job.audit = Audit::new(self.shared, self.id, Dialect::Bare);
         // Its requests bring no limit of their own.
         let limit = Limit::of(None, self.shared.config.time_limit);
         let _ = job.book(control, self.id, limit.is_some());

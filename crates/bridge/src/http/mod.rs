@@ -20,6 +20,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use blendwire_journal::Dialect;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE};
@@ -53,7 +54,7 @@ pub(crate) async fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let is_tls = stream.is_tls();
-    let intake = Intake::new(shared, guest.id);
+    let intake = Intake::new(shared, guest.id, Dialect::Http);
     let intake = &intake;
     let answer = |request: Request<Incoming>| async move {
         // Where a length is given as well, not everybody agrees where such a body ends: what follows it is not read as

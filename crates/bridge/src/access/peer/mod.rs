@@ -46,8 +46,8 @@ pub(crate) struct Row {
 /// What is to be done with a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is the same user, or root.
-    LetIn,
+    /// It is the same user, or root: the one of this number, where the system was asked.
+    LetIn(Option<u32>),
     /// The system does not say who it is.
     CannotTell,
     /// It closed before the system could say who it was.
@@ -124,7 +124,7 @@ impl Doorkeeper {
         let (source, ours) = (self.source, self.ours);
         let Ok(local) = stream.local_addr() else { return Verdict::Gone };
         match source {
-            Source::Nowhere => Verdict::LetIn,
+            Source::Nowhere => Verdict::LetIn(None),
             Source::SockDiag => source.judge(ours, peer, local),
             Source::ProcNet => {
                 // Milliseconds where there are many sockets, and others wait for this thread.
@@ -138,7 +138,7 @@ impl Doorkeeper {
     #[cfg(any(target_os = "macos", windows))]
     pub(crate) async fn judge(&self, _stream: &TcpStream, peer: SocketAddr) -> Verdict {
         match self.source {
-            Source::Nowhere => Verdict::LetIn,
+            Source::Nowhere => Verdict::LetIn(None),
             Source::Processes => {
                 // Every process is looked at: milliseconds, and others wait for this thread.
                 let judged = tokio::task::spawn_blocking(move || processes::judge(peer)).await;
@@ -150,7 +150,7 @@ impl Doorkeeper {
     /// Decides about the peer of an accepted connection.
     #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
     pub(crate) async fn judge(&self, _stream: &TcpStream, _peer: SocketAddr) -> Verdict {
-        std::future::ready(Verdict::LetIn).await
+        std::future::ready(Verdict::LetIn(None)).await
     }
 
     /// What programs of another user are told.
@@ -219,7 +219,7 @@ fn judge(ours: u32, peer: Option<Row>, own: impl FnOnce() -> Option<Row>) -> Ver
     match peer {
         // Nobody's: what is listed as its user may be root, whoever it was.
         Some(Row { uid: ROOT, inode: 0, .. }) => Verdict::Gone,
-        Some(Row { uid, .. }) if uid == ours || uid == ROOT => Verdict::LetIn,
+        Some(Row { uid, .. }) if uid == ours || uid == ROOT => Verdict::LetIn(Some(uid)),
         Some(Row { uid, .. }) => Verdict::Other(format!("user {uid}")),
         // Our end knows at once when the other has closed. Where it has not, the peer is there and not listed: its
         // packets are sent on by a rule of the system's firewall, perhaps.
@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn the_same_user_and_root_are_let_in_and_nobody_else() {
-        assert_eq!(judged(Some(row(1000, 7, ESTABLISHED)), None), Verdict::LetIn);
-        assert_eq!(judged(Some(row(ROOT, 7, ESTABLISHED)), None), Verdict::LetIn);
+        assert_eq!(judged(Some(row(1000, 7, ESTABLISHED)), None), Verdict::LetIn(Some(1000)));
+        assert_eq!(judged(Some(row(ROOT, 7, ESTABLISHED)), None), Verdict::LetIn(Some(ROOT)));
         assert_eq!(judged(Some(row(1001, 7, ESTABLISHED)), None), Verdict::Other("user 1001".to_owned()));
         // A user without a number in our user namespace.
         assert_eq!(judged(Some(row(65534, 7, ESTABLISHED)), None), Verdict::Other("user 65534".to_owned()));
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(judged(None, None), Verdict::Gone);
         // Newer kernels remember whose it was.
         assert_eq!(judged(Some(row(1001, 0, FIN_WAIT_2)), None), Verdict::Other("user 1001".to_owned()));
-        assert_eq!(judged(Some(row(1000, 0, FIN_WAIT_2)), None), Verdict::LetIn);
+        assert_eq!(judged(Some(row(1000, 0, FIN_WAIT_2)), None), Verdict::LetIn(Some(1000)));
     }
 
     #[test]
@@ -285,19 +285,19 @@ mod tests {
             for source in [Source::SockDiag, Source::ProcNet] {
                 let row = source.row(peer, local);
                 assert!(row.is_some_and(|row| row.uid == ours && row.inode != 0), "{source:?} {host}: {row:?}");
-                assert_eq!(source.judge(ours, peer, local), Verdict::LetIn);
+                assert_eq!(source.judge(ours, peer, local), Verdict::LetIn(Some(ours)));
                 let listening = source.row(local, SocketAddr::new(unspecified(local), 0));
                 assert!(listening.is_some_and(|row| row.state == LISTEN), "{source:?} {host}: {listening:?}");
                 let before = Instant::now();
                 for _ in 0..100 {
-                    assert_eq!(source.judge(ours, peer, local), Verdict::LetIn);
+                    assert_eq!(source.judge(ours, peer, local), Verdict::LetIn(Some(ours)));
                 }
                 println!("{source:?} {host}: {:?} each", before.elapsed() / 100);
             }
             assert_eq!(Doorkeeper::of_listener(local).source, Source::SockDiag);
             drop(stream);
             let nobody_else = Source::ProcNet.judge(ours, peer, local);
-            assert!(nobody_else == Verdict::Gone || nobody_else == Verdict::LetIn, "{nobody_else:?}");
+            assert!(nobody_else == Verdict::Gone || nobody_else == Verdict::LetIn(Some(ours)), "{nobody_else:?}");
         }
     }
 }

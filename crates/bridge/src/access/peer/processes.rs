@@ -31,7 +31,7 @@ pub(super) fn judge(peer: SocketAddr) -> Verdict {
     let may = |user: &Option<String>| *user == ours || user.as_deref().is_some_and(|user| SUPERUSERS.contains(&user));
     // Several sockets may share a local address; all of them have to be let in.
     if !pids.is_empty() && pids.iter().all(|pid| may(&user_of(*pid))) {
-        return Verdict::LetIn;
+        return Verdict::LetIn(None);
     }
     Verdict::Other("another user".to_owned())
 }
