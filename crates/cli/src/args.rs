@@ -3,11 +3,15 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help, shown as they are")]
 
+mod logs;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use blendwire_client::Fingerprint;
 use clap::{Parser, Subcommand};
+
+pub(crate) use self::logs::LogsArgs;
 
 /// One wire into a running Blender.
 ///
@@ -51,6 +55,8 @@ pub(crate) enum Command {
     Repl(ReplArgs),
     /// Show what Blender and the server in it are doing
     Status(StatusArgs),
+    /// Show the audit journal: what was run in Blender, for whom, and what it did outside
+    Logs(LogsArgs),
     /// Start a Blender with the server on, and wait until it answers
     Launch(LaunchArgs),
     /// Show the token that lets clients in, or replace it

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Every environment variable that the command reads. An empty one counts as not set.
 //!
-//! Beside these, the data folder follows the system's rules (`XDG_DATA_HOME`, `APPDATA`), colours follow `NO_COLOR` and
+//! Beside these, the data and state folders follow the system's rules (`XDG_DATA_HOME`, `XDG_STATE_HOME`, `APPDATA`), colours follow `NO_COLOR` and
 //! `CLICOLOR_FORCE`, and `PATH` is searched for Blender and Python.
 
 /// Hosts of the Blender to talk to, most important first: ours, the official connector's, mcp-for-blender's.
@@ -33,6 +33,10 @@ pub(crate) const PYENV_ROOT: &str = "PYENV_ROOT";
 
 /// The folder for everything that `launch` unpacks, installs and logs and for the history of `repl`, instead of the system's place.
 pub(crate) const DATA_DIR: &str = "BLENDWIRE_DATA_DIR";
+
+/// The folder for what the add-on keeps between starts, the audit journal, instead of the system's place. The add-on reads
+/// it too.
+pub(crate) const STATE_DIR: &str = blendwire_journal::STATE_DIR;
 
 /// Set for the Blender that `launch` starts, never read: the address that the add-on has to listen on, `host:port`.
 pub(crate) const BIND: &str = "BLENDWIRE_BIND";

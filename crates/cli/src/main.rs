@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Exec(args) => commands::exec::run(&args),
         Command::Repl(args) => commands::repl::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Logs(args) => commands::logs::run(&args),
         Command::Launch(args) => commands::launch::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Tls(args) => commands::tls::run(&args),

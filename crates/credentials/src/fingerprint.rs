@@ -30,7 +30,7 @@ impl FromStr for Fingerprint {
         // As `openssl` prints it, label and all.
         let text = text.rsplit_once('=').map_or(text, |(_, digits)| digits);
         let digits: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b':' | b' ')).collect();
-        if digits.len() != 64 {
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(NotAFingerprint);
         }
         let mut bytes = [0; 32];

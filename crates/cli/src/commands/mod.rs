@@ -3,6 +3,7 @@
 
 pub(crate) mod exec;
 pub(crate) mod launch;
+pub(crate) mod logs;
 pub(crate) mod mcp;
 pub(crate) mod repl;
 pub(crate) mod status;
