@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `cargo xtask fuzz`: libFuzzer on the protocol's readers, with the compiler that builds everything else.
+//! `cargo xtask fuzz`: libFuzzer on the protocol's readers and on connections to a running server, with the compiler that
+//! builds everything else.
 //!
 //! What libFuzzer needs of a compiler (counters of edges, comparisons told) is a pass of LLVM that stable Rust lets be
 //! asked for, so neither a nightly compiler nor cargo-fuzz is needed. libFuzzer itself is C++ and is built by its crate.
@@ -21,7 +22,9 @@ use serde_json::json;
 use crate::workspace::Workspace;
 use crate::{process, provide};
 
-const PACKAGE: &str = "crates/protocol/fuzz";
+/// Folders of fuzz targets, each a workspace of its own with `seeds.json`, `tokens.dict` and `targets/`.
+const PROTOCOL: &str = "crates/protocol/fuzz";
+const BRIDGE: &str = "crates/bridge/fuzz";
 
 /// Seconds per target in `cargo xtask test`: half a million executions and more, in which every finding so far came up.
 const IN_SUITE: u32 = 30;
@@ -65,6 +68,10 @@ enum Target {
     RequestParser,
     /// How text becomes a request of the bare dialect
     BareRequests,
+    /// Connections that begin as HTTP
+    HttpEntry,
+    /// Connections that begin as TLS
+    TlsEntry,
 }
 
 impl Target {
@@ -74,34 +81,49 @@ impl Target {
             Self::FrameDecoder => "frame_decoder",
             Self::RequestParser => "request_parser",
             Self::BareRequests => "bare_requests",
+            Self::HttpEntry => "http_entry",
+            Self::TlsEntry => "tls_entry",
+        }
+    }
+
+    /// Where it is.
+    fn package(self) -> &'static str {
+        match self {
+            Self::FrameDecoder | Self::RequestParser | Self::BareRequests => PROTOCOL,
+            Self::HttpEntry | Self::TlsEntry => BRIDGE,
         }
     }
 }
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let programs = build(workspace)?;
+    let targets = options.target.map_or_else(|| Target::value_variants().to_vec(), |target| vec![target]);
+    let programs = build(workspace, &targets)?;
     if let (Some(target), Some(input)) = (options.target, &options.input) {
         return process::run(Command::new(programs.join(target.name())).arg(input));
     }
-    let targets = options.target.map_or_else(|| Target::value_variants().to_vec(), |target| vec![target]);
     fuzz(workspace, &programs, &targets, options.seconds)
 }
 
 /// Every target, as part of the suite.
 pub(crate) fn suite(workspace: &Workspace) -> Result<()> {
-    fuzz(workspace, &build(workspace)?, Target::value_variants(), IN_SUITE)
+    fuzz(workspace, &build(workspace, Target::value_variants())?, Target::value_variants(), IN_SUITE)
 }
 
-/// Builds all targets; returns the folder that they are in.
-fn build(workspace: &Workspace) -> Result<PathBuf> {
+/// Builds the packages of these targets; returns the folder that the programs are in.
+fn build(workspace: &Workspace, targets: &[Target]) -> Result<PathBuf> {
     provide::cpp_compiler().context("libFuzzer is C++")?;
     let (target, host) = (workspace.target.join("fuzz/build"), host()?);
-    let mut command = process::cargo(workspace);
-    command.args(["build", "--release", "--locked", "--manifest-path"]).arg(format!("{PACKAGE}/Cargo.toml"));
-    // With its target named, cargo leaves build scripts and macros as they are: those have no fuzzer to report to.
-    command.args(["--target", &host]).env("CARGO_TARGET_DIR", &target);
-    command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTED.join("\x1f"));
-    process::run(&mut command)?;
+    for package in [PROTOCOL, BRIDGE] {
+        if !targets.iter().any(|target| target.package() == package) {
+            continue;
+        }
+        let mut command = process::cargo(workspace);
+        command.args(["build", "--release", "--locked", "--manifest-path"]).arg(format!("{package}/Cargo.toml"));
+        // With its target named, cargo leaves build scripts and macros as they are: those have no fuzzer to report to.
+        command.args(["--target", &host]).env("CARGO_TARGET_DIR", &target);
+        command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", INSTRUMENTED.join("\x1f"));
+        process::run(&mut command)?;
+    }
     Ok(target.join(host).join("release"))
 }
 
@@ -147,7 +169,7 @@ fn start(workspace: &Workspace, programs: &Path, target: Target, seconds: u32) -
     // Longer inputs find nothing that shorter ones do not, and an input takes well under a millisecond.
     command.arg(&corpus).args(["-max_len=1024", "-timeout=10", "-print_final_stats=1"]);
     command.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", findings.display()));
-    command.arg(format!("-dict={}", workspace.root.join(PACKAGE).join("tokens.dict").display()));
+    command.arg(format!("-dict={}", workspace.root.join(target.package()).join("tokens.dict").display()));
     command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
     let process = command.spawn().with_context(|| process::cannot_start(&command))?;
     Ok(Running { target, log, findings, process })
@@ -170,9 +192,10 @@ fn finish(mut running: Running) -> Result<()> {
         .collect();
     bail!(
         "{end}\nfuzzing {name} failed ({status}, {} executions). See it again:{}\nCorrect the code and keep the \
-         input: add its line to {PACKAGE}/seeds.json with a name that says what it shows:{}",
+         input: add its line to {}/seeds.json with a name that says what it shows:{}",
         executions.unwrap_or("unknown"),
         again.concat(),
+        running.target.package(),
         seed_lines(&running.findings, running.target)
     )
 }
@@ -189,7 +212,11 @@ fn count(folder: &Path) -> usize {
 fn write_corpus(build: &Path, target: Target) -> Result<PathBuf> {
     let folder = build.join("fuzz/corpus").join(target.name());
     fs::create_dir_all(&folder)?;
-    for (index, seed) in corpus::seeds().iter().filter(|seed| seed.target == target.name()).enumerate() {
+    let kept = corpus::entries(include_str!("../../crates/bridge/fuzz/seeds.json"))
+        .into_iter()
+        .map(|entry| corpus::seed(&entry));
+    for (index, seed) in corpus::seeds().into_iter().chain(kept).filter(|seed| seed.target == target.name()).enumerate()
+    {
         let plain: String = seed.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         fs::write(folder.join(format!("seed-{index:02}-{plain}")), &seed.data)?;
     }
@@ -212,8 +239,8 @@ mod tests {
 
     #[test]
     fn each_target_is_there_and_has_a_corpus() {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PACKAGE);
         for target in Target::value_variants() {
+            let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(target.package());
             assert!(package.join("targets").join(format!("{}.rs", target.name())).is_file());
             let build = tempfile::tempdir().unwrap();
             let corpus = write_corpus(build.path(), *target).unwrap();

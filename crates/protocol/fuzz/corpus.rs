@@ -17,10 +17,7 @@ pub(crate) struct Seed {
 
 /// All seeds of all targets.
 pub(crate) fn seeds() -> Vec<Seed> {
-    let kept = entries(include_str!("seeds.json")).into_iter().map(|entry| {
-        let target = entry["target"].as_str().unwrap_or_default().to_owned();
-        Seed { target, name: name(&entry), data: bytes(&entry["data"]) }
-    });
+    let kept = entries(include_str!("seeds.json")).into_iter().map(|entry| seed(&entry));
     let frames = entries(include_str!("../vectors/frames.json")).into_iter().map(|entry| {
         let limit = entry["limit"].as_u64().and_then(|limit| u8::try_from(limit).ok()).unwrap_or_default();
         let pieces = entry["pieces"].as_array().cloned().unwrap_or_default();
@@ -38,7 +35,14 @@ pub(crate) fn seeds() -> Vec<Seed> {
     kept.chain(frames).chain(requests).collect()
 }
 
-fn entries(text: &str) -> Vec<Value> {
+/// A seed as `seeds.json` writes it.
+pub(crate) fn seed(entry: &Value) -> Seed {
+    let target = entry["target"].as_str().unwrap_or_default().to_owned();
+    Seed { target, name: name(entry), data: bytes(&entry["data"]) }
+}
+
+/// The entries of a file of seeds or vectors.
+pub(crate) fn entries(text: &str) -> Vec<Value> {
     serde_json::from_str(text).unwrap_or_default()
 }
 

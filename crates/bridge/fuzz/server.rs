@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A running server, and what must be so of it for whatever bytes a connection brings: it ends the connection, runs
+//! nothing that has not proved itself, and answers the next client.
+//!
+//! The sockets are real, because what is tried is how the parts work together. A panic anywhere ends the process, which
+//! libFuzzer reports.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use blendwire_bridge::{AccessRules, Config, Server};
+use blendwire_credentials::Folder;
+use blendwire_protocol::Reply;
+use socket2::{Domain, Socket, Type};
+
+/// What takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Every so many inputs a client like any other asks.
+const ASKED_EVERY: u64 = 64;
+
+struct Running {
+    server: Server,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+static EXECUTED: AtomicUsize = AtomicUsize::new(0);
+
+static RUNNING: LazyLock<Running> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder for token and certificate");
+    let config = Config {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        credentials: Some(Folder::at(folder.path())),
+        // Whose connection it is was tried elsewhere, and costs a question to the kernel.
+        access: AccessRules { other_users: true, ..AccessRules::default() },
+        ..Config::default()
+    };
+    let server = Server::start(config).expect("a server");
+    let endpoint: SocketAddr = server.shared().endpoint_names()[0].parse().expect("an endpoint");
+    let shared = server.shared().clone();
+    std::thread::spawn(move || {
+        loop {
+            if let Some(job) = shared.queue().pop(Duration::from_millis(100)) {
+                EXECUTED.fetch_add(1, Ordering::Relaxed);
+                job.answer(Reply::of(&1));
+            }
+        }
+    });
+    Running { port: endpoint.port(), server, _folder: folder }
+});
+
+/// What a connection that sends `bytes` gets until it ends. Nothing that it asks for may be run.
+pub(crate) fn talk(bytes: &[u8]) -> Vec<u8> {
+    static INPUTS: AtomicU64 = AtomicU64::new(0);
+    let before = EXECUTED.load(Ordering::Relaxed);
+    let mut stream = connect().expect("a connection");
+    // A server that has refused may close before all was sent.
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut said = Vec::new();
+    match stream.read_to_end(&mut said) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            panic!("the connection did not end; it said {:?}", String::from_utf8_lossy(&said))
+        }
+        _ => {}
+    }
+    assert_eq!(EXECUTED.load(Ordering::Relaxed), before, "something was run");
+    if INPUTS.fetch_add(1, Ordering::Relaxed).is_multiple_of(ASKED_EVERY) {
+        still_answers();
+    }
+    said
+}
+
+fn still_answers() {
+    let mut stream = connect().expect("a connection");
+    stream.write_all(b"{\"type\": \"ping\"}\0").expect("to be heard");
+    let mut said = [0; 48];
+    let count = stream.read(&mut said).expect("an answer");
+    let said = String::from_utf8_lossy(&said[..count]);
+    assert!(said.contains("pong"), "{said}");
+    // A connection that has ended is not kept.
+    let clients = RUNNING.server.shared().status().clients;
+    assert!(clients < 64, "{clients} connections are open");
+}
+
+/// From one of very many addresses: a port that has just been used cannot be used again to the same address for a minute.
+fn connect() -> io::Result<TcpStream> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let [.., a, b] = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 1, a, b), 0)).into())?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, RUNNING.port)).into())?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Fuzzes connections that begin as HTTP: `cargo xtask fuzz http-entry`. The first byte chooses the method.
+
+#![no_main]
+
+#[path = "../server.rs"]
+mod server;
+
+const METHODS: [&[u8]; 5] = [b"POST ", b"GET ", b"PUT ", b"OPTIONS ", b"HEAD "];
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let Some((choice, rest)) = data.split_first() else { return };
+    let method = METHODS[usize::from(*choice) % METHODS.len()];
+    let said = server::talk(&[method, rest].concat());
+    // Whatever follows on the connection, it is never taken for another dialect.
+    assert!(said.is_empty() || said.starts_with(b"HTTP/1."), "{:?}", String::from_utf8_lossy(&said));
+});
