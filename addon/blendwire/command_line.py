@@ -46,6 +46,9 @@ def serve(argv: Sequence[str] | None = None) -> int:
         return _refused("this Blender has a window, which would freeze: enable the add-on, or call server_start()")
     if bridge.is_running():
         return _refused("this Blender serves already")
+    # What Blender itself was told goes first; it is then read-only. Before 4.2 nothing is asked.
+    if options.online_mode and not getattr(bpy.app, "online_access_override", True):
+        bpy.context.preferences.system.use_online_access = True
     try:
         _open_file(options.file)
         settings = effective(
@@ -117,6 +120,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NETWORK",
         help="where other machines may be that need neither: they can do what you can; may be repeated",
+    )
+    parser.add_argument(
+        "--online-mode",
+        action="store_true",
+        help="allow online access, which listening for other machines needs (Blender has an option of the same name)",
     )
     parser.add_argument("--tls-certificate", metavar="FILE", help="certificate in PEM (default: as set, or made here)")
     parser.add_argument("--tls-key", metavar="FILE", help="its key in PEM")
