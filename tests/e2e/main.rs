@@ -7,6 +7,7 @@
 #[cfg(target_os = "linux")]
 mod access;
 mod addon;
+mod attacks;
 mod changes;
 mod command;
 mod connector;
@@ -54,6 +55,7 @@ fn main() {
     token::add(&mut suite);
     tls::add(&mut suite);
     http::add(&mut suite);
+    attacks::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);
     command::add(&mut suite);
