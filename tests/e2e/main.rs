@@ -27,6 +27,8 @@ mod suite;
 mod tls;
 mod token;
 mod undo;
+#[cfg(target_os = "linux")]
+mod web_pages;
 mod wire;
 
 use suite::Suite;
@@ -56,6 +58,8 @@ fn main() {
     tls::add(&mut suite);
     http::add(&mut suite);
     attacks::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    web_pages::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);
     command::add(&mut suite);
