@@ -18,6 +18,8 @@ mod limits;
 mod mcp;
 mod mcp_for_blender;
 mod panel;
+#[cfg(target_os = "linux")]
+mod remote;
 #[cfg(unix)]
 mod repl;
 mod responsive;
@@ -58,6 +60,8 @@ fn main() {
     tls::add(&mut suite);
     http::add(&mut suite);
     attacks::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    remote::add(&mut suite);
     #[cfg(target_os = "linux")]
     web_pages::add(&mut suite);
     addon::add(&mut suite);

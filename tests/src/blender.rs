@@ -55,6 +55,10 @@ pub struct Settings {
     pub legacy: bool,
     /// What follows `--command blendwire` or `python -m blendwire`.
     pub arguments: Vec<String>,
+    /// What Blender itself is told, before `--command`.
+    pub blender_arguments: Vec<String>,
+    /// An address of this machine that it listens on instead of localhost, and answers nobody there without TLS.
+    pub reached_at: Option<String>,
     /// Number of the user that `python -m blendwire` runs as, where it is another one.
     pub user: Option<String>,
     /// Environment variables.
@@ -113,7 +117,8 @@ impl Blender {
             Flavour::Background => {
                 install(environment, &resources, settings)?;
                 let mut command = Command::new(&environment.blender);
-                command.args(["--background", "--command", "blendwire", "--port", &port.to_string()]);
+                command.arg("--background").args(&settings.blender_arguments);
+                command.args(["--command", "blendwire", "--port", &port.to_string()]);
                 command
             }
         };
@@ -130,8 +135,17 @@ impl Blender {
         command.env("BLENDWIRE_CONFIG_DIR", folder.path().join("config")).envs(settings.variables.iter().cloned());
         let process = Process::start(&mut command, &folder.path().join("blender.log"))?;
         let mut blender = Self { flavour, port, process, resources, folder, display };
-        blender.wait_until_ready()?;
+        match &settings.reached_at {
+            Some(address) => blender.wait_until_reached(address)?,
+            None => blender.wait_until_ready()?,
+        }
         Ok(blender)
+    }
+
+    /// Waits until somebody takes connections there.
+    fn wait_until_reached(&mut self, address: &str) -> Result<()> {
+        let port = self.port;
+        self.wait("Blender to listen", || std::net::TcpStream::connect((address, port)).is_ok())
     }
 
     /// Waits until `/health` says that it takes requests.
@@ -140,13 +154,17 @@ impl Blender {
     /// With what it printed, when it ends or takes too long.
     pub fn wait_until_ready(&mut self) -> Result<()> {
         let port = self.port;
-        let ready = wait_until("Blender to take requests", START_WITHIN, || {
+        self.wait("Blender to take requests", || matches!(http(port, "GET /health", ""), Ok((200, _))))
+    }
+
+    fn wait(&mut self, what: &str, is_so: impl Fn() -> bool) -> Result<()> {
+        let waited = wait_until(what, START_WITHIN, || {
             if let Some(status) = self.process.try_wait() {
                 return Some(Err(anyhow::anyhow!("Blender ended: {status}")));
             }
-            matches!(http(port, "GET /health", ""), Ok((200, _))).then_some(Ok(()))
+            is_so().then_some(Ok(()))
         });
-        ready.and_then(|ready| ready).with_context(|| format!("its output:\n{}", self.process.output()))
+        waited.and_then(|waited| waited).with_context(|| format!("its output:\n{}", self.process.output()))
     }
 
     /// A new connection.

@@ -2,7 +2,7 @@
 //! A client of the plainest kind: a socket, bytes out, bytes in.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -31,7 +31,15 @@ impl Wire {
     /// # Errors
     /// The system's.
     pub fn connect(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("cannot connect")?;
+        Self::connect_to((Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// Connects to any address.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn connect_to(address: impl ToSocketAddrs) -> Result<Self> {
+        let stream = TcpStream::connect(address).context("cannot connect")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream, received: Vec::new() })
