@@ -50,7 +50,15 @@ def say(text: str) -> None:
         return
     # Suppressed: the terminal that Blender was started from may be gone.
     with suppress(OSError, ValueError):
-        print(f"blendwire: {text}", file=console, flush=True)
+        print(f"blendwire: {_harmless(text)}", file=console, flush=True)
+
+
+def _harmless(text: str) -> str:
+    """The text without what a terminal would obey, since clients choose some of it; and so that none of its further
+    lines can pass for a message of ours.
+    """
+    lines = text.split("\n")
+    return "\n  ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines)
 
 
 def flush() -> None:
