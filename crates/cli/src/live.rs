@@ -180,7 +180,7 @@ impl Shown {
             .get_or_insert_with(|| styled(ProgressBar::new(STEPS.into()), "{bar:30} {percent:>3} % {wide_msg}"));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1 by the protocol")]
         bar.set_position((value.clamp(0.0, 1.0) * f64::from(STEPS)) as u64);
-        bar.set_message(one_line(message));
+        bar.set_message(printer::one_line(message));
     }
 
     fn wait(&mut self, why: &str) {
@@ -189,7 +189,7 @@ impl Shown {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        bar.set_message(one_line(&format!("waiting: {why}")));
+        bar.set_message(printer::one_line(&format!("waiting: {why}")));
     }
 
     fn clear(&mut self) {
@@ -205,11 +205,6 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
-}
-
-/// What a script says may have line breaks and escapes; a bar has one line.
-fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 #[cfg(test)]

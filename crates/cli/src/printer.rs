@@ -22,6 +22,12 @@ fn write_line(mut out: impl io::Write, line: &str) -> Result<(), Failure> {
     written.map_err(Failure::failed)
 }
 
+/// What a script or a client has said, for a place that has one line: line breaks and what a terminal would obey become
+/// blanks.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
 /// Says something. Nobody listening is no reason to fail.
 pub(crate) fn talk(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");

@@ -56,7 +56,6 @@ fn table(status: &Status) -> String {
     let file = if status.file.is_empty() { "never saved" } else { &status.file };
     let counters = &status.counters;
     let mut rows = vec![
-        ("state", state(status)),
         ("endpoint", status.endpoints.join(", ")),
         ("blender", format!("{} ({window}, process {})", versions.blender, status.pid)),
         ("file", file.to_owned()),
@@ -76,6 +75,9 @@ fn table(status: &Status) -> String {
         let after = rows.iter().position(|(name, _)| *name == "running").map_or(rows.len(), |at| at + 1);
         rows.splice(after..after, details(request));
     }
+    // What clients and scripts chose is told, and obeyed by no terminal.
+    let mut rows: Vec<_> = rows.into_iter().map(|(name, value)| (name, printer::one_line(&value))).collect();
+    rows.insert(0, ("state", state(status)));
     let rows: Vec<_> = rows.iter().map(|(name, value)| format!("{:<12} {value}", name.bold())).collect();
     rows.join("\n")
 }
@@ -88,7 +90,7 @@ fn state(status: &Status) -> String {
         State::Blocked => "blocked".red().to_string(),
         State::Stopping => "stopping".red().to_string(),
     };
-    status.reason.as_ref().map_or(word.clone(), |reason| format!("{word}: {reason}"))
+    status.reason.as_ref().map_or(word.clone(), |reason| format!("{word}: {}", printer::one_line(reason)))
 }
 
 fn running(status: &Status) -> String {
