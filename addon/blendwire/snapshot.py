@@ -89,6 +89,8 @@ def _take() -> Snapshot:
     status = bridge.status()
     journal = status.get("journal") or {}
     problem = problem or _journal_problem(journal)
+    if not problem and (panics := status["counters"]["panics"]):
+        problem = f"{panics} defects of the server broke a connection each: see the console, and report them"
     return Snapshot(
         state=PROBLEM if problem else RUNNING,
         is_running=True,

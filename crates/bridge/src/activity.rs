@@ -10,6 +10,7 @@ use blendwire_protocol::{Counters, Id, LastRequest, RunningRequest, State};
 
 use crate::feed::Feed;
 use crate::job::Job;
+use crate::panics;
 
 /// A main thread that has not come round for this long cannot take a request "now". A redraw of a heavy scene takes
 /// less; a modal file dialog, a render or a loop takes more.
@@ -58,6 +59,8 @@ pub(crate) struct Totals {
     pub(crate) received_bytes: AtomicU64,
     pub(crate) sent_bytes: AtomicU64,
     pub(crate) released_listeners: AtomicU64,
+    /// Panics of the process before this server was started.
+    pub(crate) panics_before: u64,
 }
 
 /// Adds to a total.
@@ -79,6 +82,7 @@ impl Totals {
             received_bytes: read(&self.received_bytes),
             sent_bytes: read(&self.sent_bytes),
             released_listeners: read(&self.released_listeners),
+            panics: panics::count().saturating_sub(self.panics_before),
         }
     }
 }
@@ -90,7 +94,7 @@ impl Activity {
             seen_micros: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             now: Mutex::default(),
-            totals: Totals::default(),
+            totals: Totals { panics_before: panics::count(), ..Totals::default() },
         }
     }
 

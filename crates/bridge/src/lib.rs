@@ -23,6 +23,7 @@ mod http;
 mod intake;
 mod job;
 mod metrics;
+mod panics;
 mod queue;
 mod replies;
 mod server;

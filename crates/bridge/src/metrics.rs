@@ -93,6 +93,7 @@ impl Collector for Snapshot {
             received_bytes,
             sent_bytes,
             released_listeners,
+            panics,
             ..
         } = status.counters;
         for (name, help, value) in [
@@ -104,6 +105,7 @@ impl Collector for Snapshot {
             ("received_bytes", "Bytes read from clients", received_bytes),
             ("sent_bytes", "Bytes written to clients", sent_bytes),
             ("released_listeners", "Listeners of this process that a start found still open", released_listeners),
+            ("panics", "Defects of the server, each of which ended a connection or a part of one", panics),
         ] {
             encode(&mut encoder, name, help, &ConstCounter::new(value))?;
         }

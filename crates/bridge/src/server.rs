@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::connection;
 use crate::control::Control;
 use crate::job::Job;
+use crate::panics;
 use crate::queue::Queue;
 
 /// How long a stop waits for last replies to go out to clients that read slowly.
@@ -57,6 +58,7 @@ impl Server {
     /// # Errors
     /// [`StartError`], written for the person in front of Blender.
     pub fn start(mut config: Config) -> Result<Self, StartError> {
+        panics::report();
         config.max_connections = config.max_connections.min(affordable_connections());
         let listeners = bind::listen(&config)?;
         let endpoints: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();

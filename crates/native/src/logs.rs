@@ -30,11 +30,13 @@ impl Log for Ring {
             return;
         }
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        // Before the lock: what panics while it is written is logged too.
+        let text = record.args().to_string();
         let mut ring = RING.lock().unwrap_or_else(PoisonError::into_inner);
         if ring.len() >= KEPT_RECORDS {
             ring.pop_front();
         }
-        ring.push_back((name(record.level()), time, record.args().to_string()));
+        ring.push_back((name(record.level()), time, text));
     }
 
     fn flush(&self) {}

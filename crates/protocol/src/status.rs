@@ -208,6 +208,9 @@ pub struct Counters {
     pub sent_bytes: u64,
     /// Listeners of this process that a start found still open and released.
     pub released_listeners: u64,
+    /// Defects of the server that ended one of its tasks; the log tells which.
+    #[serde(default)]
+    pub panics: u64,
 }
 
 /// The first line of `code` that is not blank, a comment, a docstring or an import, at most 80 characters: what a person
