@@ -9,6 +9,7 @@ does not swallow a line. Any Python thread may call this module; it does not tou
 
 from __future__ import annotations
 
+import select
 import sys
 import threading
 from collections import deque
@@ -17,6 +18,8 @@ from contextlib import contextmanager, suppress
 
 from . import bridge
 
+# What fits into the 4096 bytes that a pipe which is ready takes at once, however many bytes a character has.
+PIECE_CHARS = 1000
 # How many of the last messages are kept, for the reason of a problem.
 KEPT = 100
 # How often a background Blender prints what the core logged: often enough to read along.
@@ -50,7 +53,11 @@ def say(text: str) -> None:
         return
     # Suppressed: the terminal that Blender was started from may be gone.
     with suppress(OSError, ValueError):
-        print(f"blendwire: {_harmless(text)}", file=console, flush=True)
+        text = f"blendwire: {_harmless(text)}\n"
+        for start in range(0, len(text), PIECE_CHARS):
+            if not _takes_text(console.fileno()):
+                return
+            print(text[start : start + PIECE_CHARS], end="", file=console, flush=True)
 
 
 def _harmless(text: str) -> str:
@@ -59,6 +66,15 @@ def _harmless(text: str) -> str:
     """
     lines = text.split("\n")
     return "\n  ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines)
+
+
+def _takes_text(descriptor: int) -> bool:
+    """Whether a write would not wait: a pipe that nobody reads is full at some time, and Blender would stand still."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(event & select.POLLOUT and not event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def flush() -> None:

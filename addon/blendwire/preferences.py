@@ -19,7 +19,8 @@ MARGIN_PIXELS = 120
 
 
 def _log_level_changed(preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
-    logs.set_level(preferences.log_level)
+    if preferences.log_level in settings.LOG_LEVELS:
+        logs.set_level(preferences.log_level)
 
 
 def _undo_steps_changed(preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
@@ -153,7 +154,7 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
     def _draw_fields(self, width: float) -> None:
         layout = self.layout
         layout.use_property_split = True
-        host = settings.unbracketed(self.host)
+        host = settings.unbracketed(settings.stored().host)
         self._checked("host", access.host_problem(host, self.allowed_clients, self.open_networks), width)
         layout.prop(self, "port")
         layout.prop(self, "next_free_port")

@@ -125,8 +125,20 @@ def stored() -> Settings:
     values = getattr(entry, "preferences", None)
     if values is None:
         return DEFAULTS
-    found = {name: getattr(values, name, getattr(DEFAULTS, name)) for name in Settings.__dataclass_fields__}
+    found = {name: _value(values, name) for name in Settings.__dataclass_fields__}
+    # Preferences of another version, or a script that wrote past the properties, leave a choice that is none.
+    if found["log_level"] not in LOG_LEVELS:
+        found["log_level"] = DEFAULTS.log_level
     return Settings(**{**found, "features": frozenset(found["features"])})
+
+
+def _value(values: Any, name: str) -> Any:
+    """One preference; its default where Blender has none, or cannot read what it has (bytes that are no UTF-8)."""
+    default = getattr(DEFAULTS, name)
+    try:
+        return getattr(values, name, default)
+    except ValueError:
+        return default
 
 
 def forced_bind() -> str:

@@ -13,6 +13,8 @@ mod command;
 mod connector;
 mod control;
 mod extended;
+#[cfg(target_os = "linux")]
+mod faults;
 mod http;
 mod limits;
 mod mcp;
@@ -24,6 +26,8 @@ mod remote;
 mod repl;
 mod responsive;
 mod script;
+#[cfg(target_os = "linux")]
+mod soak;
 mod stream;
 mod suite;
 mod tls;
@@ -53,6 +57,8 @@ fn main() {
     responsive::add(&mut suite);
     changes::add(&mut suite);
     limits::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    faults::add(&mut suite);
     undo::add(&mut suite);
     #[cfg(target_os = "linux")]
     access::add(&mut suite);
@@ -72,5 +78,7 @@ fn main() {
     mcp::add(&mut suite);
     connector::add(&mut suite);
     mcp_for_blender::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    soak::add(&mut suite);
     suite.run(&arguments).exit();
 }

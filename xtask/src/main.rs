@@ -14,6 +14,7 @@ mod fuzz;
 mod process;
 mod provide;
 mod python;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -60,6 +61,8 @@ enum Command {
     },
     /// Look for input that breaks the protocol's readers
     Fuzz(fuzz::Options),
+    /// Fifty clients of every kind on a windowed Blender, for long
+    Soak(soak::Options),
     /// Install the Blenders and clients that tests need; prints their environment as NAME=value
     Provide,
     /// Check the rules of the repository
@@ -85,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo { args } => demo::run(&workspace, &args),
         Command::Bench { args } => bench::run(&workspace, &args),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
+        Command::Soak(options) => soak::run(&workspace, &options),
         Command::Provide => provide::run(),
         Command::Tidy => tidy::run(&workspace),
     }

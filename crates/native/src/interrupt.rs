@@ -279,7 +279,23 @@ mod system {
 /// Makes interruption possible. To be called on the main thread, at each start, because a script may have taken the
 /// signal for itself.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
+    ignore_broken_pipes(py)?;
     system::install(py, wrap_pyfunction!(on_signal, py)?.into_any())
+}
+
+/// Has a write to a connection or pipe that nobody reads any more fail instead of ending the process. Every `python` does
+/// so at its start, and so does every Rust program; a Blender with its window does not, and a client that leaves in the
+/// middle of an answer, or a script's own socket, would take it down. A handler that somebody else has set stays.
+fn ignore_broken_pipes(py: Python<'_>) -> PyResult<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let signal = py.import("signal")?;
+    let number = signal.getattr("SIGPIPE")?;
+    if signal.call_method1("getsignal", (&number,))?.eq(signal.getattr("SIG_DFL")?)? {
+        signal.call_method1("signal", (number, signal.getattr("SIG_IGN")?))?;
+    }
+    Ok(())
 }
 
 /// Interrupts the script of this request, if it runs now, and says whether it does. Called from the network thread;
