@@ -24,6 +24,12 @@ pub struct Environment {
     pub connector: PathBuf,
     /// A Python with mcp-for-blender's MCP server (`blender_mcp`).
     pub mcp_for_blender: PathBuf,
+    /// A Chromium that runs headless.
+    #[cfg(target_os = "linux")]
+    pub browser: PathBuf,
+    /// The program that sets up network devices.
+    #[cfg(target_os = "linux")]
+    pub ip: PathBuf,
     /// Where pictures and logs that a person may want to see are kept.
     pub artefacts: PathBuf,
     /// The root of the repository.
@@ -45,6 +51,10 @@ impl Environment {
             xvfb: path("BLENDWIRE_TEST_XVFB")?,
             connector: path("BLENDWIRE_TEST_CONNECTOR")?,
             mcp_for_blender: path("BLENDWIRE_TEST_MCP_FOR_BLENDER")?,
+            #[cfg(target_os = "linux")]
+            browser: path("BLENDWIRE_TEST_BROWSER")?,
+            #[cfg(target_os = "linux")]
+            ip: path("BLENDWIRE_TEST_IP")?,
             artefacts: path("BLENDWIRE_TEST_ARTEFACTS")?,
             workspace: path("BLENDWIRE_WORKSPACE")?,
         })

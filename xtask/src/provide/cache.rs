@@ -58,6 +58,30 @@ impl Cache {
         Ok(dir)
     }
 
+    /// What is added to a finished folder by `make`, unless the same recipe has added it already.
+    ///
+    /// Its marker lies in the folder: what is made anew is added to anew. A change of this recipe does not have the
+    /// folder made anew, so that earlier runs' caches, and other checkouts that share them, keep what they have.
+    pub(crate) fn extend(
+        &self,
+        dir: &Path,
+        name: &str,
+        recipe: &str,
+        is_working: impl FnOnce(&Path) -> bool,
+        make: impl FnOnce(&Task) -> Result<()>,
+    ) -> Result<()> {
+        let marker = dir.join(format!("{MARKER}-{name}"));
+        let is_complete = std::fs::read_to_string(&marker).is_ok_and(|made_by| made_by == recipe);
+        if is_complete && is_working(dir) {
+            return Ok(());
+        }
+        let task = self.task(name)?;
+        make(&task)?;
+        fs::write(marker, recipe)?;
+        task.finish();
+        Ok(())
+    }
+
     /// A task that keeps its log here.
     pub(crate) fn task(&self, name: &str) -> Result<Task> {
         let log = self.dir.join("log").join(format!("{name}.log"));
@@ -149,6 +173,25 @@ mod tests {
         assert_eq!(count.get(), 1);
         ensure("2");
         assert_eq!(count.get(), 2);
+    }
+
+    #[test]
+    fn is_extended_once_and_again_when_recipe_changes_or_folder_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache_in(dir.path());
+        let count = std::cell::Cell::new(0);
+        let ensure = |recipe, more| {
+            let made = cache.ensure("thing", recipe, |_| true, |_, _| Ok(())).unwrap();
+            let make = |_: &Task| {
+                count.set(count.get() + 1);
+                Ok(())
+            };
+            cache.extend(&made, "more", more, |_| true, make).unwrap();
+        };
+        for (recipe, more, expected) in [("1", "1", 1), ("1", "1", 1), ("1", "2", 2), ("2", "2", 3)] {
+            ensure(recipe, more);
+            assert_eq!(count.get(), expected, "{recipe} {more}");
+        }
     }
 
     #[test]

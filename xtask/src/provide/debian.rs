@@ -3,7 +3,7 @@
 //!
 //! Made by debootstrap, used through `enter.sh` (see there for how), which makes its programs look like the
 //! host's. Needs Linux, root, and the right to mount in a namespace. `window` takes Blender from it, `python`
-//! a Python. Folder of a root: `root/` the system, `bin/` the scripts that start its programs.
+//! a Python, `outside` a browser. Folder of a root: `root/` the system, `bin/` the scripts that start its programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -66,6 +66,19 @@ pub(crate) fn ensure(cache: &Cache, root: Root) -> Result<PathBuf> {
     // Again for a root of an earlier run: the scripts belong to this version, not to the root.
     write_scripts(&dir)?;
     Ok(dir)
+}
+
+/// Installs more packages into a finished root, unless they are there; `programs` of them get scripts that start them.
+pub(crate) fn extend(cache: &Cache, dir: &Path, name: &str, packages: &[&str], programs: &[&str]) -> Result<()> {
+    let is_there = |dir: &Path| programs.iter().all(|program| dir.join("root/usr/bin").join(program).exists());
+    cache.extend(dir, name, &packages.join(" "), is_there, |task| {
+        check_rights()?;
+        install(dir, packages, task)
+    })?;
+    let enter = enter(dir);
+    programs.iter().try_for_each(|program| {
+        write_launcher(&dir.join("bin").join(program), &enter, &Path::new("/usr/bin").join(program))
+    })
 }
 
 /// The script that runs any program of the root.

@@ -8,6 +8,7 @@
 
 mod cache;
 mod debian;
+mod outside;
 mod python;
 mod task;
 mod venv;
@@ -32,6 +33,8 @@ const CONNECTOR: &str = "BLENDWIRE_TEST_CONNECTOR";
 const MCP_FOR_BLENDER: &str = "BLENDWIRE_TEST_MCP_FOR_BLENDER";
 const BLENDER: &str = "BLENDWIRE_TEST_BLENDER";
 const XVFB: &str = "BLENDWIRE_TEST_XVFB";
+const BROWSER: &str = "BLENDWIRE_TEST_BROWSER";
+const IP: &str = "BLENDWIRE_TEST_IP";
 
 /// Environment variable → the program it names.
 pub(crate) struct Provided(Vec<(&'static str, PathBuf)>);
@@ -67,6 +70,10 @@ pub(crate) fn provide() -> Result<Provided> {
     let window = window::provide(&cache)?;
     provided.push((BLENDER, window.blender));
     provided.extend(window.xvfb.map(|xvfb| (XVFB, xvfb)));
+    if cfg!(target_os = "linux") {
+        provided.push((BROWSER, given_or(BROWSER, || outside::browser(&cache))?));
+        provided.push((IP, given_or(IP, || outside::ip(&cache))?));
+    }
     Ok(Provided(provided))
 }
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the tests attack the server with from outside: a browser, whose pages must reach nothing, and `ip`, which makes
+//! other machines out of network namespaces.
+//!
+//! Each is the host's own where it is on PATH, else one in the Debian root. Both are used on Linux only.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::cache::Cache;
+use super::debian::{self, Root};
+use super::python::on_path;
+
+/// Chromium without a window. The whole browser would bring twice as much.
+const BROWSERS: [&str; 3] = ["chromium-headless-shell", "chromium", "google-chrome"];
+
+/// A Chromium that can run headless.
+pub(crate) fn browser(cache: &Cache) -> Result<PathBuf> {
+    host_or_root(cache, "browser", &BROWSERS, "chromium-headless-shell")
+}
+
+/// The program that sets up network devices. Containers of Debian come without it.
+pub(crate) fn ip(cache: &Cache) -> Result<PathBuf> {
+    host_or_root(cache, "network", &["ip"], "iproute2")
+}
+
+/// The first of `programs` that the host has, else the first one itself, out of `package`.
+fn host_or_root(cache: &Cache, name: &str, programs: &[&str], package: &str) -> Result<PathBuf> {
+    if let Some(found) = programs.iter().find_map(|program| on_path(program).into_iter().next()) {
+        return Ok(found);
+    }
+    let dir = debian::ensure(cache, Root::Trixie)?;
+    debian::extend(cache, &dir, name, &[package], &programs[..1])?;
+    Ok(dir.join("bin").join(programs[0]))
+}
