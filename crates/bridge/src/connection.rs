@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use blendwire_protocol::{ErrorCode, Extras, Reply, Terminator};
 use bytes::BytesMut;
+use log::Level;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::access::{Access, Terms, Verdict, handshake_words};
 use crate::activity::add;
+use crate::seldom::AND_NO_MORE;
 use crate::server::{Shared, stopped};
 use crate::sniff::{Dialect, sniff};
 use crate::stream::Stream;
@@ -104,7 +106,12 @@ async fn admit(
 ) -> Result<(Terms, Option<u32>), Option<String>> {
     let Access { rules, doorkeeper, .. } = &shared.access;
     let Some(terms) = rules.terms(peer) else {
-        log::info!("refused a connection from {}: it is in none of the allowed networks", peer.ip());
+        let level = shared.told.not_allowed.level(Level::Info);
+        log::log!(
+            level,
+            "refused a connection from {}: it is in none of the allowed networks {AND_NO_MORE}",
+            peer.ip()
+        );
         return Err(Some(format!(
             "this Blender lets in no connections from {}: have its user add that address to \"Allowed Clients\" in the \
              add-on's preferences (without a window: --allow) and restart the server, or connect through ssh",
@@ -151,7 +158,8 @@ async fn refuse_one_too_many(shared: &Shared, stream: TcpStream) {
     let stream = Stream::Plain(stream);
     add(&shared.activity.totals.connections_refused, 1);
     let limit = shared.config.max_connections;
-    log::warn!("refused a connection: {limit} are open, which is the limit");
+    let level = shared.told.too_many.level(Level::Warn);
+    log::log!(level, "refused a connection: {limit} are open, which is the limit {AND_NO_MORE}");
     let words = format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
     let _ = say_and_close(stream, ErrorCode::BadRequest, &words).await;
 }
@@ -204,7 +212,8 @@ async fn inside_tls(shared: &Shared, stream: Stream, first: BytesMut, guest: Gue
         Ok(acceptor) => acceptor,
         Err(error) => {
             refused(shared, id, "TLS, which cannot be served");
-            log::error!("a client wanted TLS, and there is no certificate for it: {error}");
+            let level = shared.told.no_tls.level(Level::Error);
+            log::log!(level, "a client wanted TLS, and there is no certificate for it: {error}");
             let words = "this server cannot serve TLS just now; Blender's log says why";
             let _ = say_and_close(stream, ErrorCode::Forbidden, words).await;
             return None;
@@ -218,7 +227,8 @@ async fn inside_tls(shared: &Shared, stream: Stream, first: BytesMut, guest: Gue
         }
         Ok(Err(error)) => {
             refused(shared, id, "TLS, and the handshake failed");
-            log::info!("connection {id}: no TLS: {}", handshake_words(&error));
+            let level = shared.told.no_tls.level(Level::Info);
+            log::log!(level, "connection {id}: no TLS: {}", handshake_words(&error));
         }
         Err(_) => refused(shared, id, "TLS, and did not end its handshake"),
     }

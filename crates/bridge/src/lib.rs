@@ -26,6 +26,7 @@ mod metrics;
 mod panics;
 mod queue;
 mod replies;
+mod seldom;
 mod server;
 mod sniff;
 mod stream;

@@ -21,6 +21,7 @@ use crate::control::Control;
 use crate::job::Job;
 use crate::panics;
 use crate::queue::Queue;
+use crate::seldom::Told;
 
 /// How long a stop waits for last replies to go out to clients that read slowly.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
@@ -49,6 +50,8 @@ pub struct Shared {
     pub(crate) control: Arc<Control>,
     pub(crate) access: Access,
     pub(crate) origins: Origins,
+    /// What the log does not tell again and again.
+    pub(crate) told: Told,
     queue: Arc<Queue>,
 }
 
@@ -68,6 +71,7 @@ impl Server {
             activity: Activity::new(),
             control: Arc::default(),
             access,
+            told: Told::default(),
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
             instance: config.instance.clone(),

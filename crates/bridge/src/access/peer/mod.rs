@@ -13,10 +13,11 @@ mod processes;
 mod sock_diag;
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
+use log::Level;
 use tokio::net::TcpStream;
+
+use crate::seldom::{AND_NO_MORE, Seldom};
 
 /// The superuser can read and change every process: there is nothing to keep from it.
 const ROOT: u32 = 0;
@@ -25,9 +26,6 @@ const ROOT: u32 = 0;
 const ESTABLISHED: u8 = 1;
 #[cfg(target_os = "linux")]
 const LISTEN: u8 = 10;
-
-/// Refusals are logged at most this often: whoever is refused may try again and again.
-const LOGGED_EVERY: Duration = Duration::from_mins(1);
 
 /// A table that changes while it is read may pass over a socket that is in it.
 #[cfg(target_os = "linux")]
@@ -77,13 +75,13 @@ pub(crate) struct Doorkeeper {
     source: Source,
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "elsewhere processes are compared with our own"))]
     ours: u32,
-    last_logged: Mutex<Option<Instant>>,
+    told: Seldom,
 }
 
 impl Doorkeeper {
     /// One that lets in everybody.
     pub(crate) fn open() -> Self {
-        Self { source: Source::Nowhere, ours: ROOT, last_logged: Mutex::default() }
+        Self { source: Source::Nowhere, ours: ROOT, told: Seldom::default() }
     }
 
     /// One for the server that listens on `endpoint`. That socket is looked up first: where the system does not list
@@ -98,7 +96,7 @@ impl Doorkeeper {
         if source.is_none() {
             log::info!("this system does not say whose connections are whose: every user of this machine is let in");
         }
-        Self { source: source.unwrap_or(Source::Nowhere), ours, last_logged: Mutex::default() }
+        Self { source: source.unwrap_or(Source::Nowhere), ours, told: Seldom::default() }
     }
 
     /// The same where processes tell.
@@ -165,15 +163,10 @@ impl Doorkeeper {
 
     /// Tells Blender's user of a refusal, now and then.
     pub(crate) fn log(&self, whose: &str) {
-        let mut last = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < LOGGED_EVERY) {
-            log::debug!("refused a connection of {whose}");
-            return;
-        }
-        *last = Some(Instant::now());
-        log::info!(
+        log::log!(
+            self.told.level(Level::Info),
             "refused a connection of {whose}: only programs of {} are let in; the preference \"Other Users of This \
-             Machine\" changes that (further refusals within a minute are not told)",
+             Machine\" changes that {AND_NO_MORE}",
             self.our_name()
         );
     }
@@ -288,7 +281,7 @@ mod tests {
                 assert_eq!(source.judge(ours, peer, local), Verdict::LetIn(Some(ours)));
                 let listening = source.row(local, SocketAddr::new(unspecified(local), 0));
                 assert!(listening.is_some_and(|row| row.state == LISTEN), "{source:?} {host}: {listening:?}");
-                let before = Instant::now();
+                let before = std::time::Instant::now();
                 for _ in 0..100 {
                     assert_eq!(source.judge(ours, peer, local), Verdict::LetIn(Some(ours)));
                 }
