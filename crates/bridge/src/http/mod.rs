@@ -23,7 +23,10 @@ use std::time::Duration;
 use blendwire_journal::Dialect;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -95,7 +98,7 @@ where
     let stream = tokio::io::join(io::Cursor::new(first).chain(read), write);
     let service = service_fn(|request| {
         let answered = answer(request);
-        async { Ok::<_, Infallible>(answered.await) }
+        async { Ok::<_, Infallible>(for_no_page(answered.await)) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -113,6 +116,16 @@ where
         }
     };
     served.map_err(io::Error::other)
+}
+
+/// Has browsers keep every answer from pages, also what they asked for without saying so: as a picture or a script, by
+/// a name of this machine that no browser takes for this machine.
+fn for_no_page(mut response: Response<AnyBody>) -> Response<AnyBody> {
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
 }
 
 async fn answer(
