@@ -6,6 +6,7 @@
 //! `tidy/protocol.rs`. It changes nothing.
 
 mod agree;
+mod proofs;
 mod protocol;
 
 use std::path::Path;
@@ -32,13 +33,18 @@ const FOREIGN: [&str; 6] = [
 ];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let mut faults = Vec::new();
+    let (mut faults, mut sources) = (Vec::new(), Vec::new());
     for name in tracked(&workspace.root)? {
         let content = fs::read(workspace.root.join(&name))?;
         faults.extend(file_faults(&name, &content).into_iter().map(|fault| format!("{name}: {fault}")));
+        if proofs::is_source(&name) {
+            sources.push((name, String::from_utf8_lossy(&content).into_owned()));
+        }
     }
     faults.extend(agree::faults(workspace)?);
     faults.extend(protocol::faults(workspace));
+    let document = fs::read_to_string(workspace.root.join(proofs::DOCUMENT)).unwrap_or_default();
+    faults.extend(proofs::faults(&document, &sources));
     if faults.is_empty() {
         eprintln!("tidy: all rules hold");
         return Ok(());
