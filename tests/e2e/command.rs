@@ -181,6 +181,7 @@ fn launch(environment: &Environment, arguments: &[&str], background: bool) -> Re
         .env("DISPLAY", &display.name)
         .env("LIBGL_ALWAYS_SOFTWARE", "1")
         .env("BLENDER_USER_RESOURCES", folder.path())
+        .env("BLENDWIRE_STATE_DIR", folder.path())
         .env("XDG_RUNTIME_DIR", folder.path())
         .stdin(Stdio::null())
         .output()?;

@@ -16,6 +16,7 @@ mod extended;
 #[cfg(target_os = "linux")]
 mod faults;
 mod http;
+mod journal;
 mod limits;
 mod mcp;
 mod mcp_for_blender;
@@ -60,6 +61,7 @@ fn main() {
     #[cfg(target_os = "linux")]
     faults::add(&mut suite);
     undo::add(&mut suite);
+    journal::add(&mut suite);
     #[cfg(target_os = "linux")]
     access::add(&mut suite);
     token::add(&mut suite);

@@ -53,6 +53,8 @@ pub struct Settings {
     pub resources: Option<PathBuf>,
     /// Install as a legacy add-on and not as an extension.
     pub legacy: bool,
+    /// Folder of what is kept between starts, the audit journal's; `None` takes one in the test's own folder.
+    pub state: Option<PathBuf>,
     /// What follows `--command blendwire` or `python -m blendwire`.
     pub arguments: Vec<String>,
     /// What Blender itself is told, before `--command`.
@@ -78,6 +80,8 @@ pub struct Blender {
     pub process: Process,
     /// Its settings folder.
     pub resources: PathBuf,
+    /// The folder of what it keeps between starts.
+    pub state: PathBuf,
     /// A folder for the files of a test, seen by Blender under the same path.
     pub folder: TempDir,
     /// The display that it draws on, when it has a window.
@@ -100,6 +104,7 @@ impl Blender {
     pub fn start(environment: &Environment, flavour: Flavour, settings: &Settings) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("blendwire-test-").tempdir()?;
         let resources = settings.resources.clone().unwrap_or_else(|| folder.path().join("resources"));
+        let state = settings.state.clone().unwrap_or_else(|| folder.path().join("state"));
         let port = match settings.port {
             Some(port) => port,
             None if settings.defaults => 9876,
@@ -132,9 +137,10 @@ impl Blender {
             command.env("BLENDWIRE_BIND", format!("localhost:{port}"));
         }
         command.env("BLENDER_USER_RESOURCES", &resources).env("XDG_RUNTIME_DIR", folder.path());
-        command.env("BLENDWIRE_CONFIG_DIR", folder.path().join("config")).envs(settings.variables.iter().cloned());
+        command.env("BLENDWIRE_CONFIG_DIR", folder.path().join("config")).env("BLENDWIRE_STATE_DIR", &state);
+        command.envs(settings.variables.iter().cloned());
         let process = Process::start(&mut command, &folder.path().join("blender.log"))?;
-        let mut blender = Self { flavour, port, process, resources, folder, display };
+        let mut blender = Self { flavour, port, process, resources, state, folder, display };
         match &settings.reached_at {
             Some(address) => blender.wait_until_reached(address)?,
             None => blender.wait_until_ready()?,

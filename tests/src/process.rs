@@ -68,6 +68,16 @@ impl Process {
             .with_context(|| format!("its output:\n{}", self.output()))
     }
 
+    /// Ends it at once, and waits for that.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Sends SIGTERM.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use crate::{process, provide};
 const PROTOCOL: &str = "crates/protocol/fuzz";
 const BRIDGE: &str = "crates/bridge/fuzz";
 
-/// Seconds per target in `cargo xtask test`: half a million executions and more, in which every finding so far came up.
+/// Seconds per target in `cargo xtask test`: tens of thousands of executions on a loaded machine, hundreds of thousands on an idle one.
 const IN_SUITE: u32 = 30;
 
 /// What cargo-fuzz asks for, without a sanitizer: the crate has no unsafe code that one could watch.

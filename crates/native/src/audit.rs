@@ -2,9 +2,8 @@
 //! Watches what a script does outside of Blender: an audit hook of Python's, for the journal.
 //!
 //! Python calls the hook for whatever happens in any of its threads. It returns at once unless a script of ours is being
-//! run by this thread, or this thread was started by one with `threading` whose request still runs. The add-on's own
-//! work around a script is [`Paused`]. What Blender does in C has no audit events: `file_written` is told of files that
-//! Blender's handlers name.
+//! run by this thread, or this thread has come into being since it began. The add-on's own work around a script is
+//! [`Paused`]. What Blender does in C has no audit events: `file_written` is told of files that Blender's handlers name.
 //!
 //! A hook cannot be taken away again, and costs each of Python's events some fraction of a microsecond. So there is none
 //! before the first script that is journalled.
@@ -44,6 +43,7 @@ impl Watching {
         if !IS_INSTALLED.swap(true, Ordering::Relaxed) {
             py.import("sys")?.call_method1("addaudithook", (wrap_pyfunction!(on_event, py)?,))?;
         }
+        threads::remember(py)?;
         RUNNING.store(number, Ordering::Relaxed);
         IS_WATCHED.set(true);
         Ok(Self(()))
@@ -92,7 +92,6 @@ fn on_event(event: &Bound<'_, PyAny>, arguments: &Bound<'_, PyAny>) {
     let _paused = Paused::begin();
     let (Ok(event), Ok(arguments)) = (event.cast::<PyString>(), arguments.cast::<PyTuple>()) else { return };
     let Ok(event) = event.to_str() else { return };
-    threads::note_start(event, arguments);
     // Strange arguments are the script's affair: Python refuses them right after.
     let _ = events::read(event, arguments, note);
 }

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Threads that a script has started with `threading`, pools included: what they do counts as the script's while its
-//! request runs.
+//! Threads that have come into being while a script runs, by `threading` and pools of it: what they do counts as the
+//! script's for as long as it runs. Python does not say who started a thread, and before 3.12 not even that one was.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
 
-/// Threads that are told apart; what later ones do is not seen.
-const MOST_THREADS: usize = 256;
+/// Python's threads by number, in the dictionary of `threading`: `current_thread()` would make up an object for a thread
+/// that it does not know.
+static ACTIVE: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
-/// The running script has started any. Until then other threads cost nothing.
-static HAS_STARTED_ANY: AtomicBool = AtomicBool::new(false);
-
-/// The objects of those threads.
-static STARTED: Mutex<Vec<Py<PyAny>>> = Mutex::new(Vec::new());
+/// Those that were there before the script.
+static BEFORE: Mutex<Option<Py<PyDict>>> = Mutex::new(None);
 
 /// Whose a thread is.
 #[derive(Clone, Copy, PartialEq)]
@@ -32,9 +30,22 @@ thread_local! {
     static IS_BEING_TOLD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread, which is not the main one, was started by the script of the request that runs.
+/// Remembers which threads there are, right before a script.
+pub(super) fn remember(py: Python<'_>) -> PyResult<()> {
+    let before = active(py)?.copy()?.unbind();
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    Ok(())
+}
+
+/// Forgets them, when the script has ended.
+pub(super) fn forget() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    drop(before);
+}
+
+/// Whether this thread, which is not the main one, has come with the script of the request that runs.
 pub(super) fn is_ours(py: Python<'_>, running: u64) -> bool {
-    if running == 0 || !HAS_STARTED_ANY.load(Ordering::Relaxed) || IS_BEING_TOLD.replace(true) {
+    if running == 0 || OWNER.get() == Owner::SomebodyElse || IS_BEING_TOLD.replace(true) {
         return false;
     }
     if OWNER.get() == Owner::Unknown {
@@ -45,34 +56,16 @@ pub(super) fn is_ours(py: Python<'_>, running: u64) -> bool {
 }
 
 fn owner(py: Python<'_>, running: u64) -> PyResult<Owner> {
-    let threading = py.import(intern!(py, "threading"))?;
-    let number = threading.call_method0(intern!(py, "get_ident"))?;
-    // `current_thread()` would make up an object for a thread that is not known yet.
-    let active = threading.getattr(intern!(py, "_active"))?;
-    let Some(this) = active.cast::<PyDict>()?.get_item(number)? else { return Ok(Owner::Unknown) };
-    let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_ours = started.iter().any(|thread| thread.bind(py).is(&this));
-    Ok(if is_ours { Owner::Request(running) } else { Owner::SomebodyElse })
+    let number = py.import(intern!(py, "threading"))?.call_method0(intern!(py, "get_ident"))?;
+    let Some(this) = active(py)?.get_item(&number)? else { return Ok(Owner::Unknown) };
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|before| before.clone_ref(py));
+    let Some(before) = before else { return Ok(Owner::Unknown) };
+    // A number may be that of a thread that has ended.
+    let was_there = before.bind(py).get_item(number)?.is_some_and(|known| known.is(&this));
+    Ok(if was_there { Owner::SomebodyElse } else { Owner::Request(running) })
 }
 
-/// Remembers a thread that is about to start: its first argument is a method of its object.
-pub(super) fn note_start(event: &str, arguments: &Bound<'_, PyTuple>) {
-    if !matches!(event, "_thread.start_new_thread" | "_thread.start_joinable_thread") {
-        return;
-    }
-    let thread = arguments.get_item(0).and_then(|function| function.getattr(intern!(arguments.py(), "__self__")));
-    let Ok(thread) = thread else { return };
-    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-    if started.len() < MOST_THREADS {
-        started.push(thread.unbind());
-        HAS_STARTED_ANY.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Forgets them, when the script has ended.
-pub(super) fn forget() {
-    if HAS_STARTED_ANY.swap(false, Ordering::Relaxed) {
-        let started = std::mem::take(&mut *STARTED.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(started);
-    }
+fn active(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
+    let look_up = || PyResult::Ok(py.import("threading")?.getattr("_active")?.cast_into::<PyDict>()?.unbind());
+    Ok(ACTIVE.get_or_try_init(py, look_up)?.bind(py))
 }
