@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use blendwire_protocol::{ErrorCode, Extras, Reply, Terminator};
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::access::{Access, Terms, Verdict, handshake_words};
+use crate::access::{Access, Doorkeeper, Terms, Verdict, handshake_words};
 use crate::activity::add;
 use crate::seldom::AND_NO_MORE;
 use crate::server::{Shared, stopped};
@@ -63,6 +63,16 @@ pub(crate) struct Guest {
     pub(crate) deadline: Instant,
 }
 
+impl Guest {
+    /// Returns when it had to prove itself by now and has not `proved`.
+    pub(crate) async fn put_out_unless(&self, proved: &AtomicBool) {
+        tokio::time::sleep_until(self.deadline).await;
+        if !self.terms.needs_token || proved.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Serves one accepted connection to its end.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, shutdown: watch::Receiver<bool>) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -96,6 +106,14 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
     }
 }
 
+/// Whether the connection comes from this machine: over loopback, from the address that it goes to, or because the system
+/// lists its other end.
+fn is_local(stream: &TcpStream, peer: SocketAddr) -> bool {
+    let Ok(local) = stream.local_addr() else { return true };
+    let (local_ip, peer_ip) = (local.ip().to_canonical(), peer.ip().to_canonical());
+    peer_ip.is_loopback() || local_ip.is_loopback() || local_ip == peer_ip || Doorkeeper::lists(peer, local)
+}
+
 /// What the connection must bring, and the number of its user where that is known; or what to tell its client, nothing
 /// where it has gone.
 async fn admit(
@@ -105,7 +123,7 @@ async fn admit(
     peer: SocketAddr,
 ) -> Result<(Terms, Option<u32>), Option<String>> {
     let Access { rules, doorkeeper, .. } = &shared.access;
-    let Some(terms) = rules.terms(peer) else {
+    let Some(terms) = rules.terms(peer, is_local(stream, peer)) else {
         let level = shared.told.not_allowed.level(Level::Info);
         log::log!(
             level,
@@ -206,11 +224,17 @@ async fn dispatch(
 }
 
 /// Shakes hands; `None` where that failed, of which the client has been told in TLS's own words.
-async fn inside_tls(shared: &Shared, stream: Stream, first: BytesMut, guest: Guest) -> Option<Stream> {
+async fn inside_tls(shared: &Arc<Shared>, stream: Stream, first: BytesMut, guest: Guest) -> Option<Stream> {
     let id = guest.id;
-    let acceptor = match shared.access.tls.acceptor() {
-        Ok(acceptor) => acceptor,
+    let asked = shared.clone();
+    // Files on a slow disk, and once a key to make: others do not wait for that.
+    let acceptor = match tokio::task::spawn_blocking(move || asked.access.tls.acceptor()).await {
+        Ok(Ok(acceptor)) => acceptor,
         Err(error) => {
+            log::error!("a defect in the preparation of TLS: {error}");
+            return None;
+        }
+        Ok(Err(error)) => {
             refused(shared, id, "TLS, which cannot be served");
             let level = shared.told.no_tls.level(Level::Error);
             log::log!(level, "a client wanted TLS, and there is no certificate for it: {error}");
@@ -272,9 +296,11 @@ pub(crate) async fn say_and_close(mut stream: Stream, code: ErrorCode, words: &s
 
 /// Ends the connection so that what was written arrives: says that nothing more comes, reads on for a moment.
 pub(crate) async fn close(mut stream: Stream) -> io::Result<()> {
-    stream.shutdown().await?;
     let mut scrap = vec![0; 64 * 1024];
-    let drain = async { while matches!(stream.read(&mut scrap).await, Ok(read) if read > 0) {} };
-    let _ = tokio::time::timeout(DRAIN_WITHIN, drain).await;
-    Ok(())
+    let end = async {
+        stream.shutdown().await?;
+        while matches!(stream.read(&mut scrap).await, Ok(read) if read > 0) {}
+        Ok(())
+    };
+    tokio::time::timeout(DRAIN_WITHIN, end).await.unwrap_or(Ok(()))
 }

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use blendwire_journal::Dialect;
 use blendwire_protocol::{
@@ -17,9 +18,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 
-use crate::access::{NoToken, Terms};
+use crate::access::{LOOKED_EVERY, NoToken, Terms, Tokens};
 use crate::activity::add;
 use crate::connection::{Guest, close};
 use crate::control::{self, Ticket};
@@ -54,26 +54,33 @@ pub(crate) async fn serve(
     let decoder = Decoder::new(limit(shared, guest.terms));
     let (immediate, at_once) = channel(shared.config.max_pipelined.max(1));
     let agreed = Agreed::default();
-    let gate = Gate::of(guest);
+    let gate = if guest.terms.needs_token { Gate::Closed } else { Gate::Open };
     let id = guest.id;
     let mut reader = Reader {
         shared,
         intake: Intake::new(shared, guest.id, Dialect::Framed),
         id,
         gate,
+        proved: Arc::default(),
         decoder,
         buffer,
         pending,
         immediate,
         agreed,
     };
+    let proved = reader.proved.clone();
     // The reader drops its ends of the channels when it is done, the writer ends with the last reply.
     let reading = async {
         let read = reader.run(&mut read, shutdown).await;
         drop(reader);
         read
     };
-    let (was_read, was_written) = tokio::join!(reading, replies::write(shared, &mut write, awaited, at_once));
+    let talk = async { tokio::join!(reading, replies::write(shared, &mut write, awaited, at_once)) };
+    let (was_read, was_written) = tokio::select! {
+        talked = talk => talked,
+        // However slowly it reads and writes.
+        () = guest.put_out_unless(&proved) => return Ok(()),
+    };
     was_written?;
     was_read?;
     close(read.unsplit(write)).await
@@ -90,22 +97,18 @@ pub(crate) fn limit(shared: &Shared, terms: Terms) -> usize {
 enum Gate {
     /// It need not.
     Open,
-    /// It has to, before this moment.
-    Closed(Instant),
+    /// It has to.
+    Closed,
     /// It has; this is which.
     Passed(u64),
 }
 
 impl Gate {
-    fn of(guest: Guest) -> Self {
-        if guest.terms.needs_token { Self::Closed(guest.deadline) } else { Self::Open }
-    }
-
-    /// Returns when a client that must bring the token has not done so in time.
-    async fn closes(&self) {
-        match self {
-            Self::Closed(deadline) => tokio::time::sleep_until(*deadline).await,
-            Self::Open | Self::Passed(_) => std::future::pending().await,
+    /// Returns when the token that let the client in has been replaced.
+    async fn closes(&self, tokens: &Tokens) {
+        let Self::Passed(generation) = self else { return std::future::pending().await };
+        while tokens.still_holds(*generation).is_ok() {
+            tokio::time::sleep(LOOKED_EVERY).await;
         }
     }
 }
@@ -115,6 +118,8 @@ struct Reader<'a> {
     intake: Intake<'a>,
     id: u64,
     gate: Gate,
+    /// It has brought the token.
+    proved: Arc<AtomicBool>,
     decoder: Decoder,
     buffer: BytesMut,
     pending: Sender<Pending>,
@@ -152,7 +157,10 @@ impl Reader<'_> {
                 () = stopped(&mut shutdown) => return Ok(()),
                 // The writer has given up: nobody reads our replies any more.
                 () = self.pending.closed() => return Ok(()),
-                () = self.gate.closes() => return Ok(()),
+                () = self.gate.closes(&self.shared.access.tokens) => {
+                    self.turn_away(Terminator::Nul, None, NoToken::Rotated).await;
+                    return Ok(());
+                }
             };
             add(&self.shared.activity.totals.received_bytes, count);
             if count == 0 {
@@ -174,7 +182,7 @@ impl Reader<'_> {
                 }
                 Err(too_large) => {
                     self.buffer = BytesMut::new();
-                    if matches!(self.gate, Gate::Closed(_)) {
+                    if matches!(self.gate, Gate::Closed) {
                         self.turn_away(Terminator::Nul, None, NoToken::Missing).await;
                         return Go::Stop;
                     }
@@ -224,12 +232,13 @@ impl Reader<'_> {
             (Gate::Passed(generation), _) => tokens.still_holds(*generation),
             (Gate::Open, Body::Hello { token: Some(token), .. }) => tokens.check(Some(token)).map(drop),
             (Gate::Open, _) => Ok(()),
-            (Gate::Closed(_), Body::Hello { token, .. }) => {
+            (Gate::Closed, Body::Hello { token, .. }) => {
                 self.gate = Gate::Passed(tokens.check(token.as_ref())?);
+                self.proved.store(true, Ordering::Relaxed);
                 self.decoder.set_limit(self.shared.config.max_request_bytes);
                 Ok(())
             }
-            (Gate::Closed(_), _) => Err(NoToken::Missing),
+            (Gate::Closed, _) => Err(NoToken::Missing),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::stream::Writing;
 const GATHERED_BYTES: usize = 64 * 1024;
 
 /// How long a client may take not a single byte.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a script prints is gathered this long: at once to a person, and a flood of lines costs a few hundred events a
 /// second at most.

@@ -40,10 +40,15 @@ fn token(endpoint: &Endpoint) -> Result<TokenSource> {
     if !endpoint.is_this_machine() {
         return Ok(TokenSource::Nowhere(format!("{} is not set", env_vars::TOKEN)));
     }
-    Ok(match folder() {
+    Ok(own_token())
+}
+
+/// The token of this user's own Blenders.
+pub(crate) fn own_token() -> TokenSource {
+    match folder() {
         Ok(folder) => TokenSource::File(folder.token()),
         Err(error) => TokenSource::Nowhere(error.to_string()),
-    })
+    }
 }
 
 fn tls(args: &AccessArgs, endpoint: &Endpoint, variable: impl Fn(&str) -> Option<String>) -> Result<Tls> {

@@ -4,7 +4,6 @@
 //! Scripts go over one connection, one after the other, so that they run in the order in which they were asked for.
 //! Questions about the server have a connection of their own and are answered while a script runs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, Event, Status};
@@ -12,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use crate::connection::{Connection, OnEvent};
-use crate::{Access, ClientError, Endpoint, Options, Outcome, Script};
+use crate::{Access, ClientError, Endpoint, Options, Outcome, Script, Tls};
 
 /// The server answers `status` and `ping` in milliseconds without Blender's main thread; this is for slow networks.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,8 +24,6 @@ const SHOWN_CHARS: usize = 80;
 pub struct Blender {
     endpoint: Endpoint,
     access: Access,
-    /// The server wanted the token before: the next connection begins with it.
-    wants_token: AtomicBool,
     scripts: Lane,
     questions: Lane,
 }
@@ -62,8 +59,7 @@ impl Blender {
 
     /// The same for a server that wants more than to be connected to.
     pub fn with_access(endpoint: Endpoint, access: Access) -> Self {
-        let wants_token = AtomicBool::new(false);
-        Self { endpoint, access, wants_token, scripts: Lane::default(), questions: Lane::default() }
+        Self { endpoint, access, scripts: Lane::default(), questions: Lane::default() }
     }
 
     /// The same Blender over connections of its own.
@@ -203,7 +199,7 @@ impl Blender {
         let mut kept = lane.lock().await;
         let mut connection = match kept.take().filter(Connection::is_usable) {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => Connection::open(&self.endpoint, &self.access.tls).await?,
         };
         let request = request.encode();
         // Written out, because a closure's lifetime is not shortened inside an `Option`.
@@ -217,8 +213,7 @@ impl Blender {
         }
         // The server has said that nothing was done, so this is no second time. Its token may have been replaced since
         // this connection proved itself.
-        self.wants_token.store(true, Ordering::Relaxed);
-        let mut connection = self.connect().await?;
+        let mut connection = self.connect_and_prove().await?;
         let reply = connection.call(&request, on_event).await?;
         if let Some(message) = unauthorized(&reply) {
             return Err(ClientError::TurnedAway { endpoint: self.endpoint.clone(), message });
@@ -227,12 +222,15 @@ impl Blender {
         Ok(reply)
     }
 
-    async fn connect(&self) -> Result<Connection, ClientError> {
-        let mut connection = Connection::open(&self.endpoint, &self.access.tls).await?;
-        if self.wants_token.load(Ordering::Relaxed) {
-            let no_token = |why| ClientError::NoToken { endpoint: self.endpoint.clone(), why };
-            connection.prove(&self.access.token.read().map_err(no_token)?).await?;
+    async fn connect_and_prove(&self) -> Result<Connection, ClientError> {
+        let no_token = |why| ClientError::NoToken { endpoint: self.endpoint.clone(), why };
+        if self.access.tls == Tls::Off && !self.endpoint.is_this_machine() {
+            // A server of ours never asks for it there: somebody else does.
+            return Err(no_token("which is never sent to another machine outside TLS: leave out --plain".to_owned()));
         }
+        let token = self.access.token.read().map_err(no_token)?;
+        let mut connection = Connection::open(&self.endpoint, &self.access.tls).await?;
+        connection.prove(&token).await?;
         Ok(connection)
     }
 

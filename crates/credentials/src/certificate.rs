@@ -93,7 +93,8 @@ impl CertificateFiles {
 
     /// Reads both, or makes a certificate for `names` (host names and addresses) that is signed by itself.
     pub fn read_or_make(&self, names: &[String]) -> Result<Identity, CertificateError> {
-        if is_missing(&self.certificate) && is_missing(&self.key) {
+        // A key alone is what a crash half-way left.
+        if is_missing(&self.certificate) {
             self.make(names)?;
         }
         self.read()

@@ -40,8 +40,9 @@ pub(crate) struct Watching(());
 impl Watching {
     /// To be called on the main thread.
     pub(crate) fn begin(py: Python<'_>, number: u64) -> PyResult<Self> {
-        if !IS_INSTALLED.swap(true, Ordering::Relaxed) {
+        if !IS_INSTALLED.load(Ordering::Relaxed) {
             py.import("sys")?.call_method1("addaudithook", (wrap_pyfunction!(on_event, py)?,))?;
+            IS_INSTALLED.store(true, Ordering::Relaxed);
         }
         threads::remember(py)?;
         RUNNING.store(number, Ordering::Relaxed);

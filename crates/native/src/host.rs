@@ -68,6 +68,7 @@ pub(crate) fn start(
         let interrupt = interrupt::interrupt;
         let access = access.map(|access| access::read(&access)).transpose()?.unwrap_or_default();
         let journal = journal.and_then(|state| start_journal(&state, &default.instance));
+        let unused = journal.clone();
         let config = Config {
             journal,
             host,
@@ -85,7 +86,12 @@ pub(crate) fn start(
         history::set_module(history);
         exit::register(py)?;
         interrupt::install(py)?;
-        let server = py.detach(|| Server::start(config)).map_err(|error| StartError::new_err(error.to_string()))?;
+        let server = py.detach(|| Server::start(config)).map_err(|error| {
+            if let Some(journal) = unused {
+                journal.close(Duration::ZERO);
+            }
+            StartError::new_err(error.to_string())
+        })?;
         if released {
             server.shared().count_released_listener();
         }

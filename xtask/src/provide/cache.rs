@@ -182,11 +182,11 @@ mod tests {
         let count = std::cell::Cell::new(0);
         let ensure = |recipe, more| {
             let made = cache.ensure("thing", recipe, |_| true, |_, _| Ok(())).unwrap();
-            let make = |_: &Task| {
+            let produce = |_: &Task| {
                 count.set(count.get() + 1);
                 Ok(())
             };
-            cache.extend(&made, "more", more, |_| true, make).unwrap();
+            cache.extend(&made, "more", more, |_| true, produce).unwrap();
         };
         for (recipe, more, expected) in [("1", "1", 1), ("1", "1", 1), ("1", "2", 2), ("2", "2", 3)] {
             ensure(recipe, more);

@@ -19,7 +19,7 @@ pub(crate) use peer::{Doorkeeper, Verdict};
 pub(crate) use rules::Terms;
 pub use rules::{AccessError, AccessRules};
 pub(crate) use tls::{Tls, handshake_words};
-pub(crate) use tokens::{NoToken, Tokens};
+pub(crate) use tokens::{LOOKED_EVERY, NoToken, Tokens};
 
 /// Everything that decides about connections, of one server.
 #[derive(Debug)]

@@ -74,12 +74,13 @@ impl AccessRules {
         Ok(())
     }
 
-    /// What a connection from `peer` must bring; `None` when it may not come at all.
-    pub(crate) fn terms(&self, peer: SocketAddr) -> Option<Terms> {
+    /// What a connection from `peer` must bring; `None` when it may not come at all. One that `is_local` comes from this
+    /// machine, whatever address it chose: a program can have its connection come from any of the machine's own.
+    pub(crate) fn terms(&self, peer: SocketAddr, is_local: bool) -> Option<Terms> {
         // A socket for both families shows IPv4 as part of IPv6.
         let address = peer.ip().to_canonical();
         let is_in = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
-        if address.is_loopback() {
+        if is_local {
             Some(Terms { is_local: true, needs_tls: false, needs_token: self.require_token })
         } else if is_in(&self.open) {
             Some(Terms { is_local: false, needs_tls: false, needs_token: false })
@@ -113,7 +114,8 @@ mod tests {
     }
 
     fn terms(rules: &AccessRules, peer: &str) -> Option<(bool, bool, bool)> {
-        let Terms { is_local, needs_tls, needs_token } = rules.terms(peer.parse().unwrap())?;
+        let peer: SocketAddr = peer.parse().unwrap();
+        let Terms { is_local, needs_tls, needs_token } = rules.terms(peer, peer.ip().to_canonical().is_loopback())?;
         Some((is_local, needs_tls, needs_token))
     }
 
@@ -137,6 +139,9 @@ mod tests {
         let strict = AccessRules { require_token: true, ..rules() };
         assert_eq!(terms(&strict, "127.0.0.1:5"), Some((true, false, true)));
         assert_eq!(terms(&AccessRules::default(), "192.168.1.77:5"), None);
+        // From an address in an open network, and from this machine all the same.
+        let local = rules().terms("172.17.0.1:5".parse().unwrap(), true);
+        assert_eq!(local, Some(Terms { is_local: true, needs_tls: false, needs_token: false }));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Tls {
     /// Whether one may be made, and for which names.
     own_names: Option<Vec<String>>,
     known: Mutex<Option<Known>>,
+    /// That of the certificate shown last, under a lock that nobody holds while files are read.
+    shown: Mutex<Option<Fingerprint>>,
 }
 
 struct Known {
@@ -57,10 +59,10 @@ impl Tls {
         let addresses: Vec<_> = endpoints.iter().map(SocketAddr::ip).collect();
         let own_names = given.is_none().then(|| own_names(&addresses));
         let files = given.cloned().or_else(|| folder.map(Folder::own_certificate));
-        Self { files, own_names, known: Mutex::default() }
+        Self { files, own_names, known: Mutex::default(), shown: Mutex::default() }
     }
 
-    /// What accepts a TLS client now.
+    /// What accepts a TLS client now. Reads files: not for the network thread.
     pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, NoTls> {
         let files = self.files.as_ref().ok_or(NoTls::NoFolder)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,6 +73,7 @@ impl Tls {
         match self.load(files) {
             Ok(loaded) => {
                 log::info!("TLS clients are shown the certificate {}", loaded.fingerprint);
+                *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(loaded.fingerprint);
                 Ok(known.insert(loaded).acceptor.clone())
             }
             Err(error) => {
@@ -85,7 +88,7 @@ impl Tls {
 
     /// Of the certificate that clients have been shown last.
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.fingerprint)
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the certificate says that this server has this name.
@@ -98,11 +101,12 @@ impl Tls {
     }
 
     fn load(&self, files: &CertificateFiles) -> Result<Known, NoTls> {
+        // Before they are read: what is replaced meanwhile is read again.
+        let stamps = files.stamps();
         let identity = match &self.own_names {
             Some(names) => files.read_or_make(names)?,
             None => files.read()?,
         };
-        let stamps = files.stamps();
         let fingerprint = identity.fingerprint().ok_or(NoTls::Empty)?;
         // Said by name: which cryptography a process uses by default is not ours to say inside Blender.
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));

@@ -8,7 +8,7 @@ use blendwire_credentials::{Folder, Stamp, TokenFile};
 use blendwire_protocol::Token;
 
 /// A rotation is noticed within this time on connections that were let in before it.
-const LOOKED_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const LOOKED_EVERY: Duration = Duration::from_secs(1);
 
 /// The file and what was in it.
 #[derive(Debug)]

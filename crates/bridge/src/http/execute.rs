@@ -16,6 +16,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::body::{self, AnyBody};
+use super::guard::check_token;
 use crate::control::{self, Ticket};
 use crate::framed::parse;
 use crate::intake::{Intake, Refused, Taken};
@@ -25,6 +26,9 @@ use crate::server::Shared;
 
 /// How long a client may send nothing of its body.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a body may take as a whole: the longest one at the speed of a telephone line.
+const WITHIN: Duration = Duration::from_mins(30);
 
 /// Events that may wait for a client that reads slowly; what is printed meanwhile is gathered in the feed.
 const EVENTS_WAITING: usize = 8;
@@ -44,10 +48,18 @@ pub(crate) async fn answer(
         let why = "send the request as Content-Type: application/json";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadRequest, why);
     }
-    let text = match read(body, shared.config.max_request_bytes).await {
-        Ok(text) => text,
-        Err((status, code, why)) => return refused(status, code, &why),
+    let text = match tokio::time::timeout(WITHIN, read(body, shared.config.max_request_bytes)).await {
+        Ok(Ok(text)) => text,
+        Ok(Err((status, code, why))) => return refused(status, code, &why),
+        Err(_) => {
+            let why = format!("the body did not come within {} min; nothing of it was run", WITHIN.as_secs() / 60);
+            return refused(StatusCode::REQUEST_TIMEOUT, ErrorCode::BadFrame, &why);
+        }
     };
+    // It may have been replaced while the body came.
+    if let Err(why) = check_token(headers, shared) {
+        return refused(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, why.words());
+    }
     let request = match parse(text, Request::parse_execute).await {
         Ok(request) => request,
         Err(Refusal { why, id }) => {

@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blendwire_journal::Dialect;
@@ -33,12 +34,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
+use tokio_io_timeout::TimeoutStream;
 
 use self::body::AnyBody;
 use crate::access::NoToken;
 use crate::activity::add;
 use crate::connection::Guest;
 use crate::intake::Intake;
+use crate::replies::PATIENCE;
 use crate::server::{Shared, stopped};
 use crate::stream::Stream;
 
@@ -59,17 +62,21 @@ pub(crate) async fn serve(
     let is_tls = stream.is_tls();
     let intake = Intake::new(shared, guest.id, Dialect::Http);
     let intake = &intake;
+    let proved = &AtomicBool::new(false);
     let answer = |request: Request<Incoming>| async move {
         // Where a length is given as well, not everybody agrees where such a body ends: what follows it is not read as
         // another request.
         let is_last = request.headers().contains_key(TRANSFER_ENCODING);
-        let mut response = answer(shared, intake, guest, is_tls, request).await;
+        let mut response = answer(shared, intake, guest, is_tls, proved, request).await;
         if is_last {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     };
-    talk(shared, stream, first, shutdown, answer).await
+    tokio::select! {
+        talked = talk(shared, stream, first, shutdown, answer) => talked,
+        () = guest.put_out_unless(proved) => Ok(()),
+    }
 }
 
 /// Says `why` to a client that is turned away, and no more.
@@ -94,7 +101,10 @@ where
     F: Future<Output = Response<AnyBody>>,
 {
     add(&shared.activity.totals.received_bytes, first.len());
-    let (read, write) = tokio::io::split(stream);
+    // A client that takes nothing of its answer is given up, as over JSON.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(PATIENCE));
+    let (read, write) = tokio::io::split(Box::pin(stream));
     let stream = tokio::io::join(io::Cursor::new(first).chain(read), write);
     let service = service_fn(|request| {
         let answered = answer(request);
@@ -133,6 +143,7 @@ async fn answer(
     intake: &Intake<'_>,
     guest: Guest,
     is_tls: bool,
+    proved: &AtomicBool,
     request: Request<Incoming>,
 ) -> Response<AnyBody> {
     let totals = &shared.activity.totals;
@@ -144,7 +155,9 @@ async fn answer(
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let needs_token = path == "/execute" || guest.terms.needs_token && path != "/health";
-    if needs_token && let Err(why) = guard::check_token(&head.headers, shared) {
+    let checked = guard::check_token(&head.headers, shared);
+    proved.fetch_or(checked.is_ok(), Ordering::Relaxed);
+    if needs_token && let Err(why) = checked {
         add(&totals.unauthorized, 1);
         log::debug!("connection {}: HTTP without the right token", guest.id);
         return unauthorized(why);
@@ -159,7 +172,8 @@ async fn answer(
         "/health" | "/status" | "/metrics" if !is_read => wrong_method(&head.method, "GET, HEAD"),
         "/health" => {
             add(&totals.requests, 1);
-            health(shared)
+            // A stranger learns whether, and not what runs.
+            health(shared, !guest.terms.needs_token || checked.is_ok())
         }
         "/status" => {
             add(&totals.requests, 1);
@@ -204,10 +218,10 @@ fn closing(status: StatusCode, why: &str) -> Response<AnyBody> {
     response
 }
 
-fn health(shared: &Shared) -> Response<AnyBody> {
+fn health(shared: &Shared, says_why: bool) -> Response<AnyBody> {
     let status = shared.status();
     let code = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(code, &json!({"ready": status.ready, "state": status.state, "reason": status.reason}))
+    json(code, &json!({"ready": status.ready, "state": status.state, "reason": status.reason.filter(|_| says_why)}))
 }
 
 fn metrics(shared: &Shared) -> Response<AnyBody> {

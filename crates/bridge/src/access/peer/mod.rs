@@ -116,6 +116,19 @@ impl Doorkeeper {
         Self::open()
     }
 
+    /// Whether the system lists the other end of a connection that is not over loopback: then it is on this machine.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lists(peer: SocketAddr, local: SocketAddr) -> bool {
+        // One question, for which the table need not be read.
+        sock_diag::row(peer, local).is_ok_and(|row| row.is_some())
+    }
+
+    /// The same where that would take a look at every process.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn lists(_peer: SocketAddr, _local: SocketAddr) -> bool {
+        false
+    }
+
     /// Decides about the peer of an accepted connection.
     #[cfg(target_os = "linux")]
     pub(crate) async fn judge(&self, stream: &TcpStream, peer: SocketAddr) -> Verdict {

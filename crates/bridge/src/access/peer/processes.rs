@@ -37,8 +37,10 @@ pub(super) fn judge(peer: SocketAddr) -> Verdict {
 }
 
 fn pids_with(local: SocketAddr) -> Option<HashSet<u32>> {
+    // A socket for both families shows IPv4 as part of IPv6.
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     let sockets = listeners::get_all().ok()?.into_iter();
-    let found = sockets.filter(|socket| socket.protocol == Protocol::TCP && socket.socket == local);
+    let found = sockets.filter(|socket| socket.protocol == Protocol::TCP && plain(socket.socket) == plain(local));
     Some(found.map(|socket| socket.process.pid).collect())
 }
 

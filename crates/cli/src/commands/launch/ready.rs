@@ -4,12 +4,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use blendwire_client::{Blender, Endpoint};
+use blendwire_client::{Access, Blender, Endpoint, Tls};
 use blendwire_protocol::Status;
 
 use super::child::Child;
 use crate::access;
-use crate::args::AccessArgs;
 
 /// How often to ask: the start takes a second or more, so this adds nothing to be noticed.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -23,7 +22,8 @@ const READY_WITHIN: Duration = Duration::from_secs(200);
 /// When the process ends before, or takes too long; then it is ended.
 pub(super) async fn wait(endpoint: &Endpoint, child: &mut Child) -> Result<Status> {
     let spinner = spinner();
-    let access = access::read(&AccessArgs::default(), endpoint)?;
+    // Of its own child: what the environment says of other Blenders is not meant.
+    let access = Access { token: access::own_token(), tls: Tls::Off };
     let blender = Blender::with_access(endpoint.clone(), access);
     let start = Instant::now();
     loop {
