@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 const VERSION: &str = "0.20.2";
 
 /// The product's workspace, and that of the fuzzing targets, which has a lock file of its own.
-const WORKSPACES: [&str; 2] = ["Cargo.toml", "crates/protocol/fuzz/Cargo.toml"];
+const WORKSPACES: [&str; 3] = ["Cargo.toml", "crates/protocol/fuzz/Cargo.toml", "crates/bridge/fuzz/Cargo.toml"];
 
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let tool = tool(workspace)?;
