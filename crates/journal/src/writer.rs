@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Writes the journal from a thread of its own, behind a bounded channel.
+//! Writes the journal from a thread of its own, behind a bounded queue.
 //!
-//! When the channel is full, because the disk hangs or is slower than the requests, lines are lost rather than Blender
-//! held up. Lost ones are counted, told in the log once, and a line about them comes first when writing works again.
+//! Lines are gathered for a few milliseconds, because waking the thread for each costs the sender more than all else; a line
+//! that somebody waits for goes out at once. When the queue is full, because the disk hangs or is slower than the requests,
+//! lines are lost rather than Blender held up. Lost ones are counted, told in the log once, and a line about them comes first
+//! when writing works again.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -22,6 +22,9 @@ const MOST_WAITING: usize = 4096;
 /// What they may take in memory; a single one may take more.
 const MOST_WAITING_BYTES: usize = 32 * 1024 * 1024;
 
+/// How long lines are gathered. A crash of Blender may take those of its last milliseconds that nobody has waited for.
+const GATHER_FOR: Duration = Duration::from_millis(5);
+
 /// The journal of one server. Clones write into the same one.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Shared>);
@@ -29,15 +32,21 @@ pub struct Journal(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    sender: Mutex<Option<SyncSender<Record>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    waiting_bytes: AtomicUsize,
     state: Mutex<State>,
+    /// Rings for the thread.
+    work: Condvar,
+    /// Rings for those that wait for a line.
     has_tried: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    queue: VecDeque<Record>,
+    /// Of the queue and of what the thread is writing.
+    waiting_bytes: usize,
+    /// Somebody waits for a line.
+    is_urgent: bool,
+    is_closed: bool,
     sent: u64,
     /// Lines that were written, or could not be.
     tried: u64,
@@ -71,53 +80,37 @@ impl Journal {
     /// # Errors
     /// When the system has no thread for it.
     pub fn start(folder: PathBuf, instance: &str, limits: Limits) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(MOST_WAITING);
         let store = Store::new(folder.clone(), instance.to_owned(), limits);
-        let shared = Arc::new(Shared {
-            folder,
-            sender: Mutex::new(Some(sender)),
-            thread: Mutex::default(),
-            waiting_bytes: AtomicUsize::new(0),
-            state: Mutex::default(),
-            has_tried: Condvar::new(),
-        });
+        let (work, has_tried) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { folder, state: Mutex::default(), work, has_tried });
         let instance = instance.to_owned();
         let writer = Writer { shared: shared.clone(), store, instance };
-        let thread = std::thread::Builder::new().name("blendwire-journal".to_owned());
-        let thread = thread.spawn(move || writer.run(&receiver))?;
-        *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        std::thread::Builder::new().name("blendwire-journal".to_owned()).spawn(move || writer.run())?;
         Ok(Self(shared))
     }
 
     /// Hands a line over and returns at once. Gives its number, for [`Journal::wait`].
     pub fn write(&self, record: Record) -> u64 {
         let bytes = record.size_bytes();
-        let waiting = self.0.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let has_room = waiting == 0 || waiting + bytes <= MOST_WAITING_BYTES;
         let mut state = self.0.state();
-        state.sent += 1;
-        let number = state.sent;
-        // Numbers in the order of the lines: sent while the state is held.
-        let sender = self.0.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = match &*sender {
-            Some(sender) if has_room => sender.try_send(record).map_err(|error| match error {
-                TrySendError::Full(_) => "the disk is slower than the requests",
-                TrySendError::Disconnected(_) => "the journal has ended",
-            }),
-            Some(_) => Err("the disk is slower than the requests"),
-            None => Err("the journal has ended"),
-        };
-        if let Err(why) = sent {
-            self.0.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            // It will never be tried, so nobody may wait for it.
-            state.sent -= 1;
+        let is_full = state.queue.len() >= MOST_WAITING
+            || (state.waiting_bytes > 0 && state.waiting_bytes + bytes > MOST_WAITING_BYTES);
+        if is_full || state.is_closed {
+            let why = if is_full { "the disk is slower than the requests" } else { "the journal has ended" };
             let is_first = state.lose(why);
-            drop(sender);
             drop(state);
             if is_first {
                 tell_of_loss(&self.0.folder, why);
             }
             return 0;
+        }
+        state.sent += 1;
+        state.waiting_bytes += bytes;
+        state.queue.push_back(record);
+        let (number, is_first) = (state.sent, state.queue.len() == 1);
+        drop(state);
+        if is_first {
+            self.0.work.notify_one();
         }
         number
     }
@@ -132,6 +125,9 @@ impl Journal {
             if left.is_zero() {
                 return;
             }
+            if !std::mem::replace(&mut state.is_urgent, true) {
+                self.0.work.notify_one();
+            }
             state = self.0.has_tried.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -143,11 +139,13 @@ impl Journal {
         Health { folder: self.0.folder.clone(), problem, lost: state.lost_in_all }
     }
 
-    /// Writes what waits and ends, within `longest`. Lines that come later are lost.
+    /// Writes what waits and ends, within `longest`. Lines that come later are lost. That the last file is forced onto the
+    /// disk is not waited for.
     pub fn close(&self, longest: Duration) {
-        drop(self.0.sender.lock().unwrap_or_else(PoisonError::into_inner).take());
         let deadline = Instant::now() + longest;
         let mut state = self.0.state();
+        state.is_closed = true;
+        self.0.work.notify_one();
         while !state.has_ended {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -159,14 +157,30 @@ impl Journal {
             }
             state = self.0.has_tried.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        drop(state);
-        if let Some(thread) = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = thread.join();
-        }
     }
 }
 
 impl Shared {
+    /// Waits for lines, and then a moment for more; `None` when there will be none.
+    fn gathered(&self) -> Option<VecDeque<Record>> {
+        let mut state = self.state();
+        while state.queue.is_empty() {
+            if state.is_closed {
+                return None;
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let deadline = Instant::now() + GATHER_FOR;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.is_urgent || state.is_closed || state.queue.len() >= MOST_WAITING / 2 {
+                state.is_urgent = false;
+                return Some(std::mem::take(&mut state.queue));
+            }
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,21 +215,24 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, receiver: &Receiver<Record>) {
-        let _ended = Ended(self.shared.clone());
-        while let Ok(record) = receiver.recv() {
-            let bytes = record.size_bytes();
-            let written = self.write(record);
-            self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            let mut state = self.shared.state();
-            state.tried += 1;
-            let told = written.as_ref().err().filter(|why| state.lose(why)).cloned();
-            drop(state);
-            self.shared.has_tried.notify_all();
-            if let Some(why) = told {
-                tell_of_loss(&self.shared.folder, &why);
+    fn run(mut self) {
+        let ended = Ended(self.shared.clone());
+        while let Some(lines) = self.shared.gathered() {
+            for record in lines {
+                let bytes = record.size_bytes();
+                let written = self.write(record);
+                let mut state = self.shared.state();
+                state.tried += 1;
+                state.waiting_bytes -= bytes;
+                let told = written.as_ref().err().filter(|why| state.lose(why)).cloned();
+                drop(state);
+                self.shared.has_tried.notify_all();
+                if let Some(why) = told {
+                    tell_of_loss(&self.shared.folder, &why);
+                }
             }
         }
+        drop(ended);
         self.store.close();
     }
 
