@@ -73,6 +73,10 @@ fn begin_and_end_are_joined_and_an_open_one_is_seen() {
     if cfg!(unix) {
         assert_eq!(Reader::is_being_written(&entries[1].path), Some(true));
         journal.close(PATIENCE);
+        let deadline = Instant::now() + PATIENCE;
+        while Reader::is_being_written(&entries[1].path) == Some(true) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert_eq!(Reader::is_being_written(&entries[1].path), Some(false));
     }
 }
