@@ -201,7 +201,8 @@ fn outcomes(blender: &mut Blender) -> Result<()> {
     ensure!(begin["pid"] == blender.wire()?.answer(&json!({"type": "status"}))?["result"]["pid"], "{begin}");
 
     let mut wire = blender.wire()?;
-    wire.ask(&json!({"type": "execute", "code": "while True: pass", "id": "late", "timeout_secs": 0.3}))?;
+    wire.ask(&json!({"type": "execute", "code": "while True: pass", "id": "late", "timeout_secs": 1.5}))?;
+    wait_until("it to run", SOON, || begin_of(blender, "late"))?;
     // Waits behind it, and never begins.
     let mut other = blender.wire()?;
     other.answer(&json!({"type": "execute", "code": "x = 1", "id": "behind", "timeout_secs": 0.05}))?;

@@ -82,8 +82,8 @@ fn tool_arguments(environment: &Environment, flavour: Flavour) -> Result<()> {
     command.args(["mcp", "--port", &blender.port.to_string()]).current_dir(folder.path());
     let session = McpSession::start(command)?;
     let folders = [folder.path().to_owned(), blender.file("")];
-    // The journal makes its folder with the first request.
-    blender.result("result = 1")?;
+    // The journal makes its folder with the first request, and before one that may do anything.
+    blender.result("import os\nresult = os.getpid()")?;
     let before = listing(&folders)?;
     for name in hostile_names() {
         let call = session.call("get_object_detail_summary", json!({"name": name}))?;
