@@ -23,7 +23,10 @@ if f"{__package__}.server" in sys.modules:
         "bridge",
         "logs",
         "wake",
+        "guard_scan",
         "snapshot",
+        "drawing",
+        "consent",
         "pump",
         "render_progress",
         "silent_edits",
@@ -37,7 +40,6 @@ if f"{__package__}.server" in sys.modules:
         "handlers",
         "server",
         "public",
-        "drawing",
         "operators",
         "panel",
         "preferences",
@@ -45,7 +47,7 @@ if f"{__package__}.server" in sys.modules:
     ):
         importlib.reload(importlib.import_module(f".{_name}", __package__))
 
-from . import command_line, operators, panel, preferences, public, server
+from . import command_line, consent, operators, panel, preferences, public, server
 
 bl_info = {
     "name": "MCP Server",
@@ -77,7 +79,7 @@ __all__ = [
     "unregister",
 ]
 
-_CLASSES = (*preferences.CLASSES, *operators.CLASSES, *panel.CLASSES)
+_CLASSES = (*preferences.CLASSES, *operators.CLASSES, *consent.CLASSES, *panel.CLASSES)
 
 
 def register() -> None:

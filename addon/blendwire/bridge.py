@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 
 from . import access
-from .settings import Settings, state_dir
+from .settings import GUARDED, Settings, state_dir
 
 try:
     from . import _core as core
@@ -37,6 +37,7 @@ ADDON_VERSION = "0.1.0"
 _SLOT = "_blendwire_core"
 
 _problem = ""
+_guard = dict.fromkeys(GUARDED, "allow")
 
 # What a script gets whose time limit has passed, or that was cancelled.
 Interrupted = core.Interrupted
@@ -74,7 +75,38 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
     except core.StartError as error:
         raise StartError(str(error)) from None
     vars(sys)[_SLOT] = core
+    set_guard(settings)
     return endpoints
+
+
+def set_guard(settings: Settings) -> None:
+    """Sets the guard rules, at once.
+
+    # Errors
+    PermissionError inside a script that a client sent: it must not change what holds for it.
+    """
+    rules = {kind: getattr(settings, f"guard_{kind}") for kind in GUARDED}
+    core.set_guard(rules["files"], rules["processes"], rules["network"], bpy.app.tempdir)
+    _guard.update(rules)
+
+
+def guard_rules() -> dict[str, str]:
+    """The guard rules that hold, by kind."""
+    return _guard
+
+
+def consent() -> list[dict[str, Any]]:
+    """What the user is to be asked: `request`, `title`, `code`, `kinds`, `detail`."""
+    return core.consent()
+
+
+def answer_consent(number: int, answer: str) -> bool:
+    """Passes on the user's answer: `once`, `session` or `never`; False when nobody waits for it any more.
+
+    # Errors
+    PermissionError inside a script that a client sent: it must not consent to itself.
+    """
+    return core.answer_consent(number, answer)
 
 
 def _release_earlier_core() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import bpy
 
 from . import bridge, logs, server
-from .settings import SettingsError, effective, parse_port
+from .settings import SettingsError, effective, parse_guard, parse_port
 
 # The word after `--command`.
 COMMAND = "blendwire"
@@ -61,6 +61,7 @@ def serve(argv: Sequence[str] | None = None) -> int:
             tls_certificate=options.tls_certificate,
             tls_key=options.tls_key,
             no_journal=options.no_journal,
+            guard=dict(options.guard),
         )
         server.start(settings)
     except (SettingsError, bridge.StartError, RuntimeError) as error:
@@ -131,6 +132,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-journal", action="store_true", help="write no audit journal of the requests (default: as set)"
     )
+    parser.add_argument(
+        "--guard",
+        action="append",
+        default=[],
+        type=_guard,
+        metavar="KIND=RULE",
+        help="what scripts may do outside of Blender: files, processes or network = allow or deny (default: as set; "
+        "without a window ask is deny); may be given more than once",
+    )
     parser.add_argument("file", nargs="?", metavar="FILE", help=".blend file to open first")
     return parser
 
@@ -138,6 +148,13 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     try:
         return parse_port(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _guard(text: str) -> tuple[str, str]:
+    try:
+        return parse_guard(text)
     except SettingsError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

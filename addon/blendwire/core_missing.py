@@ -63,6 +63,20 @@ def file_written(path: str) -> None:
     """Nobody asks."""
 
 
+def set_guard(files: str, processes: str, network: str, temporary: str) -> None:
+    """Nothing runs that could be guarded."""
+
+
+def consent() -> list[dict[str, Any]]:
+    """Nobody asks."""
+    return []
+
+
+def answer_consent(number: int, answer: str) -> bool:
+    """Nobody asks."""
+    return False
+
+
 def end_tick() -> None:
     """Nothing ticks."""
 

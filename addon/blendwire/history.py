@@ -22,6 +22,7 @@ from bpy.app.handlers import persistent
 from . import changes, checkpoint, kept_file, logs, undo_stack
 from .beyond_undo import LeftByUndo, is_the_open_file, left_in_words
 from .checkpoint import Checkpoint
+from .guard_scan import wants
 from .kept_file import KeptFile
 from .silent_edits import may_edit_silently
 from .undo_stack import NoStepError, Step
@@ -30,6 +31,8 @@ NO_STEPS_IN_BACKGROUND = (
     "a Blender without a window records no undo steps; "
     'send requests with "on_error": "rollback" to have what a failed one did taken back'
 )
+# Called by the core with the others here: what a script visibly wants to do outside of Blender.
+__all__ = ["begin", "end", "redo", "undo", "wants"]
 # More data than this is edited by scripts that do not keep to the mesh of an Edit Mode; no need to know it all.
 _MOST_TOUCHED = 8
 # Words of scripts that read whatever there is. That makes properties of add-ons such as Cycles come into being.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import drawing, snapshot
+from . import consent, drawing, snapshot
 from .snapshot import Snapshot
 
 # What a panel's frame, its padding and the tabs beside it take of the sidebar's width, at scale 1.
@@ -33,6 +33,7 @@ class BLENDWIRE_PT_server(bpy.types.Panel):
             _endpoint(self.layout, now)
             if now.access_line:
                 drawing.paragraph(self.layout, now.access_line, width, alert=now.is_open)
+        consent.draw(self.layout, now.consent, width)
         drawing.buttons(self.layout, now)
         if now.is_running:
             _activity(self.layout, now, width)

@@ -8,10 +8,12 @@ Main thread only.
 """
 
 # No `from __future__ import annotations` here: Blender reads the properties out of the annotations.
+from typing import Any
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from . import access, drawing, history, logs, settings, snapshot
+from . import access, bridge, drawing, history, logs, settings, snapshot
 from .snapshot import Snapshot
 
 # What the frame of the preferences takes of the region's width, at scale 1.
@@ -25,6 +27,30 @@ def _log_level_changed(preferences: bpy.types.AddonPreferences, _context: bpy.ty
 
 def _undo_steps_changed(preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
     history.records_steps = preferences.undo_steps
+
+
+def _guard_changed(preferences: bpy.types.AddonPreferences, _context: bpy.types.Context) -> None:
+    """Holds at once. A client's script may not: what it has set is put back."""
+    try:
+        bridge.set_guard(settings.stored())
+    except PermissionError as error:
+        logs.write("warning", str(error))
+        for kind, rule in bridge.guard_rules().items():
+            preferences[f"guard_{kind}"] = settings.RULES.index(rule)
+
+
+def _guard_rule(name: str, what: str) -> Any:
+    return EnumProperty(
+        name=name,
+        description=f"{what}: whether scripts of clients may, as far as Python tells of it",
+        items=[
+            ("allow", "Allow", "Scripts of clients may"),
+            ("ask", "Ask", "You are asked before a script is run that visibly wants to; what was not seen is refused"),
+            ("deny", "Deny", "It is refused, with an exception in the script"),
+        ],
+        default="allow",
+        update=_guard_changed,
+    )
 
 
 class BlendwirePreferences(bpy.types.AddonPreferences):
@@ -117,6 +143,9 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         "it started and which hosts it contacted. Kept in files that only you can read; see “blendwire logs”",
         default=settings.DEFAULTS.journal,
     )
+    guard_files: _guard_rule("Writing Files", "Write, rename or remove files outside of Blender's own temporary folder")
+    guard_processes: _guard_rule("Processes", "Start other programs, or send them signals")
+    guard_network: _guard_rule("Network", "Look up and contact hosts, or listen on ports")
     features: EnumProperty(
         name="Clients May Use",
         description="What clients may use beyond running scripts",
@@ -168,6 +197,13 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         layout.prop(self, "undo_steps")
         layout.prop(self, "journal")
         layout.prop(self, "time_limit_secs")
+        column = layout.column()
+        # Above the fields: beside them are their own labels.
+        heading = column.split(factor=0.4)
+        heading.column()
+        heading.label(text="Guard Rules: What Scripts May Do")
+        for kind in settings.GUARDED:
+            column.prop(self, f"guard_{kind}")
         layout.column(heading="Clients May Use").prop(self, "features")
         layout.prop(self, "log_level")
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import bpy
 
-from . import bridge, logs, snapshot
+from . import bridge, consent, logs, snapshot
 from .wake import WindowTimer
 
 # A tick may keep Blender's window waiting this long while requests keep coming: three frames at 60 Hz.
@@ -88,6 +88,7 @@ class Pump:
         self._has_failed = False
         if snapshot.refresh():
             snapshot.redraw()
+        consent.pop_up(snapshot.current().consent)
 
     def _report(self, error: BaseException) -> None:
         """Shows an error as the problem until it is over, and logs it once, however often it comes back."""

@@ -10,7 +10,7 @@ reads Blender's preferences.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,9 @@ from . import access
 BIND_VARIABLE = "BLENDWIRE_BIND"
 # Another folder for what is kept between starts: the audit journal. `blendwire logs` reads it too.
 STATE_VARIABLE = "BLENDWIRE_STATE_DIR"
+# Kinds that have a rule for what scripts do outside of Blender, and the rules.
+GUARDED = ("files", "processes", "network")
+RULES = ("allow", "ask", "deny")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 # Below 1024 a system asks for privileges; the preferences do not offer those.
 PORT_MIN, PORT_MAX = 1024, 65535
@@ -62,6 +65,10 @@ class Settings:
     tls_certificate: str = ""
     tls_key: str = ""
     journal: bool = True
+    # Allowed by default: what a client may do was always what the user may.
+    guard_files: str = "allow"
+    guard_processes: str = "allow"
+    guard_network: str = "allow"
     features: frozenset[str] = frozenset(name for name, _, _ in FEATURES)
 
     @property
@@ -151,9 +158,29 @@ def state_dir() -> str:
     return os.environ.get(STATE_VARIABLE, "").strip()
 
 
-def effective(host: str | None = None, port: int | None = None, *, no_journal: bool = False, **given: Any) -> Settings:
+def parse_guard(text: str) -> tuple[str, str]:
+    """Kind and rule out of `kind=rule`.
+
+    # Errors
+    SettingsError when there is no such kind or rule.
+    """
+    kind, _, rule = text.partition("=")
+    if kind not in GUARDED or rule not in RULES:
+        raise SettingsError(f"“{text}” should read KIND=RULE: {', '.join(GUARDED)}; {', '.join(RULES)}")
+    return kind, rule
+
+
+def effective(
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    no_journal: bool = False,
+    guard: Mapping[str, str] | None = None,
+    **given: Any,
+) -> Settings:
     """Checked settings from all sources; `host`, `port` and `given` (by their names in Settings) are those of the
-    command line. What is None, False or empty there is not given; `no_journal` switches the journal off.
+    command line. What is None, False or empty there is not given; `no_journal` switches the journal off, `guard` sets
+    rules by kind.
 
     An address given by command line or environment is meant exactly: the next free port is not tried then.
 
@@ -171,7 +198,8 @@ def effective(host: str | None = None, port: int | None = None, *, no_journal: b
         settings = replace(settings, host=host, next_free_port=False)
     if port is not None:
         settings = replace(settings, port=port, next_free_port=False)
-    return checked(replace(settings, journal=settings.journal and not no_journal))
+    rules: dict[str, Any] = {f"guard_{kind}": rule for kind, rule in (guard or {}).items()}
+    return checked(replace(settings, journal=settings.journal and not no_journal, **rules))
 
 
 def names_endpoints(settings: Settings, endpoints: Iterable[str]) -> bool:

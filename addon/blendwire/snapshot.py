@@ -18,6 +18,25 @@ from . import bridge
 
 RUNNING, STOPPED, PROBLEM = "running", "stopped", "problem"
 
+# Kinds of deeds that have a guard rule, after “wants to”.
+_WANTS = {"files": "write files", "processes": "start processes", "network": "use the network"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One thing to ask the user for consent to. With `detail`, it was refused to a request that has run."""
+
+    request: int
+    title: str
+    code: str
+    kinds: tuple[str, ...]
+    detail: str
+
+    @property
+    def wants(self) -> str:
+        """In words: `write files and use the network`."""
+        return " and ".join(_WANTS[kind] for kind in self.kinds)
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -39,6 +58,8 @@ class Snapshot:
     last_took: str = ""
     # The folder; empty when there is none.
     journal: str = ""
+    # Oldest first.
+    consent: tuple[Asked, ...] = ()
 
     @property
     def endpoint(self) -> str:
@@ -101,6 +122,7 @@ def _take() -> Snapshot:
         is_open=bool(status["access"]["open_networks"]),
         queued=status["queue"]["length"],
         journal=journal.get("folder", ""),
+        consent=tuple(Asked(**{**entry, "kinds": tuple(entry["kinds"])}) for entry in bridge.consent()),
         **_running(status.get("running")),
         **_last(status.get("last")),
     )

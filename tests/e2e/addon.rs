@@ -94,7 +94,8 @@ fn life(environment: &Environment) -> Result<()> {
         ),
     )?;
     is_closed(&blender)?;
-    ensure!(blender.file("stopped").exists(), "the operator did not stop the server");
+    // The port is closed before the operator has returned.
+    wait_until("the operator to return", Duration::from_secs(10), || blender.file("stopped").exists().then_some(()))?;
     answers(&mut blender)?;
     for _ in 0..3 {
         later(&blender, "bpy.ops.blendwire.server_restart()")?;

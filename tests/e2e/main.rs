@@ -15,6 +15,7 @@ mod control;
 mod extended;
 #[cfg(target_os = "linux")]
 mod faults;
+mod guard;
 mod http;
 mod journal;
 mod limits;
@@ -62,6 +63,7 @@ fn main() {
     faults::add(&mut suite);
     undo::add(&mut suite);
     journal::add(&mut suite);
+    guard::add(&mut suite);
     #[cfg(target_os = "linux")]
     access::add(&mut suite);
     token::add(&mut suite);

@@ -90,5 +90,15 @@ fn preferences(environment: &Environment) -> Result<()> {
     let shown = shoot(environment, &blender, "preferences.png")?;
     let whole = [0, 0, shown.width, shown.height];
     ensure!(shown.differing(&before, whole) > 50_000, "no preferences were drawn over the window");
+    // Their own window holds the first of them; the large one, its largest area given to them, holds all.
+    blender.result(
+        "main, small = bpy.context.window_manager.windows\n\
+         area = max(main.screen.areas, key=lambda area: area.width * area.height)\n\
+         area.type = 'PREFERENCES'\n\
+         with bpy.context.temp_override(window=small):\n    bpy.ops.wm.window_close()\n\
+         result = len(bpy.context.window_manager.windows)",
+    )?;
+    let whole_page = shoot(environment, &blender, "preferences-whole.png")?;
+    ensure!(whole_page.differing(&shown, whole) > 50_000, "no preferences were drawn in the large window");
     Ok(())
 }

@@ -202,6 +202,11 @@ impl Control {
         self.book().active.get(&number)?.ending.map(Ending::reason)
     }
 
+    /// By which code and why a request is being ended.
+    pub(crate) fn ending(&self, number: u64) -> Option<(ErrorCode, String)> {
+        self.book().active.get(&number)?.ending.map(|ending| (ending.code(), ending.reason()))
+    }
+
     fn number_of(&self, id: &Id) -> Option<u64> {
         self.book().numbers.get(id).copied()
     }

@@ -89,6 +89,8 @@ pub struct Job {
     pub(crate) begun: Option<Instant>,
     /// What it tells while it runs.
     pub feed: Arc<Feed>,
+    /// What the user has granted to it alone, as the host numbers that.
+    pub granted: u8,
     /// What the journal is told of it.
     pub(crate) audit: Audit,
     /// Taken when the reply has been sent.
@@ -119,6 +121,7 @@ impl Job {
             queued: Instant::now(),
             begun: None,
             feed,
+            granted: 0,
             audit: Audit::default(),
             unanswered: Some(control),
             ticket,

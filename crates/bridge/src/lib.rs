@@ -16,6 +16,7 @@ mod bare;
 mod bind;
 mod config;
 mod connection;
+mod consent;
 mod control;
 mod feed;
 mod framed;

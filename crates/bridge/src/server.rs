@@ -17,6 +17,7 @@ use crate::audit::Origins;
 use crate::bind::{self, StartError};
 use crate::config::Config;
 use crate::connection;
+use crate::consent::Consent;
 use crate::control::Control;
 use crate::job::Job;
 use crate::panics;
@@ -52,6 +53,7 @@ pub struct Shared {
     pub(crate) origins: Origins,
     /// What the log does not tell again and again.
     pub(crate) told: Told,
+    pub(crate) consent: Consent,
     queue: Arc<Queue>,
 }
 
@@ -76,6 +78,7 @@ impl Server {
             next_request: AtomicU64::new(1),
             instance: config.instance.clone(),
             origins: Origins::default(),
+            consent: Consent::default(),
             endpoints,
             config,
         });
@@ -198,6 +201,7 @@ impl Shared {
             uptime_secs: self.activity.started.elapsed().as_secs_f64(),
             counters: self.activity.totals.read(),
             journal: self.journal_status(),
+            consent: self.consent_status(),
         }
     }
 }

@@ -74,7 +74,7 @@ async fn tell_why_it_waits(blender: &Blender, id: &str, live: &Live) -> Infallib
         tokio::time::sleep(LOOK_EVERY).await;
         match blender.status().await {
             Ok(status) if runs(&status, id) => break,
-            Ok(status) => live.waits(why_it_waits(&status).as_deref()),
+            Ok(status) => live.waits(why_it_waits(&status, id).as_deref()),
             // A server of another kind.
             Err(ClientError::Unsupported { .. } | ClientError::NotOurProtocol { .. }) => break,
             Err(_) => {}
@@ -89,7 +89,10 @@ fn runs(status: &Status, id: &str) -> bool {
 }
 
 /// `None` when it is only a matter of its turn.
-fn why_it_waits(status: &Status) -> Option<String> {
+fn why_it_waits(status: &Status, id: &str) -> Option<String> {
+    if let Some(asked) = status.consent.iter().find(|asked| asked.id.as_ref().is_some_and(|asked| asked == id)) {
+        return Some(format!("the user is asked in Blender whether it may use: {}", asked.wants.join(", ")));
+    }
     let Some(running) = &status.running else { return status.reason.clone() };
     let what = if running.title.is_empty() { &running.first_line } else { &running.title };
     let how_far = running.progress.as_ref().map(|progress| format!(" ({:.0} %)", progress.value * 100.0));

@@ -152,6 +152,8 @@ pub enum Deed {
     Process,
     /// A host was looked up or contacted, or a port was opened.
     Host,
+    /// One of these was tried, and a rule of the user's refused it.
+    Refused,
 }
 
 /// What a request did outside of Blender, each once, in the order in which it was first seen.
@@ -182,6 +184,12 @@ pub struct Deeds {
     /// As for `files_written`.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_hosts: u64,
+    /// What was refused by a guard rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+    /// As for `files_written`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_refused: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -203,6 +211,7 @@ impl Deeds {
             Deed::FileRemoved => (&mut self.files_removed, &mut self.more_files_removed),
             Deed::Process => (&mut self.processes, &mut self.more_processes),
             Deed::Host => (&mut self.hosts, &mut self.more_hosts),
+            Deed::Refused => (&mut self.refused, &mut self.more_refused),
         };
         let what = shortened(what, Self::LONGEST_BYTES);
         if list.contains(&what) {
@@ -222,6 +231,7 @@ impl Deeds {
             (Deed::FileRemoved, &later.files_removed),
             (Deed::Process, &later.processes),
             (Deed::Host, &later.hosts),
+            (Deed::Refused, &later.refused),
         ];
         for (deed, list) in kinds {
             for what in list {
@@ -232,6 +242,7 @@ impl Deeds {
         self.more_files_removed += later.more_files_removed;
         self.more_processes += later.more_processes;
         self.more_hosts += later.more_hosts;
+        self.more_refused += later.more_refused;
     }
 
     /// Whether there are none.

@@ -19,7 +19,7 @@ use blendwire_journal::{Deed, Deeds};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::{deferred, execute};
+use crate::{deferred, execute, guard};
 
 thread_local! {
     /// This thread runs a script of ours, and not something of the add-on's around it.
@@ -83,18 +83,25 @@ fn note(deed: Deed, what: &str) {
     DEEDS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().note(deed, what);
 }
 
-/// What Python calls.
+/// What Python calls. The exception that it raises is raised in the script, in place of what that was about to do.
 #[pyfunction]
-fn on_event(event: &Bound<'_, PyAny>, arguments: &Bound<'_, PyAny>) {
+fn on_event(event: &Bound<'_, PyAny>, arguments: &Bound<'_, PyAny>) -> PyResult<()> {
     if !IS_WATCHED.get() && !threads::is_ours(event.py(), RUNNING.load(Ordering::Relaxed)) {
-        return;
+        return Ok(());
     }
     // Looking at arguments may run Python's own code, a path's for instance, which is none of the script's deeds.
     let _paused = Paused::begin();
-    let (Ok(event), Ok(arguments)) = (event.cast::<PyString>(), arguments.cast::<PyTuple>()) else { return };
-    let Ok(event) = event.to_str() else { return };
+    let (Ok(event), Ok(arguments)) = (event.cast::<PyString>(), arguments.cast::<PyTuple>()) else { return Ok(()) };
+    let Ok(event) = event.to_str() else { return Ok(()) };
+    let mut refusal = Ok(());
     // Strange arguments are the script's affair: Python refuses them right after.
-    let _ = events::read(event, arguments, note);
+    let _ = events::read(event, arguments, |deed, what| {
+        if refusal.is_ok() {
+            refusal = guard::check(deed, what);
+            note(if refusal.is_ok() { deed } else { Deed::Refused }, what);
+        }
+    });
+    refusal
 }
 
 /// Notes a file that Blender itself has written: for the script that runs, else for the oldest request whose result is

@@ -15,7 +15,7 @@ use crate::capture::Captured;
 use crate::interrupt::Interruptible;
 use crate::json::to_json;
 use crate::python::{Python3, file_name};
-use crate::{deferred, exit, history, panic_text, session};
+use crate::{deferred, exit, guard, history, panic_text, session};
 
 /// The job whose script is on the main thread now. It lives here and not on the stack, because a script may end the
 /// process, and then the way out must still answer it.
@@ -37,6 +37,12 @@ pub(crate) fn is_executing() -> bool {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
+/// Number and title of the request whose script is on the main thread.
+pub(crate) fn running_name() -> Option<(u64, String)> {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.as_ref().map(|job| (job.number, job.title.clone()))
+}
+
 /// How a script, or a step of a deferred one, ended.
 pub(crate) enum Outcome {
     /// JSON text of the result.
@@ -49,8 +55,15 @@ pub(crate) enum Outcome {
     Deferred(Py<PyAny>),
 }
 
-/// Runs `job` and answers it, or files it with the deferred ones.
-pub(crate) fn run(py: Python<'_>, shared: &Arc<Shared>, mut job: Job) {
+/// Runs `job` and answers it, or files it with the deferred ones, or with those that wait for the user's consent.
+pub(crate) fn run(py: Python<'_>, shared: &Arc<Shared>, job: Job) {
+    if let Some(job) = guard::admit(py, shared, job) {
+        run_admitted(py, shared, job);
+    }
+}
+
+/// The same, when nobody need be asked any more.
+pub(crate) fn run_admitted(py: Python<'_>, shared: &Arc<Shared>, mut job: Job) {
     let (number, title) = (job.number, job.title.clone());
     let code = match &mut job.task {
         Task::Script(script) => std::mem::take(&mut script.code),
@@ -96,13 +109,15 @@ pub(crate) fn step(
     body: impl FnOnce(&'static Python3) -> Outcome,
 ) -> Option<(Job, Result<Outcome, String>)> {
     shared.job_begins(&mut job);
-    let (feed, number, is_audited) = (job.feed.clone(), job.number, job.is_audited());
+    let (feed, number) = (job.feed.clone(), job.number);
+    let is_watched = job.is_audited() || guard::is_on();
+    guard::grant_once(job.granted);
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
     let outcome = protected(|| {
         let python = Python3::get(py)?;
         python.keep_modules(py)?;
         let captured = Captured::begin(py, python, feed)?;
-        let watching = is_audited.then(|| Watching::begin(py, number)).transpose()?;
+        let watching = is_watched.then(|| Watching::begin(py, number)).transpose()?;
         let outcome = body(python);
         drop(watching);
         exit::end_forked_child(py)?;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use blendwire_protocol::Reply;
 use pyo3::prelude::*;
 
-use crate::{deferred, execute, host};
+use crate::{deferred, execute, guard, host};
 
 static REGISTERED: Once = Once::new();
 
@@ -55,6 +55,7 @@ fn answer_and_stop() {
         return;
     }
     deferred::answer_all_without_python();
+    guard::drop_all();
     if let Some(job) = execute::take_running() {
         let stdout = job.feed.take_output();
         job.answer(Reply::Ok { result: b"null".to_vec(), stdout });

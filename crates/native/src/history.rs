@@ -27,7 +27,7 @@ pub(crate) fn set_module(module: Option<Py<PyAny>>) {
     drop(before);
 }
 
-fn module(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+pub(crate) fn module(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     let module = MODULE.lock().unwrap_or_else(PoisonError::into_inner);
     module.as_ref().map(|module| module.bind(py).clone())
 }

@@ -14,7 +14,7 @@ use pyo3::types::PyDict;
 
 use crate::execute::is_executing;
 use crate::python::Python3;
-use crate::{StartError, access, deferred, exit, guarded, history, interrupt, session};
+use crate::{StartError, access, deferred, exit, guard, guarded, history, interrupt, session};
 
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 
@@ -140,6 +140,7 @@ fn stop_now(py: Python<'_>) -> bool {
     STOP_AFTER_REQUEST.store(false, Ordering::Relaxed);
     let Some(mut server) = take_server() else { return false };
     deferred::drop_all();
+    guard::drop_all();
     session::forget_all();
     py.detach(|| server.stop());
     true

@@ -18,6 +18,7 @@ mod changes;
 mod deferred;
 mod execute;
 mod exit;
+mod guard;
 mod history;
 mod host;
 mod interrupt;
@@ -67,6 +68,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(host::set_file, module)?)?;
     module.add_function(wrap_pyfunction!(host::progress, module)?)?;
     module.add_function(wrap_pyfunction!(audit::file_written, module)?)?;
+    module.add_function(wrap_pyfunction!(guard::set_guard, module)?)?;
+    module.add_function(wrap_pyfunction!(guard::consent::consent, module)?)?;
+    module.add_function(wrap_pyfunction!(guard::consent::answer_consent, module)?)?;
     module.add_function(wrap_pyfunction!(changes::modified, module)?)?;
     module.add_function(wrap_pyfunction!(pump::tick, module)?)?;
     module.add_function(wrap_pyfunction!(pump::serve, module)?)?;

@@ -11,7 +11,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::execute::{self, is_executing};
-use crate::{deferred, guarded, host};
+use crate::{deferred, guard, guarded, host};
 
 /// Longest wait of the background loop before it looks after signals: a Ctrl-C ends it within this time.
 const LOOK_UP_EVERY: Duration = Duration::from_millis(100);
@@ -35,9 +35,10 @@ pub(crate) fn tick(py: Python<'_>, budget_secs: f64, linger_secs: f64) -> PyResu
         let deadline = Instant::now() + Duration::from_secs_f64(budget_secs.clamp(0.0, 10.0));
         let linger = Duration::from_secs_f64(linger_secs.clamp(0.0, 1.0));
         let has_ended = deferred::poll(py, &shared);
+        let has_settled = guard::poll(py, &shared);
         host::stop_if_asked(py);
         let has_run = run_until(py, &shared, deadline, linger);
-        Ok(has_ended || has_run)
+        Ok(has_ended || has_settled || has_run)
     })
 }
 

@@ -29,8 +29,8 @@ pub use frame::{Decoder, Frame, FrameTooLarge, Look, Terminator};
 pub use reply::{ClientError, ClientReply, Effects, EncodedReply, Exception, Extras, Reply};
 pub use request::{Body, Execute, Id, Refusal, Request};
 pub use status::{
-    Access, Counters, Hello, JournalStatus, LastRequest, QueueStatus, RunningRequest, State, Status, Versions,
-    first_line, platform,
+    Access, ConsentRequest, Counters, Hello, JournalStatus, LastRequest, QueueStatus, RunningRequest, State, Status,
+    Versions, first_line, platform,
 };
 pub use token::Token;
 

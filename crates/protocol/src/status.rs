@@ -66,6 +66,9 @@ pub struct Status {
     /// The audit journal; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<JournalStatus>,
+    /// Requests that wait for the user's consent; absent when none does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consent: Vec<ConsentRequest>,
 }
 
 /// Versions of everything that takes part.
@@ -169,6 +172,22 @@ pub struct QueueStatus {
     /// Requests that have run and wait for their `check_is_finished` to give the result.
     #[serde(default)]
     pub deferred: usize,
+}
+
+/// A request that waits for the user's consent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConsentRequest {
+    /// Number of the request since the server was started, from 1.
+    pub request: u64,
+    /// The client's own name for it; absent when it gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<serde_json::Value>,
+    /// What people are shown.
+    pub title: String,
+    /// What it wants that the user is to be asked about: `files`, `processes`, `network`.
+    pub wants: Vec<String>,
+    /// Since it has been waiting for that.
+    pub waiting_secs: f64,
 }
 
 /// How the audit journal is doing.

@@ -257,7 +257,7 @@ def _set_up_workbench(scene, shading):
 
 
 def _rendered_file(scene):
-    handle, path = tempfile.mkstemp(suffix=".png", prefix="blendwire-")
+    handle, path = tempfile.mkstemp(suffix=".png", prefix="blendwire-", dir=bpy.app.tempdir)
     os.close(handle)
     try:
         scene.render.filepath = path

@@ -3,6 +3,7 @@
 //! events table"). What a library does by means of others that are here is left out: `shutil` opens files, `http.client`
 //! looks hosts up.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 
 use blendwire_journal::Deed::{self, FileRemoved, FileWritten, Host, Process};
@@ -15,7 +16,9 @@ const MOST_ARGUMENTS: usize = 50;
 type Arguments<'a, 'py> = &'a Bound<'py, PyTuple>;
 
 /// Tells `note` what the event means, if anything.
-pub(super) fn read(event: &str, arguments: Arguments<'_, '_>, note: impl Fn(Deed, &str)) -> PyResult<()> {
+pub(super) fn read(event: &str, arguments: Arguments<'_, '_>, note: impl FnMut(Deed, &str)) -> PyResult<()> {
+    let note = RefCell::new(note);
+    let note = |deed, what: &str| (note.borrow_mut())(deed, what);
     let file = |deed, at: usize, folder: Option<usize>| -> PyResult<()> {
         let Some(path) = path(&arguments.get_item(at)?)? else { return Ok(()) };
         let folder = folder.and_then(|folder| arguments.get_item(folder).ok()?.extract::<i32>().ok());

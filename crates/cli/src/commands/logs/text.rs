@@ -75,12 +75,13 @@ fn told_at_the_end(end: &End) -> Vec<String> {
         detail("", &format!("what it did to the file {how}"))
     });
     let mut lines: Vec<_> = [error, never_began, rolled_back].into_iter().flatten().collect();
-    let Deeds { files_written, files_removed, processes, hosts, .. } = &end.deeds;
+    let Deeds { files_written, files_removed, processes, hosts, refused, .. } = &end.deeds;
     let kinds = [
         ("wrote", files_written, end.deeds.more_files_written),
         ("removed", files_removed, end.deeds.more_files_removed),
         ("started", processes, end.deeds.more_processes),
         ("host", hosts, end.deeds.more_hosts),
+        ("refused", refused, end.deeds.more_refused),
     ];
     for (name, list, more) in kinds {
         lines.extend(list.iter().map(|what| detail(name, what)));

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Requests that wait for the user's consent, and what the user may allow for the next time.
+//!
+//! A request waits here and not in the queue: its connection's next one waits behind it, others are served meanwhile. Its
+//! time limit and `cancel` end it here as they would in the queue. Nothing is run twice: what was refused while it ran can be
+//! allowed for the session, and then its client may send it again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use blendwire_bridge::{Job, Shared, Task};
+use blendwire_protocol::{ErrorCode, Reply};
+use pyo3::exceptions::{PyPermissionError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::{GRANTED, Kind, to_be_asked};
+use crate::execute::{self, is_executing};
+use crate::{guarded, history};
+
+/// Offers that are kept; the oldest go first.
+const MOST_OFFERS: usize = 5;
+
+/// Bytes of code that a person is shown.
+const SHOWN_CODE_BYTES: usize = 4000;
+
+/// A request that waits.
+struct Waiting {
+    job: Job,
+    /// What it visibly wants, as bits.
+    kinds: u8,
+    answer: Option<Answer>,
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    Once,
+    Session,
+    Never,
+}
+
+/// What was refused to a script that ran, and the user may allow.
+#[derive(PartialEq)]
+struct Offer {
+    number: u64,
+    title: String,
+    kind: Kind,
+    what: String,
+}
+
+static WAITING: Mutex<Vec<Waiting>> = Mutex::new(Vec::new());
+static OFFERS: Mutex<VecDeque<Offer>> = Mutex::new(VecDeque::new());
+
+fn with_waiting<T>(body: impl FnOnce(&mut Vec<Waiting>) -> T) -> T {
+    body(&mut WAITING.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn with_offers<T>(body: impl FnOnce(&mut VecDeque<Offer>) -> T) -> T {
+    body(&mut OFFERS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The job, if it may run; else it waits here for the user's answer.
+pub(crate) fn admit(py: Python<'_>, shared: &Arc<Shared>, job: Job) -> Option<Job> {
+    let asked = to_be_asked();
+    if asked == 0 || shared.is_background() {
+        return Some(job);
+    }
+    let Task::Script(script) = &job.task else { return Some(job) };
+    let kinds = wants(py, &script.code) & asked;
+    if kinds == 0 {
+        return Some(job);
+    }
+    shared.consent_waits(&job, names(kinds));
+    with_waiting(|waiting| waiting.push(Waiting { job, kinds, answer: None }));
+    None
+}
+
+/// What the source visibly wants. Where that cannot be told, nothing: what it does all the same is refused then.
+fn wants(py: Python<'_>, code: &str) -> u8 {
+    let named = history::module(py).and_then(|module| {
+        let named = module.call_method1(intern!(py, "wants"), (code,));
+        named.and_then(|named| named.extract::<Vec<String>>()).inspect_err(|error| log::error!("guard: {error}")).ok()
+    });
+    named.unwrap_or_default().iter().filter_map(|name| Kind::named(name)).fold(0, |bits, kind| bits | kind.bit())
+}
+
+fn names(kinds: u8) -> Vec<String> {
+    Kind::ALL.into_iter().filter(|kind| kinds & kind.bit() != 0).map(|kind| kind.name().to_owned()).collect()
+}
+
+/// Runs or refuses those that have their answer, and ends those whose time has come. Returns whether there were any.
+pub(crate) fn poll(py: Python<'_>, shared: &Arc<Shared>) -> bool {
+    let mut has_settled = false;
+    while let Some(next) = with_waiting(|waiting| {
+        let is_due = |waiting: &Waiting| waiting.answer.is_some() || shared.ending_of(waiting.job.number).is_some();
+        let at = waiting.iter().position(is_due)?;
+        Some(waiting.remove(at))
+    }) {
+        has_settled = true;
+        settle(py, shared, next);
+    }
+    has_settled
+}
+
+fn settle(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting) {
+    let Waiting { mut job, kinds, answer } = waiting;
+    shared.consent_settled(job.number);
+    if let Some(reply) = shared.ending_reply(job.number, "while it waited for the user's consent") {
+        return job.answer(reply);
+    }
+    match answer {
+        Some(Answer::Once) => job.granted = kinds,
+        Some(Answer::Session) => {
+            GRANTED.fetch_or(kinds, Ordering::Relaxed);
+        }
+        Some(Answer::Never) | None => {
+            let wanted = names(kinds).join(", ");
+            let message = format!(
+                "the user of this Blender has refused the request, which wants: {wanted}; nothing of it was run"
+            );
+            return job.answer(Reply::refused(ErrorCode::Forbidden, message));
+        }
+    }
+    execute::run_admitted(py, shared, job);
+}
+
+/// Offers the user to allow what has just been refused to the script that runs.
+pub(super) fn offer(kind: Kind, what: &str) {
+    let Some((number, title)) = execute::running_name() else { return };
+    with_offers(|offers| {
+        // A client that tries again and again shall not push the others out, nor its own from under the user's pointer.
+        let is_same = |offer: &Offer| offer.kind == kind && (offer.number == number || offer.title == title);
+        if offers.iter().any(is_same) {
+            return;
+        }
+        if offers.len() >= MOST_OFFERS {
+            offers.pop_front();
+        }
+        offers.push_back(Offer { number, title, kind, what: what.to_owned() });
+    });
+}
+
+/// Drops those that wait, each answered by being dropped, and forgets what was allowed.
+pub(crate) fn drop_all() {
+    GRANTED.store(0, Ordering::Relaxed);
+    with_offers(VecDeque::clear);
+    let dropped = with_waiting(std::mem::take);
+    drop(dropped);
+}
+
+/// What the user is asked: dictionaries with `request`, `title`, `code`, `kinds`, and `detail`, which is empty for a request
+/// that waits, and says what was refused to one that has run.
+#[pyfunction]
+pub(crate) fn consent(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    guarded(|| {
+        let entry = |number: u64, title: &str, code: &str, kinds: Vec<String>, detail: &str| {
+            let entry = PyDict::new(py);
+            entry.set_item("request", number)?;
+            entry.set_item("title", title)?;
+            entry.set_item("code", &code[..code.floor_char_boundary(SHOWN_CODE_BYTES)])?;
+            entry.set_item("kinds", kinds)?;
+            entry.set_item("detail", detail)?;
+            PyResult::Ok(entry)
+        };
+        let mut entries = with_waiting(|waiting| {
+            let open = waiting.iter().filter(|waiting| waiting.answer.is_none());
+            let entries = open.map(|Waiting { job, kinds, .. }| {
+                let code = if let Task::Script(script) = &job.task { script.code.as_str() } else { "" };
+                entry(job.number, &job.title, code, names(*kinds), "")
+            });
+            entries.collect::<PyResult<Vec<_>>>()
+        })?;
+        let offers = with_offers(|offers| {
+            let asked = to_be_asked();
+            offers.retain(|offer| asked & offer.kind.bit() != 0);
+            let entries =
+                offers.iter().map(|offer| entry(offer.number, &offer.title, "", names(offer.kind.bit()), &offer.what));
+            entries.collect::<PyResult<Vec<_>>>()
+        })?;
+        entries.extend(offers);
+        Ok(entries)
+    })
+}
+
+/// The user's answer for the request of this number: `once`, `session` or `never`. Returns whether there was one to answer.
+/// Not from inside a script that a client sent: it must not consent to itself.
+#[pyfunction]
+pub(crate) fn answer_consent(number: u64, answer: &str) -> PyResult<bool> {
+    guarded(|| {
+        if is_executing() {
+            return Err(PyPermissionError::new_err("only the user can consent, not a client's script"));
+        }
+        let answer = match answer {
+            "once" => Answer::Once,
+            "session" => Answer::Session,
+            "never" => Answer::Never,
+            other => return Err(PyValueError::new_err(format!("unknown answer {other:?}"))),
+        };
+        let has_waited = with_waiting(|waiting| {
+            let asked = waiting.iter_mut().find(|waiting| waiting.job.number == number);
+            asked.map(|waiting| waiting.answer = Some(answer)).is_some()
+        });
+        Ok(has_waited || answer_offers(number, answer))
+    })
+}
+
+fn answer_offers(number: u64, answer: Answer) -> bool {
+    with_offers(|offers| {
+        let before = offers.len();
+        offers.retain(|offer| {
+            let is_it = offer.number == number;
+            if is_it && matches!(answer, Answer::Session) {
+                GRANTED.fetch_or(offer.kind.bit(), Ordering::Relaxed);
+            }
+            !is_it
+        });
+        offers.len() < before
+    })
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Guard rules: what scripts may do outside of Blender, and how the user is asked.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, wait_until};
+use serde_json::{Value, json};
+
+use crate::suite::Suite;
+
+const SOON: Duration = Duration::from_secs(20);
+
+const KINDS: [&str; 3] = ["files", "processes", "network"];
+
+pub(crate) fn add(suite: &mut Suite) {
+    for flavour in [Flavour::Bpy50, Flavour::Bpy52] {
+        for rule in ["deny", "ask", "allow"] {
+            suite.own(&format!("{}::guard::each_kind_{rule}", flavour.name()), move |environment| {
+                KINDS.iter().try_for_each(|kind| without_window(environment, flavour, kind, rule))
+            });
+        }
+    }
+    suite.own("guard::blenders_own_temporary_folder_is_free", temporary);
+    suite.own("windowed::guard::asks_before_a_script_is_run", asks);
+    suite.own("windowed::guard::what_was_not_foreseen_is_refused_and_offered", offers);
+    suite.own("windowed::guard::a_script_does_not_consent_to_itself", not_itself);
+}
+
+/// For each kind, scripts that do it; `PATH` is a file of the test's own. Each in another way, some not in the open.
+const SCRIPTS: [(&str, &str); 14] = [
+    ("files", "open('PATH', 'w').close()"),
+    ("files", "import os; os.mkdir('PATH-folder')"),
+    ("files", "import pathlib; pathlib.Path('PATH').touch()"),
+    ("files", "getattr(__import__('os'), 'remo' + 've')('PATH')"),
+    ("files", "class R:\n  def __repr__(self): open('PATH', 'w').close(); return 'made'\nresult = R()"),
+    (
+        "files",
+        "import threading\nsaid = []\ndef write():\n  try: open('PATH', 'w')\n  except OSError as e: said.append(e)\n\
+         t = threading.Thread(target=write)\nt.start()\nt.join()\nif said: raise said[0]",
+    ),
+    ("processes", "import subprocess; subprocess.run(['touch', 'PATH'])"),
+    ("processes", "import os; os.system('touch PATH')"),
+    ("processes", "import os; os.popen('touch PATH').close()"),
+    ("processes", "import os\nif os.fork() == 0: os._exit(0)"),
+    ("network", "import socket; socket.create_connection(('127.0.0.1', PORT)).close()"),
+    ("network", "import urllib.request; urllib.request.urlopen('http://localhost:PORT/health').close()"),
+    ("network", "import socket; socket.getaddrinfo('localhost', 80)"),
+    ("network", "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.close()"),
+];
+
+/// Without a window there is nobody to ask: the rule is as good as “Deny”, and says so.
+fn without_window(environment: &Environment, flavour: Flavour, kind: &str, rule: &str) -> Result<()> {
+    let arguments = vec!["--guard".to_owned(), format!("{kind}={rule}")];
+    let blender = Blender::start(environment, flavour, &Settings { arguments, ..Settings::default() })?;
+    for (number, (of, code)) in SCRIPTS.iter().enumerate() {
+        let path = blender.file(&format!("path-{number}"));
+        if code.contains("remo") {
+            fs_err::write(&path, "")?;
+        }
+        let code = code.replace("PATH", &path.display().to_string()).replace("PORT", &blender.port.to_string());
+        // The server cannot be asked over HTTP by what keeps it busy, but it answers from its own thread.
+        let reply = blender.wire()?.answer(&json!({"type": "execute", "code": code, "id": number}))?;
+        let is_refused = reply["message"].as_str().is_some_and(|message| message.contains("PermissionError"))
+            || reply["result"].as_str().is_some_and(|result| result.contains("unprintable"));
+        ensure!(is_refused == (*of == kind && rule != "allow"), "{kind}={rule}: {code}: {reply}");
+        if is_refused && !code.contains("__repr__") {
+            let message = reply["message"].as_str().unwrap_or_default();
+            let words = if rule == "deny" { "“Deny”" } else { "nobody to ask" };
+            ensure!(message.contains(words) && message.contains("preferences"), "{message}");
+            ensure!(path.exists() == code.contains("remo"), "{code}: it was done all the same");
+        }
+    }
+    ensure!(blender.result("result = bpy.app.background")? == true);
+    Ok(())
+}
+
+/// Also by way of links, which do not lead out of it.
+fn temporary(environment: &Environment) -> Result<()> {
+    let arguments = vec!["--guard".to_owned(), "files=deny".to_owned()];
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings { arguments, ..Settings::default() })?;
+    blender.result("open(bpy.app.tempdir + 'a', 'w').close()\nimport os\nos.remove(bpy.app.tempdir + 'a')")?;
+    let outside = blender.file("outside").display().to_string();
+    for code in [
+        format!("open(bpy.app.tempdir + '../../../..{outside}', 'w')"),
+        format!("import os\nos.symlink('{outside}', bpy.app.tempdir + 'link')\nopen(bpy.app.tempdir + 'link', 'w')"),
+        format!("import os\nos.chdir(bpy.app.tempdir)\nopen('../' * 20 + '{outside}', 'w')"),
+    ] {
+        let reply = blender.wire()?.execute(&code)?;
+        ensure!(reply["message"].to_string().contains("PermissionError"), "{code}: {reply}");
+    }
+    // Python's own cache of what it imports is a file too, and nobody is the worse for its absence.
+    blender.result("import sys, this\nresult = 1")?;
+    ensure!(!blender.file("outside").exists());
+    Ok(())
+}
+
+/// A windowed Blender with these rules, set as its user would.
+fn windowed(environment: &Environment, rules: &[(&str, &str)]) -> Result<Blender> {
+    let preferences = "p = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences".to_owned();
+    let rules = rules.iter().map(|(kind, rule)| format!("p.guard_{kind} = '{rule}'"));
+    let wish = std::iter::once(preferences).chain(rules).collect::<Vec<_>>().join("\n");
+    Blender::start(environment, Flavour::Windowed, &Settings { python_expr: Some(wish), ..Settings::default() })
+}
+
+fn waiting(blender: &Blender) -> Result<Value> {
+    wait_until("a request to wait for consent", SOON, || {
+        let status = blender.wire().ok()?.answer(&json!({"type": "status"})).ok()?;
+        Some(status["result"]["consent"][0].clone()).filter(Value::is_object)
+    })
+}
+
+/// Presses a button, as the user does: from outside of any script, and not before it could be read.
+fn press(blender: &Blender, request: &Value, answer: &str) -> Result<()> {
+    let press = format!("bpy.ops.blendwire.consent(request={request}, answer='{answer}')");
+    blender.result(&format!("bpy.app.timers.register(lambda: {press} and None, first_interval=2.0)")).map(drop)
+}
+
+fn ask(blender: &Blender, request: &Value) -> Result<Wire> {
+    let mut wire = blender.wire()?;
+    wire.ask(request)?;
+    Ok(wire)
+}
+
+fn asks(environment: &Environment) -> Result<()> {
+    let blender = windowed(environment, &[("files", "ask"), ("network", "ask")])?;
+    let path = blender.file("a").display().to_string();
+    let code =
+        format!("# Notes for the client\nwith open('{path}', 'a') as file:\n    file.write('x')\nresult = 'done'");
+    let request = json!({"type": "execute", "code": code, "id": "asks", "title": "Write notes"});
+    let mut wire = ask(&blender, &request)?;
+    let asked = waiting(&blender)?;
+    ensure!(asked["id"] == "asks" && asked["title"] == "Write notes" && asked["wants"] == json!(["files"]), "{asked}");
+    // Others are served meanwhile, and see the panel.
+    blender.result(OPEN_PANEL)?;
+    std::thread::sleep(Duration::from_secs(3));
+    let display = blender.display.as_ref().context("no display")?;
+    display.picture()?.save(&environment.artefacts.join("guard-asks.png"))?;
+    ensure!(!blender.file("a").exists(), "it ran without consent");
+    press(&blender, &asked["request"], "once")?;
+    ensure!(wire.reply()?["result"] == "done" && fs_err::read(&path)? == b"x");
+
+    // Whoever types or clicks while the menu comes up has not consented.
+    let mut wire = ask(&blender, &request)?;
+    let number = waiting(&blender)?["request"].clone();
+    let hasty = format!("bpy.ops.blendwire.consent(request={number}, answer='once')");
+    blender.result(&format!("bpy.app.timers.register(lambda: {hasty} and None, first_interval=0.4)"))?;
+    std::thread::sleep(Duration::from_secs(1));
+    ensure!(waiting(&blender)?["request"] == number, "it ran by a click that came too early");
+    press(&blender, &number, "once")?;
+    ensure!(wire.reply()?["result"] == "done" && fs_err::read(&path)? == b"xx");
+
+    // Once is once; never is refused, and says so.
+    let mut wire = ask(&blender, &request)?;
+    press(&blender, &waiting(&blender)?["request"], "never")?;
+    let reply = wire.reply()?;
+    ensure!(reply["error"]["code"] == "forbidden" && reply["message"].to_string().contains("refused"), "{reply}");
+
+    // A time limit and a cancel end it as they do in the queue.
+    let mut limited = request.clone();
+    limited["timeout_secs"] = 0.5.into();
+    let begun = Instant::now();
+    let reply = ask(&blender, &limited)?.reply()?;
+    ensure!(reply["error"]["code"] == "timeout" && reply["state"].is_null() && begun.elapsed() < SOON, "{reply}");
+    let mut wire = ask(&blender, &request)?;
+    waiting(&blender)?;
+    blender.wire()?.answer(&json!({"type": "cancel", "id": "asks"}))?;
+    let reply = wire.reply()?;
+    ensure!(reply["error"]["code"] == "cancelled" && reply["message"].to_string().contains("consent"), "{reply}");
+
+    // For this session, and for that kind alone.
+    let mut wire = ask(&blender, &request)?;
+    press(&blender, &waiting(&blender)?["request"], "session")?;
+    ensure!(wire.reply()?["result"] == "done");
+    ensure!(blender.result(&code)? == "done" && fs_err::read(&path)? == b"xxxx");
+    let mut wire = ask(&blender, &json!({"type": "execute", "code": "import urllib.request", "id": "net"}))?;
+    let asked = waiting(&blender)?;
+    ensure!(asked["wants"] == json!(["network"]), "{asked}");
+    press(&blender, &asked["request"], "never")?;
+    ensure!(wire.reply()?["status"] == "error");
+    // What waits when the server stops is answered.
+    let mut wire = ask(&blender, &json!({"type": "execute", "code": "import socket", "id": "stops"}))?;
+    waiting(&blender)?;
+    blender.result("bpy.app.timers.register(lambda: bpy.ops.blendwire.server_stop() and None, first_interval=0.3)")?;
+    ensure!(wire.reply()?["error"]["code"] == "shutting_down");
+    Ok(())
+}
+
+/// Opens the sidebar on our tab.
+const OPEN_PANEL: &str = "
+window = bpy.context.window_manager.windows[0]
+area = next(a for a in window.screen.areas if a.type == 'VIEW_3D')
+area.spaces.active.show_region_ui = True
+region = next(r for r in area.regions if r.type == 'UI')
+def choose():
+    region.active_panel_category = 'MCP'
+    region.tag_redraw()
+bpy.app.timers.register(choose, first_interval=0.5)
+";
+
+fn offers(environment: &Environment) -> Result<()> {
+    let blender = windowed(environment, &[("files", "ask"), ("processes", "deny")])?;
+    let path = blender.file("hidden").display().to_string();
+    let code = format!("getattr(__import__('io'), 'op' + 'en')('{path}', 'w').close()\nresult = 'done'");
+    let reply = blender.wire()?.execute(&code)?;
+    let message = reply["message"].to_string();
+    ensure!(message.contains("PermissionError") && message.contains("allow it for this session"), "{reply}");
+    blender.result(OPEN_PANEL)?;
+    std::thread::sleep(Duration::from_secs(3));
+    let display = blender.display.as_ref().context("no display")?;
+    display.picture()?.save(&environment.artefacts.join("guard-offers.png"))?;
+    press(&blender, &json!(1), "session")?;
+    wait_until("it to be allowed", SOON, || {
+        (blender.wire().ok()?.execute(&code).ok()?["result"] == "done").then_some(())
+    })?;
+    ensure!(blender.file("hidden").exists());
+    let reply = blender.wire()?.execute("import os; os.system('true')")?;
+    ensure!(reply["message"].to_string().contains("“Deny”"), "{reply}");
+    Ok(())
+}
+
+fn not_itself(environment: &Environment) -> Result<()> {
+    let blender = windowed(environment, &[("processes", "ask"), ("files", "deny")])?;
+    let mut wire = ask(&blender, &json!({"type": "execute", "code": "import subprocess", "id": "a"}))?;
+    let number = waiting(&blender)?["request"].clone();
+    let consents = format!("bpy.ops.blendwire.consent(request={number}, answer='once')");
+    let reply = blender.wire()?.execute(&consents)?;
+    ensure!(reply["message"].to_string().contains("only the user can consent"), "{reply}");
+    let path = blender.file("b").display().to_string();
+    let changes = format!(
+        "p = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences\n\
+         p.guard_files = 'allow'\nresult = p.guard_files\nopen('{path}', 'w')"
+    );
+    let reply = blender.wire()?.execute(&changes)?;
+    ensure!(reply["message"].to_string().contains("PermissionError"), "{reply}");
+    let rule = "result = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences.guard_files";
+    ensure!(blender.result(rule)? == "deny", "what the script has set was not put back");
+    ensure!(waiting(&blender)?["id"] == "a", "it consented to itself");
+    press(&blender, &number, "never")?;
+    ensure!(wire.reply()?["error"]["code"] == "forbidden");
+    Ok(())
+}
