@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -57,6 +58,9 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
     """
     _release_earlier_core()
     core.set_log_level(settings.log_level)
+    # Before the first request. A script that restarts the server which runs it changes no rule.
+    with suppress(PermissionError):
+        set_guard(settings)
     try:
         endpoints = core.start(
             settings.host,
@@ -75,7 +79,6 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
     except core.StartError as error:
         raise StartError(str(error)) from None
     vars(sys)[_SLOT] = core
-    set_guard(settings)
     return endpoints
 
 
@@ -100,13 +103,15 @@ def consent() -> list[dict[str, Any]]:
     return core.consent()
 
 
-def answer_consent(number: int, answer: str) -> bool:
+def answer_consent(number: int, answer: str, refused: str) -> bool:
     """Passes on the user's answer: `once`, `session` or `never`; False when nobody waits for it any more.
+
+    `refused` is the kind that was refused to a request that has run; empty for one that waits.
 
     # Errors
     PermissionError inside a script that a client sent: it must not consent to itself.
     """
-    return core.answer_consent(number, answer)
+    return core.answer_consent(number, answer, refused)
 
 
 def _release_earlier_core() -> None:

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from . import bridge, drawing
 from .snapshot import Asked
@@ -96,6 +96,7 @@ def _draw_one(layout: bpy.types.UILayout, one: Asked, width: float | None) -> No
         text = {"session": "Allow This Session", "never": "Dismiss"}[answer] if one.detail else label
         button = buttons.operator("blendwire.consent", text=text)
         button.request, button.answer = one.request, answer
+        button.refused = one.kinds[0] if one.detail else ""
 
 
 class BLENDWIRE_OT_consent(bpy.types.Operator):
@@ -107,6 +108,7 @@ class BLENDWIRE_OT_consent(bpy.types.Operator):
 
     request: IntProperty(name="Request", description="Its number")
     answer: EnumProperty(name="Answer", items=list(ANSWERS))
+    refused: StringProperty(name="Refused", description="The kind that was refused to it, where it has run")
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: Any) -> str:
@@ -117,7 +119,7 @@ class BLENDWIRE_OT_consent(bpy.types.Operator):
             self.report({"WARNING"}, "That was too quick to be meant: answer in the panel, tab MCP of the sidebar")
             return {"CANCELLED"}
         try:
-            was_asked = bridge.answer_consent(self.request, self.answer)
+            was_asked = bridge.answer_consent(self.request, self.answer, self.refused)
         except PermissionError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -72,7 +72,7 @@ def consent() -> list[dict[str, Any]]:
     return []
 
 
-def answer_consent(number: int, answer: str) -> bool:
+def answer_consent(number: int, answer: str, refused: str) -> bool:
     """Nobody asks."""
     return False
 

@@ -46,17 +46,18 @@ _OS_FILES = {
 _OS_PROCESSES = ("system", "popen", "exec", "spawn", "posix_spawn", "fork", "startfile", "kill")
 
 # Methods that are named for what they do, of paths and of Blender's images and operators.
-_METHODS = {"write_text", "write_bytes", "touch", "unlink", "symlink_to", "hardlink_to", "save_render"}
+# `unlink` of a path is not among them: that of a collection's objects is in every other script.
+_METHODS = {"write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "save_render"}
 _WRITES = frozenset("wax+")
+_MODE_LETTERS = _WRITES | frozenset("rbtU")
 
 
 def wants(source: str) -> list[str]:
     """Kinds of what the source visibly wants: `files`, `processes`, `network`; none for one that is no Python."""
     try:
-        tree = ast.parse(source)
+        found = set(_found(ast.parse(source)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    found = set(_found(tree))
     # Blender's own folder for temporary files is free. Whether all stays there, the core sees when it happens.
     if "bpy.app.tempdir" in source:
         found.discard(FILES)
@@ -102,7 +103,7 @@ def _of_attribute(node: ast.Attribute) -> Iterator[str]:
 
 
 def _of_call(node: ast.Call) -> Iterator[str]:
-    name = ast.unparse(node.func)
+    name = _dotted(node.func)
     if name == "__import__" and node.args and isinstance(node.args[0], ast.Constant):
         yield from _of_module(str(node.args[0].value))
     if name == "open" or name.endswith(".open"):
@@ -112,8 +113,21 @@ def _of_call(node: ast.Call) -> Iterator[str]:
     operator = name.removeprefix("bpy.ops.")
     if ".save" in operator or "export" in operator or operator == "image.save_as":
         yield FILES
-    if operator == "render.render" and any(word.arg in ("write_still", "animation") for word in node.keywords):
+    if operator == "render.render" and any(
+        word.arg in ("write_still", "animation") and not (isinstance(word.value, ast.Constant) and not word.value.value)
+        for word in node.keywords
+    ):
         yield FILES
+
+
+def _dotted(node: ast.expr) -> str:
+    """`a.b.c`; what is no name before the first dot is left out. However long, it costs no recursion."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    parts.append(node.id if isinstance(node, ast.Name) else "")
+    return ".".join(reversed(parts))
 
 
 def _of_open(node: ast.Call, *, is_builtin: bool) -> Iterator[str]:
@@ -121,6 +135,9 @@ def _of_open(node: ast.Call, *, is_builtin: bool) -> Iterator[str]:
     place = 1 if is_builtin else 0
     modes = [word.value for word in node.keywords if word.arg == "mode"] or node.args[place : place + 1]
     for mode in modes:
-        is_known = isinstance(mode, ast.Constant) and isinstance(mode.value, str)
-        if not is_known or _WRITES & set(str(getattr(mode, "value", ""))):
+        text = mode.value if isinstance(mode, ast.Constant) else None
+        if not isinstance(text, str):
+            # `Image.open(path)`: one argument of a method may be anything.
+            yield from [FILES] if is_builtin else []
+        elif set(text) <= _MODE_LETTERS and _WRITES & set(text):
             yield FILES

@@ -2,8 +2,8 @@
 """The add-on's preferences: where to listen, and how.
 
 Kept by Blender with the user's own preferences, never in a .blend. Values are read through `settings`, which also
-checks them; what is refused is said under the field. Changes take effect with the next start, those of the log level
-and of undo steps at once.
+checks them; what is refused is said under the field. Changes take effect with the next start, those of the log level,
+of undo steps and of guard rules at once.
 Main thread only.
 """
 
@@ -34,9 +34,11 @@ def _guard_changed(preferences: bpy.types.AddonPreferences, _context: bpy.types.
     try:
         bridge.set_guard(settings.stored())
     except PermissionError as error:
-        logs.write("warning", str(error))
         for kind, rule in bridge.guard_rules().items():
-            preferences[f"guard_{kind}"] = settings.RULES.index(rule)
+            # Where they differ: setting it brings us here again.
+            if getattr(preferences, f"guard_{kind}") != rule:
+                logs.write("warning", str(error))
+                setattr(preferences, f"guard_{kind}", rule)
 
 
 def _guard_rule(name: str, what: str) -> Any:

@@ -136,6 +136,9 @@ def stored() -> Settings:
     # Preferences of another version, or a script that wrote past the properties, leave a choice that is none.
     if found["log_level"] not in LOG_LEVELS:
         found["log_level"] = DEFAULTS.log_level
+    for rule in (f"guard_{kind}" for kind in GUARDED):
+        if found[rule] not in RULES:
+            found[rule] = "deny"
     return Settings(**{**found, "features": frozenset(found["features"])})
 
 

@@ -266,7 +266,9 @@ fn nonsense(environment: &Environment) -> Result<()> {
     for value in garbage {
         let restart = format!(
             "{ADDON}refused = []\n\
-             for name in ('host', 'port', 'next_free_port', 'auto_start', 'time_limit_secs', 'other_users', 'undo_steps', 'features', 'log_level'):\n\
+             for name in ('host', 'port', 'next_free_port', 'auto_start', 'time_limit_secs', 'other_users', 'undo_steps', 'features', 'log_level', \
+             'require_token', 'allowed_clients', 'open_networks', 'tls_certificate', 'tls_key', 'journal', \
+             'guard_files', 'guard_processes', 'guard_network'):\n\
              \x20   try:\n        wishes[name] = {value}\n    except Exception as error:\n        refused.append(name)\n\
              answer = addon.server_restart()\nproblem = answer['problem']\n\
              for name in list(wishes.keys()):\n    del wishes[name]\n\

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, wait_until};
 use serde_json::{Value, json};
 
+use crate::panel::OPEN_PANEL;
 use crate::suite::Suite;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -112,7 +113,12 @@ fn waiting(blender: &Blender) -> Result<Value> {
 
 /// Presses a button, as the user does: from outside of any script, and not before it could be read.
 fn press(blender: &Blender, request: &Value, answer: &str) -> Result<()> {
-    let press = format!("bpy.ops.blendwire.consent(request={request}, answer='{answer}')");
+    press_of(blender, request, answer, "")
+}
+
+/// The same for what was refused to a request that has run.
+fn press_of(blender: &Blender, request: &Value, answer: &str, refused: &str) -> Result<()> {
+    let press = format!("bpy.ops.blendwire.consent(request={request}, answer='{answer}', refused='{refused}')");
     blender.result(&format!("bpy.app.timers.register(lambda: {press} and None, first_interval=2.0)")).map(drop)
 }
 
@@ -168,52 +174,64 @@ fn asks(environment: &Environment) -> Result<()> {
     let reply = wire.reply()?;
     ensure!(reply["error"]["code"] == "cancelled" && reply["message"].to_string().contains("consent"), "{reply}");
 
-    // For this session, and for that kind alone.
+    // What only looks like it is not asked about.
+    let alike =
+        "cube = bpy.data.objects['Cube']\nbpy.context.collection.objects.unlink(cube)\nresult = '.'.join(['a'] * 2)";
+    ensure!(blender.result(alike)? == "a.a");
+    let deep = format!("result = 1\nif False: a{}", ".b".repeat(2000));
+    ensure!(blender.result(&deep)? == 1);
+
+    // For this session, for others that wait too, and for that kind alone.
     let mut wire = ask(&blender, &request)?;
-    press(&blender, &waiting(&blender)?["request"], "session")?;
-    ensure!(wire.reply()?["result"] == "done");
-    ensure!(blender.result(&code)? == "done" && fs_err::read(&path)? == b"xxxx");
+    let number = waiting(&blender)?["request"].clone();
+    let mut other = ask(&blender, &json!({"type": "execute", "code": code, "id": "too"}))?;
+    press(&blender, &number, "session")?;
+    ensure!(wire.reply()?["result"] == "done" && other.reply()?["result"] == "done");
+    ensure!(blender.result(&code)? == "done" && fs_err::read(&path)? == b"xxxxx");
     let mut wire = ask(&blender, &json!({"type": "execute", "code": "import urllib.request", "id": "net"}))?;
     let asked = waiting(&blender)?;
     ensure!(asked["wants"] == json!(["network"]), "{asked}");
     press(&blender, &asked["request"], "never")?;
     ensure!(wire.reply()?["status"] == "error");
-    // What waits when the server stops is answered.
-    let mut wire = ask(&blender, &json!({"type": "execute", "code": "import socket", "id": "stops"}))?;
-    waiting(&blender)?;
+    // Only so many wait.
+    let wants = |id: usize| json!({"type": "execute", "code": "import socket", "id": id});
+    let mut many = (0..64).map(|id| ask(&blender, &wants(id))).collect::<Result<Vec<_>>>()?;
+    wait_until("them to wait", SOON, || {
+        let status = blender.wire().ok()?.answer(&json!({"type": "status"})).ok()?;
+        (status["result"]["consent"].as_array()?.len() == many.len()).then_some(())
+    })?;
+    let reply = ask(&blender, &wants(64))?.reply()?;
+    ensure!(reply["error"]["code"] == "busy", "{reply}");
+    // Those that wait when the server stops are answered.
     blender.result("bpy.app.timers.register(lambda: bpy.ops.blendwire.server_stop() and None, first_interval=0.3)")?;
-    ensure!(wire.reply()?["error"]["code"] == "shutting_down");
+    for wire in &mut many {
+        ensure!(wire.reply()?["error"]["code"] == "shutting_down");
+    }
     Ok(())
 }
 
-/// Opens the sidebar on our tab.
-const OPEN_PANEL: &str = "
-window = bpy.context.window_manager.windows[0]
-area = next(a for a in window.screen.areas if a.type == 'VIEW_3D')
-area.spaces.active.show_region_ui = True
-region = next(r for r in area.regions if r.type == 'UI')
-def choose():
-    region.active_panel_category = 'MCP'
-    region.tag_redraw()
-bpy.app.timers.register(choose, first_interval=0.5)
-";
-
 fn offers(environment: &Environment) -> Result<()> {
-    let blender = windowed(environment, &[("files", "ask"), ("processes", "deny")])?;
+    let blender = windowed(environment, &[("files", "ask"), ("processes", "deny"), ("network", "ask")])?;
     let path = blender.file("hidden").display().to_string();
     let code = format!("getattr(__import__('io'), 'op' + 'en')('{path}', 'w').close()\nresult = 'done'");
-    let reply = blender.wire()?.execute(&code)?;
+    let network = "__import__('soc' + 'ket').getaddrinfo('localhost', 80)";
+    let reply = blender.wire()?.execute(&format!("try: {network}\nexcept PermissionError: pass\n{code}"))?;
     let message = reply["message"].to_string();
     ensure!(message.contains("PermissionError") && message.contains("allow it for this session"), "{reply}");
     blender.result(OPEN_PANEL)?;
     std::thread::sleep(Duration::from_secs(3));
     let display = blender.display.as_ref().context("no display")?;
     display.picture()?.save(&environment.artefacts.join("guard-offers.png"))?;
-    press(&blender, &json!(1), "session")?;
+    // Each kind for itself.
+    press_of(&blender, &json!(1), "session", "files")?;
     wait_until("it to be allowed", SOON, || {
         (blender.wire().ok()?.execute(&code).ok()?["result"] == "done").then_some(())
     })?;
     ensure!(blender.file("hidden").exists());
+    let reply = blender.wire()?.execute(network)?;
+    ensure!(reply["message"].to_string().contains("allow it for this session"), "{reply}");
+    press_of(&blender, &json!(1), "session", "network")?;
+    wait_until("it to be allowed", SOON, || blender.wire().ok()?.result(network).ok())?;
     let reply = blender.wire()?.execute("import os; os.system('true')")?;
     ensure!(reply["message"].to_string().contains("“Deny”"), "{reply}");
     Ok(())

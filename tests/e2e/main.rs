@@ -22,6 +22,7 @@ mod limits;
 mod mcp;
 mod mcp_for_blender;
 mod panel;
+mod panics;
 #[cfg(target_os = "linux")]
 mod remote;
 #[cfg(unix)]
@@ -76,6 +77,7 @@ fn main() {
     web_pages::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);
+    panics::add(&mut suite);
     command::add(&mut suite);
     #[cfg(unix)]
     repl::add(&mut suite);

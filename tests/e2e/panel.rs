@@ -14,7 +14,7 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 /// Opens the sidebar on our tab and has it drawn.
-const OPEN_PANEL: &str = "
+pub(crate) const OPEN_PANEL: &str = "
 window = bpy.context.window_manager.windows[0]
 area = next(a for a in window.screen.areas if a.type == 'VIEW_3D')
 area.spaces.active.show_region_ui = True
@@ -26,7 +26,7 @@ bpy.app.timers.register(choose, first_interval=0.5)
 ";
 
 /// A picture of the display, once it has stopped changing, kept among the artefacts.
-fn shoot(environment: &Environment, blender: &Blender, name: &str) -> Result<Picture> {
+pub(crate) fn shoot(environment: &Environment, blender: &Blender, name: &str) -> Result<Picture> {
     let display = blender.display.as_ref().context("no display")?;
     let mut last = display.picture()?;
     let picture = wait_until("the picture to stand still", Duration::from_mins(1), || {
@@ -40,7 +40,7 @@ fn shoot(environment: &Environment, blender: &Blender, name: &str) -> Result<Pic
 }
 
 /// The sidebar's rectangle in the picture: left, top, width, height in pixels.
-fn sidebar(blender: &Blender) -> Result<[usize; 4]> {
+pub(crate) fn sidebar(blender: &Blender) -> Result<[usize; 4]> {
     let found = blender.result(
         "window = bpy.context.window_manager.windows[0]\n\
          area = next(a for a in window.screen.areas if a.type == 'VIEW_3D')\n\

@@ -59,6 +59,14 @@ impl Environment {
             workspace: path("BLENDWIRE_WORKSPACE")?,
         })
     }
+
+    /// The same, with an add-on that panics where a test wants it (`crates/bridge/src/panics.rs`).
+    ///
+    /// # Errors
+    /// When the environment variable is missing.
+    pub fn with_faults(&self) -> Result<Self> {
+        Ok(Self { addon_zip: path("BLENDWIRE_TEST_FAULTY_ADDON_ZIP")?, ..self.clone() })
+    }
 }
 
 fn path(variable: &str) -> Result<PathBuf> {

@@ -32,9 +32,19 @@ pub(crate) fn run(workspace: &Workspace, out: Option<PathBuf>) -> Result<()> {
 
 /// Builds the core, packs the add-on into `out`, and returns the zip's absolute path.
 pub(crate) fn pack(workspace: &Workspace, out: &Path) -> Result<PathBuf> {
+    let core = build_core(workspace, &[])?;
+    pack_with(workspace, &core, out)
+}
+
+/// Packs one whose core panics where the end-to-end tests want that.
+pub(crate) fn pack_faulty(workspace: &Workspace) -> Result<PathBuf> {
+    let core = build_core(workspace, &["--features", "faults"])?;
+    pack_with(workspace, &core, &workspace.target.join("faulty"))
+}
+
+fn pack_with(workspace: &Workspace, core: &Path, out: &Path) -> Result<PathBuf> {
     let platform = platform(OS, ARCH)?;
-    let core = build_core(workspace)?;
-    let files = collect(workspace, &core, &platform)?;
+    let files = collect(workspace, core, &platform)?;
     fs::create_dir_all(out)?;
     let path = fs::canonicalize(out)?.join(format!("blendwire-{}-{platform}.zip", workspace.version));
     write_if_changed(&path, &zip(&files)?)?;
@@ -63,9 +73,9 @@ fn platform(os: &str, arch: &str) -> Result<String> {
     }
 }
 
-fn build_core(workspace: &Workspace) -> Result<PathBuf> {
+fn build_core(workspace: &Workspace, features: &[&str]) -> Result<PathBuf> {
     let mut command = process::cargo(workspace);
-    command.args(["build", "--release", "--package", "blendwire-native"]);
+    command.args(["build", "--release", "--package", "blendwire-native"]).args(features);
     process::build_artifact(&mut command, "_core")?
         .into_iter()
         .find(|file| file.extension().is_some_and(|extension| extension == DLL_EXTENSION))

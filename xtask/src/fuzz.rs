@@ -142,7 +142,7 @@ struct Running {
     process: Child,
 }
 
-/// All at the same time: each uses one core, and a third of the machine for as long finds no less than a third of the time.
+/// All at the same time: each uses one core, and a part of the machine for as long finds no less than a part of the time.
 fn fuzz(workspace: &Workspace, programs: &Path, targets: &[Target], seconds: u32) -> Result<()> {
     let started: Result<Vec<Running>> =
         targets.iter().map(|target| start(workspace, programs, *target, seconds)).collect();

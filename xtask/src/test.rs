@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use crate::build::{self, Built};
 use crate::provide::{self, Provided};
 use crate::workspace::Workspace;
-use crate::{deny, fuzz, process, python, tidy};
+use crate::{addon, deny, fuzz, process, python, tidy};
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hostile --only e2e")]
@@ -92,7 +92,8 @@ impl Suite<'_> {
         match step {
             Step::Fmt => {
                 self.cargo(&["fmt", "--all", "--check"])?;
-                self.cargo(&["fmt", "--manifest-path", "crates/protocol/fuzz/Cargo.toml", "--check"])
+                self.cargo(&["fmt", "--manifest-path", "crates/protocol/fuzz/Cargo.toml", "--check"])?;
+                self.cargo(&["fmt", "--manifest-path", "crates/bridge/fuzz/Cargo.toml", "--check"])
             }
             Step::Lint => self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
             Step::Tidy => tidy::run(self.workspace),
@@ -126,6 +127,7 @@ impl Suite<'_> {
         command.args(["test", "--release", "--package", "blendwire-e2e", "--test", "e2e", "--"]);
         command.args(self.filter);
         command.envs(provide::test_environment(self.workspace, self.built()?, self.provided()?)?);
+        command.env("BLENDWIRE_TEST_FAULTY_ADDON_ZIP", addon::pack_faulty(self.workspace)?);
         process::run(&mut command)
     }
 

@@ -181,7 +181,7 @@ fn outcome(reply: &Reply) -> (String, Option<String>) {
     };
     let outcome = match code {
         ErrorCode::PythonException => "error".to_owned(),
-        code => serde_json::to_value(code).ok().and_then(|code| Some(code.as_str()?.to_owned())).unwrap_or_default(),
+        code => code.name(),
     };
     let last = message.trim_end().rsplit('\n').next().unwrap_or_default();
     (outcome, Some(last[..last.floor_char_boundary(LONGEST_ERROR_BYTES)].to_owned()))

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::access::{Access, Doorkeeper, Terms, Verdict, handshake_words};
 use crate::activity::add;
+use crate::panics::fault;
 use crate::seldom::AND_NO_MORE;
 use crate::server::{Shared, stopped};
 use crate::sniff::{Dialect, sniff};
@@ -90,6 +91,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
         Ok((terms, uid)) => {
             let _noted = shared.origins.enter(id, peer, uid);
             let guest = Guest { id, terms, deadline: Instant::now() + PROVE_WITHIN };
+            fault("connection");
             match dispatch(&shared, Stream::Plain(stream), guest, shutdown).await {
                 Ok(()) => log::debug!("connection {id} ended"),
                 Err(error) => log::debug!("connection {id} broke: {error}"),
@@ -109,7 +111,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
 /// Whether the connection comes from this machine: over loopback, from the address that it goes to, or because the system
 /// lists its other end.
 fn is_local(stream: &TcpStream, peer: SocketAddr) -> bool {
-    let Ok(local) = stream.local_addr() else { return true };
+    let Ok(local) = stream.local_addr() else { return false };
     let (local_ip, peer_ip) = (local.ip().to_canonical(), peer.ip().to_canonical());
     peer_ip.is_loopback() || local_ip.is_loopback() || local_ip == peer_ip || Doorkeeper::lists(peer, local)
 }
@@ -246,6 +248,7 @@ async fn inside_tls(shared: &Arc<Shared>, stream: Stream, first: BytesMut, guest
     let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream.rewound(first)?)).await;
     match handshake {
         Ok(Ok(stream)) => {
+            fault("tls");
             log::debug!("connection {id} is inside TLS");
             return Some(Stream::Tls(Box::new(stream)));
         }

@@ -35,6 +35,11 @@ impl Shared {
         self.consent.0.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
     }
 
+    /// Whether the request of this number waits.
+    pub(crate) fn waits_for_consent(&self, number: u64) -> bool {
+        self.consent.0.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|waits| waits.number == number)
+    }
+
     /// The request of this number does not wait any more.
     pub fn consent_settled(&self, number: u64) {
         self.consent.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|waits| waits.number != number);

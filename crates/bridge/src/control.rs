@@ -16,6 +16,8 @@ use tokio::task::AbortHandle;
 use crate::feed::Feed;
 use crate::job::{Answer, Job};
 use crate::metrics::Metrics;
+use crate::panics::fault;
+use crate::replies::LOST;
 use crate::server::Shared;
 
 /// Final replies that are kept for `outcome`.
@@ -111,6 +113,13 @@ impl Ticket {
         if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = sender.send(answer);
         }
+    }
+}
+
+/// Whoever was to answer has come down by a defect of ours: the client is told, and does not wait for ever.
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.send(Answer::now(Reply::refused(ErrorCode::Dropped, LOST), self));
     }
 }
 
@@ -236,6 +245,7 @@ pub(crate) fn end_after(shared: &Arc<Shared>, number: u64, limit: Limit) {
     let ended = shared.clone();
     let timer = tokio::spawn(async move {
         tokio::time::sleep(limit.duration).await;
+        fault("time_limit");
         end(&ended, number, Ending::Timeout(limit)).await;
     });
     shared.control.set_timer(number, timer.abort_handle());
@@ -251,6 +261,7 @@ pub(crate) fn cancel(shared: &Arc<Shared>, target: &Id, ticket: Arc<Ticket>) {
     };
     let shared = shared.clone();
     tokio::spawn(async move {
+        fault("cancel");
         // It may have ended between the two looks: that is as good.
         let state = end(&shared, number, Ending::Cancelled).await.unwrap_or(Ended::Interrupted);
         let mut result = serde_json::json!({"state": state});
@@ -308,7 +319,10 @@ async fn end(shared: &Arc<Shared>, number: u64, ending: Ending) -> Option<Ended>
 /// The client whose limit has passed need not wait any longer: its final reply says that the script goes on.
 fn tell_that_it_goes_on(shared: &Shared, number: u64, marked: &Marked, ending: Ending) {
     let Marked { ticket, feed, title, .. } = marked;
-    let state = if shared.activity.is_on_main_thread(number) {
+    let waits_for_consent = shared.waits_for_consent(number);
+    let state = if waits_for_consent {
+        "waits for the user's consent; nothing of it was run, and nothing will be"
+    } else if shared.activity.is_on_main_thread(number) {
         "is in a call that cannot be interrupted (a render, a bake, a library); it is interrupted when that call returns"
     } else {
         "waits for its deferred result, and Blender is busy; it is ended as soon as Blender comes round to it"
@@ -319,7 +333,8 @@ fn tell_that_it_goes_on(shared: &Shared, number: u64, marked: &Marked, ending: E
         ""
     };
     let message = format!("{}, but the script ({title}) {state}{ask}", ending.reason());
-    let extras = Extras { is_still_running: ticket.extras.is_extended, ..ticket.extras.clone() };
+    let is_still_running = ticket.extras.is_extended && !waits_for_consent;
+    let extras = Extras { is_still_running, ..ticket.extras.clone() };
     let stdout = feed.output_so_far();
     let reply = Reply::Raised { message, stdout, code: ending.code(), exception: None };
     let reply = reply.encode(ticket.terminator, &extras);
@@ -327,6 +342,7 @@ fn tell_that_it_goes_on(shared: &Shared, number: u64, marked: &Marked, ending: E
 }
 
 async fn go_on(shared: Arc<Shared>, number: u64, ending: Ending) {
+    fault("go_on");
     while shared.control.is_running(number) {
         (shared.config.interrupt)(number, &ending.reason());
         tokio::time::sleep(INTERRUPT_EVERY).await;

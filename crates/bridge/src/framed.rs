@@ -25,7 +25,7 @@ use crate::connection::{Guest, close};
 use crate::control::{self, Ticket};
 use crate::intake::{Intake, Refused, Taken};
 use crate::job::Answer;
-use crate::replies::{self, Later, Pending};
+use crate::replies::{self, Later, Pending, lost};
 use crate::server::{Shared, stopped};
 use crate::stream::{Reading, Stream};
 
@@ -281,9 +281,8 @@ impl Reader<'_> {
         // Its place is kept from now on: a client that does not read cannot have any number of them under way.
         let Ok(place) = self.immediate.clone().reserve_owned().await else { return };
         tokio::spawn(async move {
-            if let Ok(Answer { reply, .. }) = answer.await {
-                place.send(reply);
-            }
+            let Answer { reply, .. } = answer.await.unwrap_or_else(|_| lost());
+            place.send(reply);
         });
     }
 

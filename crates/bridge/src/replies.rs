@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::activity::add;
 use crate::feed::Feed;
 use crate::job::Answer;
+use crate::panics::fault;
 use crate::server::Shared;
 use crate::stream::Writing;
 
@@ -66,6 +67,7 @@ pub(crate) async fn write(
 ) -> io::Result<()> {
     let mut writer = Writer { shared, write, immediate, gathered: Vec::new() };
     while let Some(pending) = writer.next(&mut replies).await? {
+        fault("replies");
         match pending {
             Pending::Now(reply) => writer.reply(&reply).await?,
             Pending::LateNul => writer.piece(&[Terminator::Nul.byte()]).await?,
@@ -180,10 +182,12 @@ impl Writer<'_> {
     }
 }
 
-/// A job answers even when it is dropped, so the sender cannot vanish silently but by a defect of ours.
+/// What a client is told whose reply got lost by a defect of ours.
+pub(crate) const LOST: &str = "the reply was lost inside the server; this is a defect, please report it";
+
+/// A ticket answers even when it is dropped: a sender that vanishes silently is a defect, too.
 pub(crate) fn lost() -> Answer {
-    let words = "the reply was lost inside the server; this is a defect, please report it";
-    let reply = Reply::refused(ErrorCode::Dropped, words);
+    let reply = Reply::refused(ErrorCode::Dropped, LOST);
     Answer { reply: reply.encode(Terminator::Nul, &Extras::default()), lane: None }
 }
 

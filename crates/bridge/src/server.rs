@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Start and stop: the network thread, its runtime, and what the main thread and the network thread share.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use blendwire_protocol::{QueueStatus, Status};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::access::{Access, Doorkeeper, Tls, Tokens};
@@ -209,9 +210,10 @@ impl Shared {
 /// Makes ready what decides who gets in: a server that needs the token or TLS does not start without.
 fn prepare_access(config: &Config, endpoints: &[SocketAddr]) -> Result<Access, StartError> {
     let (rules, folder) = (config.access.clone(), config.credentials.as_ref());
-    // Only loopback connections are judged by their user, so any of our sockets tells whether the system can be believed.
-    let judged_by = endpoints.first().copied().filter(|_| !rules.other_users);
-    let doorkeeper = judged_by.map_or_else(Doorkeeper::open, Doorkeeper::of_listener);
+    // Only connections from this machine are judged by their user, so any of our sockets tells whether the system can be
+    // believed.
+    let of_listener = |endpoint| Doorkeeper::of_listener(endpoint, rules.other_users);
+    let doorkeeper = endpoints.first().copied().map_or_else(Doorkeeper::open, of_listener);
     let (tokens, tls) = (Tokens::kept_in(folder), Tls::new(rules.certificate.as_ref(), folder, endpoints));
     let is_for_others = endpoints.iter().any(|endpoint| !endpoint.ip().is_loopback());
     let needs_tls = is_for_others && !rules.allowed.is_empty();
@@ -272,16 +274,36 @@ fn into_tokio(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener>
 }
 
 async fn serve(shared: Arc<Shared>, listeners: Vec<tokio::net::TcpListener>, shutdown: watch::Receiver<bool>) {
+    // Every connection holds a sender, and nobody sends: it is closed when the last of them has ended.
+    let (open, mut all_ended) = mpsc::channel::<Infallible>(1);
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(shared.clone(), listener, shutdown.clone()));
+        accepting.spawn(keep_accepting(shared.clone(), listener, open.clone(), shutdown.clone()));
     }
+    drop(open);
     while accepting.join_next().await.is_some() {}
+    let _ = tokio::time::timeout(FLUSH_WITHIN, all_ended.recv()).await;
 }
 
-/// Accepts on one listener until shutdown; then waits a moment for its connections to end.
-async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, mut shutdown: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
+/// Accepts on one listener until shutdown. A panic in there ends neither that nor the connections.
+async fn keep_accepting(
+    shared: Arc<Shared>,
+    listener: tokio::net::TcpListener,
+    open: mpsc::Sender<Infallible>,
+    shutdown: watch::Receiver<bool>,
+) {
+    let listener = Arc::new(listener);
+    while tokio::spawn(accept(shared.clone(), listener.clone(), open.clone(), shutdown.clone())).await.is_err() {
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+async fn accept(
+    shared: Arc<Shared>,
+    listener: Arc<tokio::net::TcpListener>,
+    open: mpsc::Sender<Infallible>,
+    shutdown: watch::Receiver<bool>,
+) {
     let mut stop = shutdown.clone();
     let mut has_failed = false;
     loop {
@@ -290,7 +312,12 @@ async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, mut shut
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     has_failed = false;
-                    connections.spawn(connection::serve(shared.clone(), stream, peer, shutdown.clone()));
+                    panics::fault("accept");
+                    let (open, serving) = (open.clone(), connection::serve(shared.clone(), stream, peer, shutdown.clone()));
+                    tokio::spawn(async move {
+                        serving.await;
+                        drop(open);
+                    });
                 }
                 Err(error) => {
                     // Once for as long as it lasts.
@@ -300,10 +327,6 @@ async fn accept(shared: Arc<Shared>, listener: tokio::net::TcpListener, mut shut
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
         }
     }
-    drop(listener);
-    stopped(&mut shutdown).await;
-    let _ = tokio::time::timeout(FLUSH_WITHIN, async { while connections.join_next().await.is_some() {} }).await;
 }

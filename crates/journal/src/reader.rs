@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::record::Record;
-use crate::store;
+use crate::store::{self, EXTENSION, Listed, list};
 
 /// One line, as it stands and as it is meant.
 #[derive(Clone, Debug)]
@@ -75,17 +75,24 @@ impl Reader {
         Ok(lines)
     }
 
-    /// Whether the process that wrote this file still lives; `None` where the system does not tell.
-    pub fn is_being_written(path: &Path) -> Option<bool> {
+    /// Whether the process that wrote this file, one of `instance`, still lives; `None` where the system does not tell.
+    pub fn is_being_written(path: &Path, instance: &str) -> Option<bool> {
         if cfg!(not(unix)) {
             return None;
         }
-        let file = File::open(path).ok()?;
-        match file.try_lock_shared() {
-            Ok(()) => Some(false),
-            Err(std::fs::TryLockError::WouldBlock) => Some(true),
-            Err(std::fs::TryLockError::Error(_)) => None,
-        }
+        // It may be writing another by now.
+        let end = format!("-{instance}.{EXTENSION}");
+        let is_its = |file: &Listed| file.path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&end));
+        let files = list(path.parent()?).ok()?;
+        files.iter().filter(|file| is_its(file)).try_fold(false, |is_any, file| Some(is_any || is_locked(&file.path)?))
+    }
+}
+
+fn is_locked(path: &Path) -> Option<bool> {
+    match File::open(path).ok()?.try_lock_shared() {
+        Ok(()) => Some(false),
+        Err(std::fs::TryLockError::WouldBlock) => Some(true),
+        Err(std::fs::TryLockError::Error(_)) => None,
     }
 }
 

@@ -204,6 +204,12 @@ impl Deeds {
     /// Longest text of one, in bytes.
     pub const LONGEST_BYTES: usize = 1024;
 
+    /// What they take in memory, near enough.
+    fn size_bytes(&self) -> usize {
+        let lists = [&self.files_written, &self.files_removed, &self.processes, &self.hosts, &self.refused];
+        lists.into_iter().flatten().map(String::len).sum()
+    }
+
     /// Notes one.
     pub fn note(&mut self, deed: Deed, what: &str) {
         let (list, more) = match deed {
@@ -299,8 +305,9 @@ impl Record {
     pub(crate) fn size_bytes(&self) -> usize {
         const THE_REST: usize = 1024;
         match self {
-            Self::Begin(begin) => THE_REST + begin.code.len(),
-            Self::End(_) | Self::Lost(_) => THE_REST,
+            Self::Begin(begin) => THE_REST + begin.code.len() + begin.title.len() + begin.file.len(),
+            Self::End(end) => THE_REST + end.deeds.size_bytes(),
+            Self::Lost(_) => THE_REST,
         }
     }
 }

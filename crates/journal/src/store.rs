@@ -72,7 +72,13 @@ impl Store {
             Some(open) => open,
             None => self.create()?,
         };
-        open.append(line)?;
+        if let Err(error) = open.append(line) {
+            // One for each line that is lost would push those out that hold something.
+            if open.length == 0 {
+                let _ = fs::remove_file(&open.path);
+            }
+            return Err(error);
+        }
         // Only what could be written to is written to again; after a failure the next line gets a file of its own.
         self.open = Some(open);
         Ok(())

@@ -19,6 +19,9 @@ use crate::store::{Limits, Store};
 /// Lines that may wait for the disk.
 const MOST_WAITING: usize = 4096;
 
+/// So many are written without waiting for more.
+const GATHERED_AT_MOST: usize = MOST_WAITING / 2;
+
 /// What they may take in memory; a single one may take more.
 const MOST_WAITING_BYTES: usize = 32 * 1024 * 1024;
 
@@ -107,9 +110,10 @@ impl Journal {
         state.sent += 1;
         state.waiting_bytes += bytes;
         state.queue.push_back(record);
-        let (number, is_first) = (state.sent, state.queue.len() == 1);
+        // It sleeps until there is one, and then gathers until there are many.
+        let (number, rings) = (state.sent, matches!(state.queue.len(), 1 | GATHERED_AT_MOST));
         drop(state);
-        if is_first {
+        if rings {
             self.0.work.notify_one();
         }
         number
@@ -149,10 +153,12 @@ impl Journal {
         while !state.has_ended {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                log::warn!(
-                    "the journal in {} could not be finished: its disk does not answer",
-                    self.0.folder.display()
-                );
+                if state.tried < state.sent {
+                    log::warn!(
+                        "the journal in {} could not be finished: its disk does not answer",
+                        self.0.folder.display()
+                    );
+                }
                 return;
             }
             state = self.0.has_tried.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -173,7 +179,7 @@ impl Shared {
         let deadline = Instant::now() + GATHER_FOR;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.is_urgent || state.is_closed || state.queue.len() >= MOST_WAITING / 2 {
+            if left.is_zero() || state.is_urgent || state.is_closed || state.queue.len() >= GATHERED_AT_MOST {
                 state.is_urgent = false;
                 return Some(std::mem::take(&mut state.queue));
             }

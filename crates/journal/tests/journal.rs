@@ -71,13 +71,15 @@ fn begin_and_end_are_joined_and_an_open_one_is_seen() {
     let states: Vec<_> = entries.iter().map(|entry| (entry.begin.number, entry.state())).collect();
     assert_eq!(states, [(1, State::Ok), (2, State::Open)]);
     if cfg!(unix) {
-        assert_eq!(Reader::is_being_written(&entries[1].path), Some(true));
+        assert_eq!(Reader::is_being_written(&entries[1].path, &entries[1].begin.instance), Some(true));
         journal.close(PATIENCE);
         let deadline = Instant::now() + PATIENCE;
-        while Reader::is_being_written(&entries[1].path) == Some(true) && Instant::now() < deadline {
+        while Reader::is_being_written(&entries[1].path, &entries[1].begin.instance) == Some(true)
+            && Instant::now() < deadline
+        {
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(Reader::is_being_written(&entries[1].path), Some(false));
+        assert_eq!(Reader::is_being_written(&entries[1].path, &entries[1].begin.instance), Some(false));
     }
 }
 

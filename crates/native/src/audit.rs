@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Watches what a script does outside of Blender: an audit hook of Python's, for the journal.
+//! Watches what a script does outside of Blender: an audit hook of Python's, for the journal and the guard rules.
 //!
 //! Python calls the hook for whatever happens in any of its threads. It returns at once unless a script of ours is being
 //! run by this thread, or this thread has come into being since it began. The add-on's own work around a script is
 //! [`Paused`]. What Blender does in C has no audit events: `file_written` is told of files that Blender's handlers name.
 //!
 //! A hook cannot be taken away again, and costs each of Python's events some fraction of a microsecond. So there is none
-//! before the first script that is journalled.
+//! before the first script that is journalled or guarded.
 
 mod events;
 mod threads;

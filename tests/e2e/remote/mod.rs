@@ -258,8 +258,7 @@ fn https(environment: &Environment, machines: &Machines) -> Result<()> {
     let (code, body) = send(&[])?;
     ensure!(code == "200" && serde_json::from_str::<Value>(&body)?["result"] == 42, "{code} {body}");
     // By the certificate itself as the authority, and the name that it is for.
-    let certificate = blender.file("config/tls.pem");
-    let certificate = if certificate.exists() { certificate } else { certificate_in(&blender)? };
+    let certificate = certificate_in(&blender)?;
     let name = fs_err::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned();
     let certificate = certificate.display().to_string();
     let resolve = format!("{name}:{port}:{}", friend.server);

@@ -23,6 +23,7 @@ use anyhow::{Context, Result, ensure};
 use fs_err as fs;
 
 pub(crate) use self::cache::Cache;
+use self::python::on_path;
 pub(crate) use self::venv::python_tools;
 use crate::build::Built;
 use crate::workspace::Workspace;
@@ -71,10 +72,27 @@ pub(crate) fn provide() -> Result<Provided> {
     provided.push((BLENDER, window.blender));
     provided.extend(window.xvfb.map(|xvfb| (XVFB, xvfb)));
     if cfg!(target_os = "linux") {
+        programs(&cache)?;
         provided.push((BROWSER, given_or(BROWSER, || outside::browser(&cache))?));
         provided.push((IP, given_or(IP, || outside::ip(&cache))?));
     }
     Ok(Provided(provided))
+}
+
+/// Makes sure that the programs are there which the tests call by name.
+fn programs(cache: &Cache) -> Result<()> {
+    /// And the packages that Debian has them in.
+    const PROGRAMS: [(&str, &str); 4] =
+        [("curl", "curl"), ("openssl", "openssl"), ("python3", "python3"), ("setpriv", "util-linux")];
+    let missing = PROGRAMS.iter().filter(|(program, _)| on_path(program).is_empty());
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let task = cache.task("programs")?;
+    debian::install_on_host(&task, &packages).context("the tests call them by name")?;
+    task.finish();
+    Ok(())
 }
 
 /// Makes sure that there is a C++ compiler: the one that `CXX` names, or the system's.

@@ -3,7 +3,7 @@
 //!
 //! | From | TLS | Token | Same user |
 //! |---|---|---|---|
-//! | this machine, by a loopback address | may | only with *Require a Token* | yes, where the system tells |
+//! | this machine | may | only with *Require a Token* | yes, where the system tells |
 //! | an open network, named by the user | may | no | – |
 //! | an allowed network | must | must | – |
 //! | anywhere else | turned away | | |

@@ -9,7 +9,7 @@ use blendwire_credentials::{CertificateError, CertificateFiles, Fingerprint, Fol
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{AlertDescription, Error, ServerConfig};
 
@@ -31,6 +31,8 @@ pub(crate) struct Tls {
 struct Known {
     stamps: [Option<Stamp>; 2],
     acceptor: TlsAcceptor,
+    /// The first of the chain.
+    certificate: CertificateDer<'static>,
     fingerprint: Fingerprint,
 }
 
@@ -91,12 +93,11 @@ impl Tls {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the certificate says that this server has this name.
+    /// Whether the certificate that clients are shown says that this server has this name.
     pub(crate) fn is_for(&self, name: &str) -> bool {
         let Ok(name) = ServerName::try_from(name) else { return false };
-        let chain = self.files.as_ref().and_then(|files| files.read_chain().ok());
-        let own = chain.as_ref().and_then(|chain| chain.first());
-        let parsed = own.and_then(|certificate| ParsedCertificate::try_from(certificate).ok());
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let parsed = known.as_ref().and_then(|known| ParsedCertificate::try_from(&known.certificate).ok());
         parsed.is_some_and(|parsed| verify_server_name(&parsed, &name).is_ok())
     }
 
@@ -108,12 +109,13 @@ impl Tls {
             None => files.read()?,
         };
         let fingerprint = identity.fingerprint().ok_or(NoTls::Empty)?;
+        let certificate = identity.chain.first().cloned().ok_or(NoTls::Empty)?;
         // Said by name: which cryptography a process uses by default is not ours to say inside Blender.
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let config = config.with_safe_default_protocol_versions()?.with_no_client_auth();
         let mut config = config.with_single_cert(identity.chain, identity.key)?;
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-        Ok(Known { stamps, acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint })
+        Ok(Known { stamps, acceptor: TlsAcceptor::from(Arc::new(config)), certificate, fingerprint })
     }
 }
 

@@ -21,6 +21,7 @@ use crate::control::{self, Ticket};
 use crate::framed::parse;
 use crate::intake::{Intake, Refused, Taken};
 use crate::job::Answer;
+use crate::panics::fault;
 use crate::replies::{Later, Watch, lost};
 use crate::server::Shared;
 
@@ -172,6 +173,7 @@ async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, NotRead> 
 fn events(later: Later) -> Response<AnyBody> {
     let (mut sender, channel) = Channel::<Bytes>::new(EVENTS_WAITING);
     tokio::spawn(async move {
+        fault("events");
         let Later { mut answer, watch } = later;
         if let Some(Watch { position, .. }) = &watch {
             let queued = Event::Queued { position: *position };

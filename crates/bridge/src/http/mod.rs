@@ -41,6 +41,7 @@ use crate::access::NoToken;
 use crate::activity::add;
 use crate::connection::Guest;
 use crate::intake::Intake;
+use crate::panics::fault;
 use crate::replies::PATIENCE;
 use crate::server::{Shared, stopped};
 use crate::stream::Stream;
@@ -66,6 +67,7 @@ pub(crate) async fn serve(
     let answer = |request: Request<Incoming>| async move {
         // Where a length is given as well, not everybody agrees where such a body ends: what follows it is not read as
         // another request.
+        fault("http");
         let is_last = request.headers().contains_key(TRANSFER_ENCODING);
         let mut response = answer(shared, intake, guest, is_tls, proved, request).await;
         if is_last {

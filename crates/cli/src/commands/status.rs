@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use blendwire_client::Blender;
-use blendwire_protocol::{LastRequest, RunningRequest, State, Status};
+use blendwire_protocol::{ConsentRequest, LastRequest, RunningRequest, State, Status};
 use owo_colors::OwoColorize as _;
 
 use super::block_on;
@@ -68,6 +68,16 @@ fn table(status: &Status) -> String {
         ("main thread", format!("last came round {} ago", duration(status.main_thread_age_secs))),
         ("versions", format!("core {}, add-on {}, Python {}", versions.core, versions.addon, versions.python)),
     ];
+    rows.extend(status.consent.iter().map(|asked| ("asks", consent(asked))));
+    rows.extend(
+        status
+            .journal
+            .as_ref()
+            .and_then(|journal| Some(("journal", format!("not written: {}", journal.problem.as_ref()?)))),
+    );
+    if counters.panics > 0 {
+        rows.push(("defects", format!("{} of the server, see Blender's console and report them", counters.panics)));
+    }
     if !status.instance.is_empty() {
         rows.push(("instance", status.instance.clone()));
     }
@@ -113,6 +123,12 @@ fn details(request: &RunningRequest) -> Vec<(&'static str, String)> {
     let printed = printed.map(|line| ("printed", line.clone()));
     let id = request.id.as_ref().map(|id| ("id", id.as_str().map_or_else(|| id.to_string(), str::to_owned)));
     [progress, printed, id].into_iter().flatten().collect()
+}
+
+fn consent(asked: &ConsentRequest) -> String {
+    let ConsentRequest { request, title, wants, waiting_secs, .. } = asked;
+    let wants = wants.join(", ");
+    format!("#{request} waits since {} for the user's consent in Blender ({wants}): {title}", duration(*waiting_secs))
 }
 
 fn last(status: &Status) -> String {

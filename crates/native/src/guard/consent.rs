@@ -20,6 +20,10 @@ use super::{GRANTED, Kind, to_be_asked};
 use crate::execute::{self, is_executing};
 use crate::{guarded, history};
 
+/// Requests that wait, and bytes of their code: far more than a person answers.
+const MOST_WAITING: usize = 64;
+const MOST_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
 /// Offers that are kept; the oldest go first.
 const MOST_OFFERS: usize = 5;
 
@@ -72,9 +76,29 @@ pub(crate) fn admit(py: Python<'_>, shared: &Arc<Shared>, job: Job) -> Option<Jo
     if kinds == 0 {
         return Some(job);
     }
+    let waiting_bytes = with_waiting(|waiting| waiting.iter().map(Waiting::size_bytes).sum::<usize>());
+    let is_too_much = waiting_bytes > 0 && waiting_bytes + script.code.len() > MOST_WAITING_BYTES;
+    if is_too_much || with_waiting(|waiting| waiting.len() >= MOST_WAITING) {
+        let message = "too many requests wait for the consent of this Blender's user already; try again when those are \
+            answered. Nothing of it was run";
+        job.answer(Reply::refused(ErrorCode::Busy, message));
+        return None;
+    }
     shared.consent_waits(&job, names(kinds));
     with_waiting(|waiting| waiting.push(Waiting { job, kinds, answer: None }));
     None
+}
+
+impl Waiting {
+    fn size_bytes(&self) -> usize {
+        if let Task::Script(script) = &self.job.task { script.code.len() } else { 0 }
+    }
+
+    /// Nobody need be asked any more: the user has allowed the kinds for the session, or changed the rules, which hold
+    /// while it runs.
+    fn is_moot(&self) -> bool {
+        self.kinds & to_be_asked() == 0
+    }
 }
 
 /// What the source visibly wants. Where that cannot be told, nothing: what it does all the same is refused then.
@@ -94,7 +118,9 @@ fn names(kinds: u8) -> Vec<String> {
 pub(crate) fn poll(py: Python<'_>, shared: &Arc<Shared>) -> bool {
     let mut has_settled = false;
     while let Some(next) = with_waiting(|waiting| {
-        let is_due = |waiting: &Waiting| waiting.answer.is_some() || shared.ending_of(waiting.job.number).is_some();
+        let is_due = |waiting: &Waiting| {
+            waiting.answer.is_some() || waiting.is_moot() || shared.ending_of(waiting.job.number).is_some()
+        };
         let at = waiting.iter().position(is_due)?;
         Some(waiting.remove(at))
     }) {
@@ -105,6 +131,7 @@ pub(crate) fn poll(py: Python<'_>, shared: &Arc<Shared>) -> bool {
 }
 
 fn settle(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting) {
+    let is_moot = waiting.is_moot();
     let Waiting { mut job, kinds, answer } = waiting;
     shared.consent_settled(job.number);
     if let Some(reply) = shared.ending_reply(job.number, "while it waited for the user's consent") {
@@ -115,6 +142,7 @@ fn settle(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting) {
         Some(Answer::Session) => {
             GRANTED.fetch_or(kinds, Ordering::Relaxed);
         }
+        None if is_moot => {}
         Some(Answer::Never) | None => {
             let wanted = names(kinds).join(", ");
             let message = format!(
@@ -184,10 +212,11 @@ pub(crate) fn consent(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     })
 }
 
-/// The user's answer for the request of this number: `once`, `session` or `never`. Returns whether there was one to answer.
-/// Not from inside a script that a client sent: it must not consent to itself.
+/// The user's answer for the request of this number: `once`, `session` or `never`. `refused` is the kind that was refused to
+/// it where it has run, and empty where it waits. Returns whether there was one to answer. Not from inside a script that a
+/// client sent: it must not consent to itself.
 #[pyfunction]
-pub(crate) fn answer_consent(number: u64, answer: &str) -> PyResult<bool> {
+pub(crate) fn answer_consent(number: u64, answer: &str, refused: &str) -> PyResult<bool> {
     guarded(|| {
         if is_executing() {
             return Err(PyPermissionError::new_err("only the user can consent, not a client's script"));
@@ -198,24 +227,23 @@ pub(crate) fn answer_consent(number: u64, answer: &str) -> PyResult<bool> {
             "never" => Answer::Never,
             other => return Err(PyValueError::new_err(format!("unknown answer {other:?}"))),
         };
-        let has_waited = with_waiting(|waiting| {
+        if let Some(kind) = Kind::named(refused) {
+            return Ok(answer_offer(number, kind, answer));
+        }
+        Ok(with_waiting(|waiting| {
             let asked = waiting.iter_mut().find(|waiting| waiting.job.number == number);
             asked.map(|waiting| waiting.answer = Some(answer)).is_some()
-        });
-        Ok(has_waited || answer_offers(number, answer))
+        }))
     })
 }
 
-fn answer_offers(number: u64, answer: Answer) -> bool {
-    with_offers(|offers| {
-        let before = offers.len();
-        offers.retain(|offer| {
-            let is_it = offer.number == number;
-            if is_it && matches!(answer, Answer::Session) {
-                GRANTED.fetch_or(offer.kind.bit(), Ordering::Relaxed);
-            }
-            !is_it
-        });
-        offers.len() < before
-    })
+fn answer_offer(number: u64, kind: Kind, answer: Answer) -> bool {
+    let offer = with_offers(|offers| {
+        let at = offers.iter().position(|offer| offer.number == number && offer.kind == kind)?;
+        offers.remove(at)
+    });
+    if offer.is_some() && matches!(answer, Answer::Session) {
+        GRANTED.fetch_or(kind.bit(), Ordering::Relaxed);
+    }
+    offer.is_some()
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Whose program is at the other end of a loopback connection, as far as the system tells. Linux lists sockets with their
+//! Whose program is at the other end of a connection from this machine, as far as the system tells. Linux lists sockets with their
 //! users; macOS and Windows list the sockets of processes, and whose a process is.
 //!
 //! A peer whose socket is gone already is not let in: a kernel lists such a socket under root or not at all, so anyone
@@ -75,35 +75,40 @@ pub(crate) struct Doorkeeper {
     source: Source,
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "elsewhere processes are compared with our own"))]
     ours: u32,
+    /// The system is asked for the journal alone.
+    lets_in_all: bool,
     told: Seldom,
 }
 
 impl Doorkeeper {
     /// One that lets in everybody.
     pub(crate) fn open() -> Self {
-        Self { source: Source::Nowhere, ours: ROOT, told: Seldom::default() }
+        Self { source: Source::Nowhere, ours: ROOT, lets_in_all: true, told: Seldom::default() }
     }
 
-    /// One for the server that listens on `endpoint`. That socket is looked up first: where the system does not list
-    /// it as ours, it cannot be believed about others.
+    /// One for the server that listens on `endpoint`, which lets in programs of its own user, or of all of them. That
+    /// socket is looked up first: where the system does not list it as ours, it cannot be believed about others.
     #[cfg(target_os = "linux")]
-    pub(crate) fn of_listener(endpoint: SocketAddr) -> Self {
+    pub(crate) fn of_listener(endpoint: SocketAddr, lets_in_all: bool) -> Self {
         let ours = rustix::process::geteuid().as_raw();
         let anyone = SocketAddr::new(unspecified(endpoint), 0);
         let is_sound = |row: Row| row.state == LISTEN && row.uid == ours;
         let sources = [Source::SockDiag, Source::ProcNet];
         let source = sources.into_iter().find(|source| source.row(endpoint, anyone).is_some_and(is_sound));
-        if source.is_none() {
+        if source.is_none() && !lets_in_all {
             log::info!("this system does not say whose connections are whose: every user of this machine is let in");
         }
-        Self { source: source.unwrap_or(Source::Nowhere), ours, told: Seldom::default() }
+        Self { source: source.unwrap_or(Source::Nowhere), ours, lets_in_all, told: Seldom::default() }
     }
 
     /// The same where processes tell.
     #[cfg(any(target_os = "macos", windows))]
-    pub(crate) fn of_listener(endpoint: SocketAddr) -> Self {
+    pub(crate) fn of_listener(endpoint: SocketAddr, lets_in_all: bool) -> Self {
+        if lets_in_all {
+            return Self::open();
+        }
         if processes::lists_as_ours(endpoint) {
-            return Self { source: Source::Processes, ..Self::open() };
+            return Self { source: Source::Processes, lets_in_all, ..Self::open() };
         }
         log::info!("this system does not say whose connections are whose: every user of this machine is let in");
         Self::open()
@@ -111,7 +116,7 @@ impl Doorkeeper {
 
     /// The same where no system is known to tell.
     #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
-    pub(crate) fn of_listener(_endpoint: SocketAddr) -> Self {
+    pub(crate) fn of_listener(_endpoint: SocketAddr, _lets_in_all: bool) -> Self {
         log::debug!("this system is not asked whose connections are whose: every user of this machine is let in");
         Self::open()
     }
@@ -132,7 +137,7 @@ impl Doorkeeper {
     /// Decides about the peer of an accepted connection.
     #[cfg(target_os = "linux")]
     pub(crate) async fn judge(&self, stream: &TcpStream, peer: SocketAddr) -> Verdict {
-        let (source, ours) = (self.source, self.ours);
+        let (source, ours) = (self.source, (!self.lets_in_all).then_some(self.ours));
         let Ok(local) = stream.local_addr() else { return Verdict::Gone };
         match source {
             Source::Nowhere => Verdict::LetIn(None),
@@ -207,7 +212,7 @@ impl Source {
         }
     }
 
-    fn judge(self, ours: u32, peer: SocketAddr, local: SocketAddr) -> Verdict {
+    fn judge(self, ours: Option<u32>, peer: SocketAddr, local: SocketAddr) -> Verdict {
         let mut verdict = Verdict::CannotTell;
         for _ in 0..LOOKED {
             verdict = judge(ours, self.row(peer, local), || self.row(local, peer));
@@ -219,13 +224,13 @@ impl Source {
     }
 }
 
-/// Decides by the peer's socket and, where that is not listed, by our own end of the connection.
+/// Decides by the peer's socket, which has to be `ours` where there is such a user, and, where that is not listed, by our own end of the connection.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux lists sockets with their users"))]
-fn judge(ours: u32, peer: Option<Row>, own: impl FnOnce() -> Option<Row>) -> Verdict {
+fn judge(ours: Option<u32>, peer: Option<Row>, own: impl FnOnce() -> Option<Row>) -> Verdict {
     match peer {
         // Nobody's: what is listed as its user may be root, whoever it was.
         Some(Row { uid: ROOT, inode: 0, .. }) => Verdict::Gone,
-        Some(Row { uid, .. }) if uid == ours || uid == ROOT => Verdict::LetIn(Some(uid)),
+        Some(Row { uid, .. }) if ours.is_none_or(|ours| uid == ours) || uid == ROOT => Verdict::LetIn(Some(uid)),
         Some(Row { uid, .. }) => Verdict::Other(format!("user {uid}")),
         // Our end knows at once when the other has closed. Where it has not, the peer is there and not listed: its
         // packets are sent on by a rule of the system's firewall, perhaps.
@@ -249,7 +254,13 @@ mod tests {
     }
 
     fn judged(peer: Option<Row>, own: Option<Row>) -> Verdict {
-        judge(1000, peer, || own)
+        judge(Some(1000), peer, || own)
+    }
+
+    #[test]
+    fn where_all_are_let_in_the_journal_is_told_who_it_is() {
+        assert_eq!(judge(None, Some(row(1001, 7, ESTABLISHED)), || None), Verdict::LetIn(Some(1001)));
+        assert_eq!(judge(None, None, || Some(row(1000, 8, ESTABLISHED))), Verdict::CannotTell);
     }
 
     #[test]
@@ -291,18 +302,18 @@ mod tests {
             for source in [Source::SockDiag, Source::ProcNet] {
                 let row = source.row(peer, local);
                 assert!(row.is_some_and(|row| row.uid == ours && row.inode != 0), "{source:?} {host}: {row:?}");
-                assert_eq!(source.judge(ours, peer, local), Verdict::LetIn(Some(ours)));
+                assert_eq!(source.judge(Some(ours), peer, local), Verdict::LetIn(Some(ours)));
                 let listening = source.row(local, SocketAddr::new(unspecified(local), 0));
                 assert!(listening.is_some_and(|row| row.state == LISTEN), "{source:?} {host}: {listening:?}");
                 let before = std::time::Instant::now();
                 for _ in 0..100 {
-                    assert_eq!(source.judge(ours, peer, local), Verdict::LetIn(Some(ours)));
+                    assert_eq!(source.judge(Some(ours), peer, local), Verdict::LetIn(Some(ours)));
                 }
                 println!("{source:?} {host}: {:?} each", before.elapsed() / 100);
             }
-            assert_eq!(Doorkeeper::of_listener(local).source, Source::SockDiag);
+            assert_eq!(Doorkeeper::of_listener(local, false).source, Source::SockDiag);
             drop(stream);
-            let nobody_else = Source::ProcNet.judge(ours, peer, local);
+            let nobody_else = Source::ProcNet.judge(Some(ours), peer, local);
             assert!(nobody_else == Verdict::Gone || nobody_else == Verdict::LetIn(Some(ours)), "{nobody_else:?}");
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn lists_as_ours(endpoint: SocketAddr) -> bool {
     pids_with(endpoint).is_some_and(|pids| pids.contains(&std::process::id()))
 }
 
-/// Decides about the peer of a loopback connection.
+/// Decides about the peer of a connection from this machine.
 pub(super) fn judge(peer: SocketAddr) -> Verdict {
     let Some(pids) = pids_with(peer) else { return Verdict::CannotTell };
     let ours = user_of(std::process::id());

@@ -41,9 +41,7 @@ impl Chosen {
         let is_cut = entries.len() > most;
         entries.drain(..entries.len().saturating_sub(most));
         let from = if is_cut { entries.first().map(|entry| entry.begin.time) } else { args.since };
-        let lost =
-            lines.iter().filter_map(|line| if let Record::Lost(lost) = &line.record { Some(lost) } else { None });
-        let lost = lost.filter(|lost| is_of(&lost.instance) && from.is_none_or(|from| lost.time >= from));
+        let lost = lost_lines(lines).filter(|lost| is_of(&lost.instance) && from.is_none_or(|from| lost.time >= from));
         Ok(Self { lost: lost.cloned().collect(), entries })
     }
 
@@ -82,7 +80,12 @@ pub(super) fn is_of(args: &LogsArgs, line: &Line) -> bool {
     is_named(args, line.record.instance()) && (!args.failed || has_failed)
 }
 
-fn is_named(args: &LogsArgs, instance: &str) -> bool {
+/// What was told of lost lines.
+pub(super) fn lost_lines(lines: &[Line]) -> impl Iterator<Item = &Lost> {
+    lines.iter().filter_map(|line| if let Record::Lost(lost) = &line.record { Some(lost) } else { None })
+}
+
+pub(super) fn is_named(args: &LogsArgs, instance: &str) -> bool {
     args.instance.as_ref().is_none_or(|wanted| instance.starts_with(wanted))
 }
 

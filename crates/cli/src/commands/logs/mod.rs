@@ -48,13 +48,16 @@ pub(crate) fn run(args: &LogsArgs) -> Ended {
     loop {
         std::thread::sleep(LOOK_EVERY);
         let more = poll(&mut reader, true).map_err(Failure::failed)?;
+        if more.is_empty() {
+            continue;
+        }
         if args.json {
             print(more.iter().filter(|line| chosen::is_of(args, line)).map(|line| line.text.clone()))?;
+            continue;
         }
+        let lost = chosen::lost_lines(&more).filter(|lost| chosen::is_named(args, &lost.instance)).cloned().collect();
         lines.extend(more);
-        if !args.json {
-            print(text.show(&Chosen::newly_ended(args, &lines, &mut shown)))?;
-        }
+        print(text.show(&Chosen { lost, ..Chosen::newly_ended(args, &lines, &mut shown) }))?;
     }
 }
 

@@ -48,7 +48,7 @@ impl Text {
         let (time, outcome, who) = (local(begin.time), outcome(entry), who(begin));
         let mut lines = vec![format!("{time}  {number:<5} {outcome}  {}  {}", plain(title), who.dimmed())];
         if entry.end.is_none() {
-            lines.push(told_of_an_open_one(&entry.path));
+            lines.push(told_of_an_open_one(&entry.path, &begin.instance));
         }
         if let Some(id) = &begin.id {
             lines.push(detail("id", &id.as_str().map_or_else(|| id.to_string(), str::to_owned)));
@@ -115,8 +115,8 @@ fn outcome(entry: &Entry) -> String {
     format!("{word} {took:>7}")
 }
 
-fn told_of_an_open_one(path: &Path) -> String {
-    let words = match Reader::is_being_written(path) {
+fn told_of_an_open_one(path: &Path, instance: &str) -> String {
+    let words = match Reader::is_being_written(path, instance) {
         Some(true) => "it is still running",
         Some(false) => "Blender ended while it ran: it crashed, was killed, or the script ended it",
         None => "it is still running, or Blender ended meanwhile",
