@@ -34,6 +34,7 @@ FEATURES = (
     ("undo", "Undo and Redo", "Clients undo and redo in Blender"),
     ("rollback", "Rollback", "Clients have what a failed script did taken back"),
     ("changes", "Changes", "Clients learn what a script did to the file"),
+    ("consent", "Consent", "Clients pass on what you have answered them where a guard rule asks"),
     ("immediate_control", "Immediate Control", "Clients get answers about the server out of turn"),
 )
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, Wire, wait_until};
 use serde_json::{Value, json};
 
 use crate::panel::OPEN_PANEL;
@@ -25,6 +25,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("guard::blenders_own_temporary_folder_is_free", temporary);
     suite.own("windowed::guard::asks_before_a_script_is_run", asks);
     suite.own("windowed::guard::what_was_not_foreseen_is_refused_and_offered", offers);
+    suite.own("windowed::guard::asks_through_the_mcp_client", through_mcp);
     suite.own("windowed::guard::a_script_does_not_consent_to_itself", not_itself);
 }
 
@@ -207,6 +208,56 @@ fn asks(environment: &Environment) -> Result<()> {
     for wire in &mut many {
         ensure!(wire.reply()?["error"]["code"] == "shutting_down");
     }
+    Ok(())
+}
+
+/// A client that can ask its user is as good as Blender's own menu; one that cannot leaves it to that.
+fn through_mcp(environment: &Environment) -> Result<()> {
+    let blender = windowed(environment, &[("files", "ask")])?;
+    let command = || {
+        let mut command = std::process::Command::new(&environment.blendwire);
+        command.args(["mcp"]).env("BLENDWIRE_PORT", blender.port.to_string());
+        command
+    };
+    let path = blender.file("asked").display().to_string();
+    let arguments = json!({"code": format!("open('{path}', 'a').write('x')\nresult = 'done'"), "title": "Write notes"});
+    let declines = McpSession::start_with_user(command(), None)?;
+    let call = declines.call("execute_blender_code", arguments.clone())?;
+    ensure!(call.is_error() && call.text().contains("has refused"), "{}", call.text());
+    let accepts = McpSession::start_with_user(command(), Some(json!({"answer": "once"})))?;
+    for times in 1..=2 {
+        let call = accepts.call("execute_blender_code", arguments.clone())?;
+        ensure!(call.value()["result"] == "done", "{}", call.text());
+        let questions = accepts.questions();
+        let is_told = |word: &str| questions.last().is_some_and(|question| question.contains(word));
+        ensure!(
+            questions.len() == times && is_told("Write notes") && is_told("write files") && is_told(&path),
+            "{questions:?}"
+        );
+    }
+    ensure!(fs_err::read(&path)? == b"xx");
+    // A client that cannot ask waits for Blender's user.
+    let cannot = McpSession::start(command())?;
+    std::thread::scope(|scope| {
+        let called = scope.spawn(|| cannot.call("execute_blender_code", arguments.clone()));
+        press(&blender, &waiting(&blender)?["request"], "once")?;
+        let call = called.join().map_err(|_| anyhow::anyhow!("the call has panicked"))??;
+        ensure!(call.value()["result"] == "done", "{}", call.text());
+        Ok(())
+    })?;
+    // On the wire: only for what waits, and not where the user forbids it.
+    let nobody = json!({"type": "consent", "id": "nobody", "answer": "once"});
+    ensure!(blender.wire()?.answer(&nobody)?["error"]["code"] == "not_found");
+    let wrong = json!({"type": "consent", "id": "nobody", "answer": "perhaps"});
+    let reply = blender.wire()?.answer(&wrong)?;
+    ensure!(reply["error"]["code"] == "bad_request" && reply["message"].to_string().contains("never"), "{reply}");
+    let mut wire = ask(&blender, &json!({"type": "execute", "code": "open('x', 'w')", "id": "waits", "stream": true}))?;
+    waiting(&blender)?;
+    let never = json!({"type": "consent", "id": "waits", "answer": "never"});
+    ensure!(blender.wire()?.answer(&never)?["result"]["state"] == "answered");
+    let (events, reply) = wire.events()?;
+    ensure!(reply["error"]["code"] == "forbidden", "{reply}");
+    ensure!(events.iter().any(|event| event["event"] == "consent" && event["wants"] == json!(["files"])), "{events:?}");
     Ok(())
 }
 

@@ -3,22 +3,55 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use rmcp::ServiceExt as _;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ReadResourceRequestParams, ResourceContents,
-    Tool,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientRequest,
+    ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation, ProtocolVersion,
+    ReadResourceRequestParams, ResourceContents, Tool,
 };
-use rmcp::service::{PeerRequestOptions, RoleClient, RunningService};
+use rmcp::service::{PeerRequestOptions, RequestContext, RoleClient, RunningService};
 use rmcp::transport::TokioChildProcess;
+use rmcp::{ClientHandler, ServiceExt as _};
 use serde_json::{Map, Value};
+
+/// Who sits in front of the client.
+#[derive(Clone, Default)]
+struct User {
+    /// What they say to every question; a client without one cannot ask.
+    answer: Option<ElicitResult>,
+    questions: Arc<Mutex<Vec<String>>>,
+}
+
+impl ClientHandler for User {
+    fn get_info(&self) -> ClientConfig {
+        if self.answer.is_none() {
+            return ClientConfig::default();
+        }
+        // Later versions have no questions from the server.
+        let capabilities = ClientCapabilities::builder().enable_elicitation().build();
+        let identity = Implementation::new("blendwire-test", "0");
+        ClientConfig::new(capabilities, identity).with_protocol_version(ProtocolVersion::V_2025_11_25)
+    }
+
+    async fn create_elicitation(
+        &self,
+        request: ElicitRequestParams,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let question = serde_json::to_string(&request).unwrap_or_default();
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner).push(question);
+        self.answer.clone().ok_or_else(|| ErrorData::internal_error("nobody is there", None))
+    }
+}
 
 /// A running session; the server ends with it.
 pub struct McpSession {
     runtime: tokio::runtime::Runtime,
-    client: Option<RunningService<RoleClient, ()>>,
+    client: Option<RunningService<RoleClient, User>>,
+    user: User,
     /// From starting the server to the end of the handshake.
     pub handshake: Duration,
 }
@@ -60,7 +93,23 @@ impl McpSession {
     /// # Errors
     /// When the server does not start or does not speak MCP.
     pub fn start(command: std::process::Command) -> Result<Self> {
-        Self::start_with(command, Stdio::inherit())
+        Self::start_with(command, Stdio::inherit(), User::default())
+    }
+
+    /// As [`McpSession::start`], with a user who accepts every question with this content, or declines it when there is none.
+    ///
+    /// # Errors
+    /// As [`McpSession::start`].
+    pub fn start_with_user(command: std::process::Command, content: Option<Value>) -> Result<Self> {
+        let action = if content.is_some() { ElicitationAction::Accept } else { ElicitationAction::Decline };
+        let mut answer = ElicitResult::new(action);
+        answer.content = content;
+        Self::start_with(command, Stdio::inherit(), User { answer: Some(answer), ..User::default() })
+    }
+
+    /// What the user was asked so far, as JSON.
+    pub fn questions(&self) -> Vec<String> {
+        self.user.questions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// As [`McpSession::start`], with what the server logs in a file: some log every message.
@@ -68,18 +117,18 @@ impl McpSession {
     /// # Errors
     /// As [`McpSession::start`], or when the file cannot be made.
     pub fn start_with_log(command: std::process::Command, log: &Path) -> Result<Self> {
-        Self::start_with(command, fs_err::File::create(log)?.into_file().into())
+        Self::start_with(command, fs_err::File::create(log)?.into_file().into(), User::default())
     }
 
-    fn start_with(command: std::process::Command, log: Stdio) -> Result<Self> {
+    fn start_with(command: std::process::Command, log: Stdio, user: User) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let before = Instant::now();
         let client = runtime.block_on(async {
             let (transport, _) =
                 TokioChildProcess::builder(tokio::process::Command::from(command)).stderr(log).spawn()?;
-            anyhow::Ok(().serve(transport).await?)
+            anyhow::Ok(user.clone().serve(transport).await?)
         })?;
-        Ok(Self { runtime, client: Some(client), handshake: before.elapsed() })
+        Ok(Self { runtime, client: Some(client), user, handshake: before.elapsed() })
     }
 
     /// Every tool that the server lists.
@@ -131,7 +180,7 @@ impl McpSession {
         })
     }
 
-    fn client(&self) -> Result<&RunningService<RoleClient, ()>> {
+    fn client(&self) -> Result<&RunningService<RoleClient, User>> {
         self.client.as_ref().context("the session has ended")
     }
 }

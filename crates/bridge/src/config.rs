@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use blendwire_credentials::Folder;
 use blendwire_journal::Journal;
-use blendwire_protocol::{DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, Feature, PROTOCOL_VERSION, Versions};
+use blendwire_protocol::{Consent, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, Feature, PROTOCOL_VERSION, Versions};
 
 use crate::access::AccessRules;
 
@@ -46,6 +46,9 @@ pub struct Config {
     /// Asks the host to interrupt the script of this number, for this reason, and says whether it runs. Called from the
     /// network thread; must return at once.
     pub interrupt: fn(u64, &str) -> bool,
+    /// Gives the host the user's answer for the request of this number that waits for consent, and says whether one waited.
+    /// Called from the network thread; must return at once.
+    pub consent: fn(u64, Consent) -> bool,
     /// Where requests are written down; `None`: nowhere.
     pub journal: Option<Journal>,
     /// Unlike that of any other server.
@@ -73,6 +76,7 @@ impl Default for Config {
             access: AccessRules::default(),
             credentials: None,
             interrupt: |_, _| false,
+            consent: |_, _| false,
             journal: None,
             instance: new_instance(),
             background: false,

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use blendwire_protocol::{ConsentRequest, Id, Reply};
+use blendwire_protocol::{Consent as Answer, ConsentRequest, ErrorCode, Id, Reply};
 
 use crate::job::Job;
 use crate::server::Shared;
@@ -31,6 +31,7 @@ impl Shared {
     /// The job waits for the user's consent to what it wants.
     pub fn consent_waits(&self, job: &Job, wants: Vec<String>) {
         let (id, title) = (job.ticket.extras.id.clone(), job.title.clone());
+        job.feed.ask(wants.clone());
         let asked = Waits { number: job.number, id, title, wants, since: Instant::now() };
         self.consent.0.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
     }
@@ -49,6 +50,16 @@ impl Shared {
     pub fn ending_reply(&self, number: u64, when: &str) -> Option<Reply> {
         let (code, reason) = self.control.ending(number)?;
         Some(Reply::refused(code, format!("{reason} {when}; nothing of it was run")))
+    }
+
+    /// Passes on what the user has answered a client that asked for the request of this id.
+    pub(crate) fn consent_from_client(&self, target: &Id, answer: Answer) -> Reply {
+        let number = self.control.number_of(target).filter(|number| self.waits_for_consent(*number));
+        if number.is_some_and(|number| (self.config.consent)(number, answer)) {
+            return Reply::of(&serde_json::json!({"state": "answered"}));
+        }
+        let message = format!("no request with the id {} waits for the user's consent", target.json());
+        Reply::refused(ErrorCode::NotFound, message)
     }
 
     pub(crate) fn consent_status(&self) -> Vec<ConsentRequest> {

@@ -216,7 +216,7 @@ impl Control {
         self.book().active.get(&number)?.ending.map(|ending| (ending.code(), ending.reason()))
     }
 
-    fn number_of(&self, id: &Id) -> Option<u64> {
+    pub(crate) fn number_of(&self, id: &Id) -> Option<u64> {
         self.book().numbers.get(id).copied()
     }
 

@@ -35,6 +35,8 @@ struct Printed {
 
 #[derive(Debug, Default)]
 struct Reported {
+    /// To what the user is asked to consent, until that is told.
+    wants: Option<Vec<String>>,
     latest: Option<Progress>,
     is_told: bool,
     has_told_begin: bool,
@@ -50,6 +52,12 @@ impl Feed {
             has_begun: AtomicBool::new(false),
             watcher: is_watched.then(Notify::new),
         }
+    }
+
+    /// The request waits for the user's consent to this.
+    pub(crate) fn ask(&self, wants: Vec<String>) {
+        self.reported().wants = Some(wants);
+        self.ring();
     }
 
     /// The script has been started.
@@ -120,9 +128,12 @@ impl Feed {
         }
     }
 
-    /// The next event to tell, in the order: begun, output, progress.
+    /// The next event to tell, in the order: asked, begun, output, progress.
     pub(crate) fn next_event(&self) -> Option<Event> {
         let mut reported = self.reported();
+        if let Some(wants) = reported.wants.take() {
+            return Some(Event::Consent { wants });
+        }
         if self.has_begun.load(Ordering::Relaxed) && !std::mem::replace(&mut reported.has_told_begin, true) {
             return Some(Event::Started);
         }

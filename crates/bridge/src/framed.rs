@@ -254,6 +254,7 @@ impl Reader<'_> {
             Body::Hello { features, .. } => Reply::of(&self.hello(features)),
             Body::Status => Reply::of(&self.shared.status()),
             Body::Outcome { target } => return self.now(self.intake.outcome(&target, terminator)).await,
+            Body::Consent { target, answer } => self.shared.consent_from_client(&target, answer),
             Body::Cancel { target } => {
                 let (ticket, answer) = Ticket::new(terminator, extras);
                 control::cancel(self.shared, &target, ticket);

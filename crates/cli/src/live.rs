@@ -65,6 +65,11 @@ impl Live {
         let mut shown = self.shown();
         match event {
             Event::Queued { .. } => {}
+            Event::Consent { wants } => {
+                shown.clear();
+                let wants = printer::one_line(&wants.join(", "));
+                printer::talk(&format!("waiting: Blender's user is asked for consent to {wants}, in Blender"));
+            }
             Event::Started => {
                 shown.has_begun = true;
                 shown.clear();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, Event, Status};
+use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, Consent, Event, Status};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
@@ -146,6 +146,14 @@ impl Blender {
     /// cannot do that.
     pub async fn cancel(&self, id: &str) -> Result<(), ClientError> {
         self.question(&ClientRequest::Cancel { id }, "cancel").await.map(drop)
+    }
+
+    /// Answers for the user the script of this id, which waits for consent.
+    ///
+    /// # Errors
+    /// As [`Self::cancel`].
+    pub async fn consent(&self, id: &str, answer: Consent) -> Result<(), ClientError> {
+        self.question(&ClientRequest::Consent { id, answer }, "consent").await.map(drop)
     }
 
     /// What the server and Blender are doing, answered also while a script runs.

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use blendwire_client::{ClientError, Event, Outcome, Script};
-use blendwire_protocol::Status;
+use blendwire_protocol::{Consent, Status};
 
 /// A call under way.
 pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, NoReply>> + Send + 'a>>;
@@ -34,6 +34,9 @@ pub trait Blender: Send + Sync {
     /// Undoes or redoes up to `steps` steps; the result is `{"steps": how many there were}`.
     fn travel(&self, way: Travel, steps: u32) -> Call<'_, Outcome>;
 
+    /// Answers for the user the script of this id, which waits for consent.
+    fn consent<'a>(&'a self, id: &'a str, answer: Consent) -> Call<'a, ()>;
+
     /// What Blender and the server in it are doing; answered also while a script runs.
     fn status(&self) -> Call<'_, Status>;
 }
@@ -57,6 +60,10 @@ impl Blender for blendwire_client::Blender {
             };
             outcome.map_err(NoReply::from)
         })
+    }
+
+    fn consent<'a>(&'a self, id: &'a str, answer: Consent) -> Call<'a, ()> {
+        Box::pin(async move { self.consent(id, answer).await.map_err(NoReply::from) })
     }
 
     fn status(&self) -> Call<'_, Status> {

@@ -4,39 +4,66 @@
 use std::convert::Infallible;
 
 use blendwire_client::{Event, Options, Outcome, Progress, Script};
-use blendwire_protocol::Status;
+use blendwire_protocol::{Status, first_line};
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RoleServer};
 use tokio::sync::watch;
 
-use crate::{Blender, NoReply, Travel};
+use crate::{Blender, NoReply, Travel, elicit};
 
 /// See the module.
 pub(crate) struct Caller<'a> {
     blender: &'a dyn Blender,
     /// `None` where the client wants no progress: then Blender sends no events.
     progress: Option<watch::Sender<Option<Progress>>>,
+    /// A client that can ask its user; `None` where it cannot.
+    asker: Option<&'a Peer<RoleServer>>,
 }
 
 impl<'a> Caller<'a> {
     /// A call, and what is to be told meanwhile to a client that wants it.
-    pub(crate) fn new(blender: &'a dyn Blender, wants_progress: bool) -> (Self, watch::Receiver<Option<Progress>>) {
+    pub(crate) fn new(
+        blender: &'a dyn Blender,
+        peer: &'a Peer<RoleServer>,
+        wants_progress: bool,
+    ) -> (Self, watch::Receiver<Option<Progress>>) {
         // Only the latest is kept: a client that does not read is owed no more.
         let (sender, progress) = watch::channel(None);
-        (Self { blender, progress: wants_progress.then_some(sender) }, progress)
+        let asker = elicit::can(peer).then_some(peer);
+        (Self { blender, progress: wants_progress.then_some(sender), asker }, progress)
     }
 
     /// Runs a script in Blender.
     pub(crate) async fn run(&self, code: &str, options: Options<'_>) -> Result<Outcome, NoReply> {
-        let on_event = self.progress.clone().map(|progress| {
-            Box::new(move |event| {
-                if let Event::Progress(made) = event {
-                    // A client that has gone is told nothing.
-                    let _ = progress.send(Some(made));
-                }
-            }) as crate::OnEvent<'_>
-        });
-        self.blender.run(Script::new(code).with_options(options), on_event).await
+        let (asked, wants) = watch::channel(Vec::new());
+        let progress = self.progress.clone();
+        let on_event = move |event| match event {
+            // A client that has gone is told nothing.
+            Event::Progress(made) => drop(progress.as_ref().map(|progress| progress.send(Some(made)))),
+            Event::Consent { wants } => drop(asked.send(wants)),
+            _ => {}
+        };
+        let is_watched = self.progress.is_some() || self.asker.is_some();
+        let on_event = is_watched.then(|| Box::new(on_event) as crate::OnEvent<'_>);
+        let title = options.title.map_or_else(|| first_line(code), str::to_owned);
+        let script = Script::new(code).with_options(options);
+        let id = script.id().to_owned();
+        tokio::select! {
+            outcome = self.blender.run(script, on_event) => outcome,
+            never = self.ask(&id, &title, code, wants) => match never {},
+        }
+    }
+
+    /// Asks the user when Blender says that it waits for that, where the client can; never ends.
+    async fn ask(&self, id: &str, title: &str, code: &str, mut wants: watch::Receiver<Vec<String>>) -> Infallible {
+        while let (Some(peer), Ok(())) = (self.asker, wants.changed().await) {
+            let wants = wants.borrow_and_update().clone();
+            if let Some(answer) = elicit::consent(peer, title, code, &wants).await {
+                // Somebody may have answered in Blender meanwhile, which is as good.
+                let _ = self.blender.consent(id, answer).await;
+            }
+        }
+        std::future::pending().await
     }
 
     /// See [`Blender::travel`].

@@ -10,6 +10,7 @@
 
 mod blender;
 mod caller;
+mod elicit;
 mod server;
 mod snippet;
 mod tools;

@@ -91,7 +91,7 @@ impl ServerHandler for Server {
         };
         let arguments = request.arguments.unwrap_or_default();
         let token = context.meta.get_progress_token();
-        let (caller, progress) = Caller::new(self.blender.as_ref(), token.is_some());
+        let (caller, progress) = Caller::new(self.blender.as_ref(), &context.peer, token.is_some());
         let call = (entry.call)(&caller, arguments);
         // A call that is dropped is cancelled in Blender. The client has said that it wants no answer.
         let done = tokio::select! {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use blendwire_client::{Effects, Event, Outcome, Progress, Script};
 use blendwire_mcp::{Blender, Call, NoReply, OnEvent, Server, Travel};
-use blendwire_protocol::Status;
+use blendwire_protocol::{Consent, Status};
 use rmcp::ServiceExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -40,6 +40,10 @@ impl Blender for Canned {
 
     fn travel(&self, _way: Travel, _steps: u32) -> Call<'_, Outcome> {
         Box::pin(async { Err(NoReply("nothing listens; run `blendwire launch`".to_owned())) })
+    }
+
+    fn consent<'a>(&'a self, _id: &'a str, _answer: Consent) -> Call<'a, ()> {
+        Box::pin(async { Err(NoReply("nothing waits for consent".to_owned())) })
     }
 
     fn status(&self) -> Call<'_, Status> {

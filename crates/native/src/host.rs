@@ -77,6 +77,7 @@ pub(crate) fn start(
             versions,
             background,
             interrupt,
+            consent: guard::answer_waiting,
             access: access.rules,
             credentials: access.folder,
             time_limit: time_limit_secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok()),

@@ -29,6 +29,13 @@ pub enum ClientRequest<'a> {
         /// The `id` of the request whose reply is wanted.
         id: &'a str,
     },
+    /// See [`crate::Body::Consent`].
+    Consent {
+        /// The `id` of the request that waits.
+        id: &'a str,
+        /// What the user has said.
+        answer: crate::Consent,
+    },
     /// See [`crate::Body::Undo`].
     Undo {
         /// How many.

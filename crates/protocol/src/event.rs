@@ -16,6 +16,11 @@ pub enum Event {
         /// How many requests were waiting before it.
         position: usize,
     },
+    /// It waits for the consent of Blender's user.
+    Consent {
+        /// To what: of `files`, `processes`, `network`.
+        wants: Vec<String>,
+    },
     /// Its script has been started.
     Started,
     /// The script has printed.
@@ -58,6 +63,7 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Queued { .. } => "queued",
+            Self::Consent { .. } => "consent",
             Self::Started => "started",
             Self::Output { .. } => "output",
             Self::Progress(_) => "progress",

@@ -18,6 +18,8 @@ pub enum Feature {
     Rollback,
     /// `"changes": true`: what the request did to the file.
     Changes,
+    /// `consent`: the client answers for the user, whom it has asked.
+    Consent,
     /// Answers to `ping`, `status`, `cancel`, `outcome` and `hello` overtake those of requests that have not ended. Changes the
     /// order of replies, so only a client that asked for it in `hello` gets it.
     ImmediateControl,
@@ -25,8 +27,8 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of the document.
-    pub const ALL: [Self; 6] =
-        [Self::Stream, Self::Session, Self::Undo, Self::Rollback, Self::Changes, Self::ImmediateControl];
+    pub const ALL: [Self; 7] =
+        [Self::Stream, Self::Session, Self::Undo, Self::Rollback, Self::Changes, Self::Consent, Self::ImmediateControl];
 
     /// As it stands on the wire.
     pub fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Feature {
             Self::Undo => "undo",
             Self::Rollback => "rollback",
             Self::Changes => "changes",
+            Self::Consent => "consent",
             Self::ImmediateControl => "immediate_control",
         }
     }

@@ -10,6 +10,7 @@
 mod bad_request;
 mod bare;
 mod client_request;
+mod consent;
 mod error;
 mod event;
 mod feature;
@@ -22,6 +23,7 @@ mod token;
 pub use bad_request::BadRequest;
 pub use bare::{BARE_PROTOCOL_VERSION, BadBareRequest, BareRequest, BareResult, BareScreenshot, is_bare};
 pub use client_request::{ClientExecute, ClientRequest};
+pub use consent::Consent;
 pub use error::ErrorCode;
 pub use event::{Event, Progress};
 pub use feature::Feature;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{BadRequest, Feature, PROTOCOL_VERSION, Token};
+use crate::{BadRequest, Consent, Feature, PROTOCOL_VERSION, Token};
 
 /// A request that the server understands, and the client's name for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,13 @@ pub enum Body {
         /// The `id` that it was sent with.
         target: Id,
     },
+    /// Answer for the user a request of that name that waits for consent.
+    Consent {
+        /// The `id` that it was sent with.
+        target: Id,
+        /// What the user has said.
+        answer: Consent,
+    },
     /// Undo in Blender.
     Undo {
         /// How many steps, at least one.
@@ -111,7 +118,7 @@ impl Request {
         self.id.is_some()
             || match &self.body {
                 Body::Execute(execute) => !execute.is_plain(),
-                Body::Hello { .. } | Body::Undo { .. } | Body::Redo { .. } => true,
+                Body::Hello { .. } | Body::Consent { .. } | Body::Undo { .. } | Body::Redo { .. } => true,
                 Body::Cancel { .. } | Body::Outcome { .. } | Body::Status | Body::Ping => false,
             }
     }
@@ -130,6 +137,7 @@ impl Request {
             (Feature::Undo, is_undo),
             (Feature::Rollback, asks(|execute| execute.rollback)),
             (Feature::Changes, asks(|execute| execute.changes)),
+            (Feature::Consent, matches!(self.body, Body::Consent { .. })),
         ];
         used.into_iter().filter_map(|(feature, is_used)| is_used.then_some(feature))
     }
@@ -156,6 +164,7 @@ struct Wire {
     changes: Option<Value>,
     undo_step: Option<Value>,
     steps: Option<Value>,
+    answer: Option<Value>,
     protocol_version: Option<Value>,
     features: Option<Value>,
     token: Option<Value>,
@@ -227,6 +236,7 @@ fn body(mut wire: Wire, id: Option<&Id>) -> Result<Body, BadRequest> {
         "hello" => hello(wire.protocol_version, wire.features, wire.token)?,
         "cancel" => Body::Cancel { target: target()? },
         "outcome" => Body::Outcome { target: target()? },
+        "consent" => Body::Consent { target: target()?, answer: answer(wire.answer)? },
         "undo" => Body::Undo { steps: steps(wire.steps)? },
         "redo" => Body::Redo { steps: steps(wire.steps)? },
         "status" => Body::Status,
@@ -247,6 +257,12 @@ fn execute(wire: Wire) -> Result<Execute, BadRequest> {
         changes: boolean("changes", wire.changes, false)?,
         no_undo_step: !boolean("undo_step", wire.undo_step, true)?,
     })
+}
+
+fn answer(answer: Option<Value>) -> Result<Consent, BadRequest> {
+    let answer = answer.unwrap_or_default();
+    let named = answer.as_str().and_then(Consent::named);
+    named.ok_or_else(|| wrong("answer", "once, session or never", &answer))
 }
 
 fn hello(version: Option<Value>, features: Option<Value>, token: Option<Value>) -> Result<Body, BadRequest> {

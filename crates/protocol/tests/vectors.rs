@@ -70,6 +70,7 @@ fn as_vector(request: &Request) -> Value {
         Body::Execute(execute) => as_execute(execute),
         Body::Cancel { .. } => json!({"type": "cancel"}),
         Body::Outcome { .. } => json!({"type": "outcome"}),
+        Body::Consent { answer, .. } => json!({"type": "consent", "answer": answer.name()}),
         Body::Undo { steps } => json!({"type": "undo", "steps": steps}),
         Body::Redo { steps } => json!({"type": "redo", "steps": steps}),
         Body::Status => json!({"type": "status"}),
@@ -78,7 +79,7 @@ fn as_vector(request: &Request) -> Value {
     if let Some(id) = &request.id {
         value["id"] = serde_json::from_str(id.json()).unwrap();
     }
-    if let Body::Cancel { target } | Body::Outcome { target } = &request.body {
+    if let Body::Cancel { target } | Body::Outcome { target } | Body::Consent { target, .. } = &request.body {
         assert_eq!(Some(target), request.id.as_ref());
     }
     value

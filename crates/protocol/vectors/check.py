@@ -15,7 +15,7 @@ from typing import Any
 HERE = Path(__file__).parent
 DEFAULT_LIMIT = 64 * 1024 * 1024
 BLANK = b" \t\r\n\0"
-FEATURES = ["stream", "session", "undo", "rollback", "changes", "immediate_control"]
+FEATURES = ["stream", "session", "undo", "rollback", "changes", "consent", "immediate_control"]
 CODES = [
     *("bad_frame", "bad_request", "too_large", "unauthorized", "forbidden", "version_mismatch", "busy", "timeout"),
     *("cancelled", "python_exception", "not_found", "shutting_down", "dropped"),
@@ -99,6 +99,7 @@ def read_request(raw: bytes) -> dict[str, Any]:
     kind = keys.get("type")
     need(isinstance(kind, str), "type")
     readers = {"execute": execute, "hello": hello, "undo": steps, "redo": steps, "cancel": target, "outcome": target}
+    readers["consent"] = consent
     if kind not in readers:
         need(kind in ("status", "ping"), "type")
     return {"type": kind, **request, **readers.get(str(kind), lambda _: {})(keys)}
@@ -127,6 +128,12 @@ def execute(keys: dict[str, Any]) -> dict[str, Any]:
             request[key] = keys[key]
     need(keys.get("on_error", "keep") in ("keep", "rollback"), "on_error")
     return request | ({"on_error": "rollback"} if keys.get("on_error") == "rollback" else {})
+
+
+def consent(keys: dict[str, Any]) -> dict[str, Any]:
+    target(keys)
+    need(keys.get("answer") in ("once", "session", "never"), "answer")
+    return {"answer": keys["answer"]}
 
 
 def hello(keys: dict[str, Any]) -> dict[str, Any]:

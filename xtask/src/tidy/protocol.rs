@@ -124,6 +124,7 @@ fn name(body: &Body) -> &'static str {
         Body::Undo { .. } => "undo",
         Body::Redo { .. } => "redo",
         Body::Status => "status",
+        Body::Consent { .. } => "consent",
         Body::Ping => "ping",
     }
 }
@@ -133,6 +134,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::Queued { .. } => "queued",
         Event::Started => "started",
         Event::Output { .. } => "output",
+        Event::Consent { .. } => "consent",
         Event::Progress(_) => "progress",
     }
 }

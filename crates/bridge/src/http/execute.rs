@@ -98,6 +98,7 @@ async fn question_answered(
         Body::Status => Reply::of(&shared.status()),
         Body::Ping => Reply::of(&"pong"),
         Body::Outcome { target } => return respond(StatusCode::OK, intake.outcome(&target, END)),
+        Body::Consent { target, answer } => shared.consent_from_client(&target, answer),
         Body::Cancel { target } => {
             let (ticket, answer) = Ticket::new(END, extras);
             control::cancel(shared, &target, ticket);

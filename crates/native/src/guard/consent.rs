@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blendwire_bridge::{Job, Shared, Task};
-use blendwire_protocol::{ErrorCode, Reply};
+use blendwire_protocol::{Consent as Answer, ErrorCode, Reply};
 use pyo3::exceptions::{PyPermissionError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -36,13 +36,6 @@ struct Waiting {
     /// What it visibly wants, as bits.
     kinds: u8,
     answer: Option<Answer>,
-}
-
-#[derive(Clone, Copy)]
-enum Answer {
-    Once,
-    Session,
-    Never,
 }
 
 /// What was refused to a script that ran, and the user may allow.
@@ -221,19 +214,21 @@ pub(crate) fn answer_consent(number: u64, answer: &str, refused: &str) -> PyResu
         if is_executing() {
             return Err(PyPermissionError::new_err("only the user can consent, not a client's script"));
         }
-        let answer = match answer {
-            "once" => Answer::Once,
-            "session" => Answer::Session,
-            "never" => Answer::Never,
-            other => return Err(PyValueError::new_err(format!("unknown answer {other:?}"))),
-        };
+        let unknown = || PyValueError::new_err(format!("unknown answer {answer:?}"));
+        let answer = Answer::named(answer).ok_or_else(unknown)?;
         if let Some(kind) = Kind::named(refused) {
             return Ok(answer_offer(number, kind, answer));
         }
-        Ok(with_waiting(|waiting| {
-            let asked = waiting.iter_mut().find(|waiting| waiting.job.number == number);
-            asked.map(|waiting| waiting.answer = Some(answer)).is_some()
-        }))
+        Ok(answer_waiting(number, answer))
+    })
+}
+
+/// The answer of a request that waits, from the user or from a client that has asked the user. Returns whether there was
+/// one. Any thread.
+pub(crate) fn answer_waiting(number: u64, answer: Answer) -> bool {
+    with_waiting(|waiting| {
+        let asked = waiting.iter_mut().find(|waiting| waiting.job.number == number);
+        asked.map(|waiting| waiting.answer = Some(answer)).is_some()
     })
 }
 

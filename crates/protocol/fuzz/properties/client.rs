@@ -52,6 +52,9 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
         }
         (ClientRequest::Cancel { .. }, Body::Cancel { target })
         | (ClientRequest::Outcome { .. }, Body::Outcome { target }) => named(target),
+        (ClientRequest::Consent { answer, .. }, Body::Consent { target, answer: found }) => {
+            named(target) && answer == found
+        }
         (ClientRequest::Undo { steps }, Body::Undo { steps: found })
         | (ClientRequest::Redo { steps }, Body::Redo { steps: found }) => steps == found,
         (ClientRequest::Status, Body::Status) | (ClientRequest::Ping, Body::Ping) => true,
@@ -133,6 +136,7 @@ fn again(request: &Request, id: Option<&str>) {
         }),
         Body::Cancel { .. } => ClientRequest::Cancel { id: id.unwrap_or_default() },
         Body::Outcome { .. } => ClientRequest::Outcome { id: id.unwrap_or_default() },
+        Body::Consent { answer, .. } => ClientRequest::Consent { id: id.unwrap_or_default(), answer: *answer },
         Body::Undo { steps } => ClientRequest::Undo { steps: *steps },
         Body::Redo { steps } => ClientRequest::Redo { steps: *steps },
         Body::Status => ClientRequest::Status,

@@ -9,7 +9,8 @@ use super::object::{Key, Object};
 use super::{assert_readable, client};
 
 /// The keys that the document gives a meaning.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
+    "answer",
     "token",
     "type",
     "id",
@@ -93,6 +94,12 @@ fn accepted(object: &Object, request: &Request) {
         Body::Hello { token, .. } => {
             let written = object.value("token");
             assert_eq!(token.as_ref().map(|token| Value::from(token.expose())), written);
+            true
+        }
+        Body::Consent { target, answer } => {
+            assert_eq!(features, [Feature::Consent]);
+            assert_eq!(request.id.as_ref(), Some(target));
+            assert_eq!(object.value("answer"), Some(Value::from(answer.name())));
             true
         }
         Body::Cancel { target } | Body::Outcome { target } => {
