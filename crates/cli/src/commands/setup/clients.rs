@@ -29,7 +29,7 @@ pub(super) struct Client {
 
 impl Client {
     /// The facts of one.
-    pub(super) fn new(name: ClientName, places: &Places) -> Self {
+    fn new(name: ClientName, places: &Places) -> Self {
         let place = places.of(name);
         let base = Self {
             name,
@@ -100,8 +100,8 @@ impl Client {
     }
 
     /// All that are known.
-    pub(super) fn all(places: &Places) -> Vec<Self> {
-        ClientName::value_variants().iter().map(|name| Self::new(*name, places)).collect()
+    pub(super) fn all(places: &Places) -> impl Iterator<Item = Self> {
+        ClientName::value_variants().iter().map(|name| Self::new(*name, places))
     }
 
     /// Whether it seems to be on this machine: its file or folder is there, or its command on PATH.

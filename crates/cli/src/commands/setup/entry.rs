@@ -85,7 +85,7 @@ fn args(endpoint: &EndpointArgs) -> Result<Vec<String>> {
     let ca = ca.as_deref().map(absolute).transpose()?;
     let mut args = vec!["mcp".to_owned()];
     let mut push = |option: &str, value: Option<String>| {
-        args.extend(value.map(|value| [option.to_owned(), value]).into_iter().flatten())
+        args.extend(value.map(|value| [option.to_owned(), value]).into_iter().flatten());
     };
     push("--host", host);
     push("--port", port.map(|port| port.to_string()));
@@ -106,21 +106,26 @@ impl Kind {
     /// Looks at the command and its arguments, in whichever form the client has them.
     pub(super) fn of(entry: &Value) -> Self {
         let words = words(entry);
-        let program = words.first().map(|word| last_part(word));
-        if program.is_some_and(|program| program == "blendwire") && words.iter().any(|word| word == "mcp") {
+        let is_ours = words.first().is_some_and(|program| name(program).starts_with("blendwire"));
+        if is_ours && words.iter().any(|word| word == "mcp") {
             return Self::Ours;
         }
-        let names_both = |word: &String| {
-            let word = word.to_lowercase();
-            word.contains("blender") && word.contains("mcp")
-        };
-        if words.iter().any(names_both) { Self::Rival } else { Self::Other }
+        if words.iter().any(|word| names_a_rival(word)) { Self::Rival } else { Self::Other }
     }
 }
 
-/// The command and its arguments as one line, for people.
+/// The server's name, or that of its folder.
+fn names_a_rival(word: &str) -> bool {
+    let word = word.to_lowercase();
+    word.contains("blender") && word.contains("mcp")
+}
+
+/// The command and the argument that tells what it is, for people. The other arguments may be keys and passwords.
 pub(super) fn line(entry: &Value) -> String {
-    words(entry).join(" ")
+    let words = words(entry);
+    let (program, args) = words.split_first().map_or(("", &[][..]), |(program, args)| (program.as_str(), args));
+    let telling = args.iter().find(|word| names_a_rival(word)).map(|word| format!(" {word}"));
+    format!("{program}{}", telling.unwrap_or_default())
 }
 
 /// All text under `command` and `args`: Zed once had `{"command": {"path": …, "args": […]}}`.
@@ -142,9 +147,8 @@ fn words(entry: &Value) -> Vec<String> {
 }
 
 /// The name of a program, of whichever system.
-fn last_part(command: &str) -> &str {
-    let name = command.rsplit(['/', '\\']).next().unwrap_or(command);
-    name.strip_suffix(".exe").unwrap_or(name)
+fn name(command: &str) -> String {
+    command.rsplit(['/', '\\']).next().unwrap_or(command).to_lowercase()
 }
 
 #[cfg(test)]
@@ -165,7 +169,12 @@ mod tests {
         for rival in rivals {
             assert_eq!(Kind::of(&rival), Kind::Rival, "{rival}");
         }
-        for ours in ["blendwire", "/opt/blender-mcp/blendwire", "C:\\Program Files\\blendwire\\blendwire.exe"] {
+        for ours in [
+            "blendwire",
+            "/opt/blendwire-0.1.0",
+            "/opt/blender-mcp/blendwire",
+            "C:\\Program Files\\blendwire\\blendwire.exe",
+        ] {
             assert_eq!(Kind::of(&json!({"command": ours, "args": ["mcp", "--port", "1"]})), Kind::Ours, "{ours}");
         }
         let others = [
@@ -178,6 +187,14 @@ mod tests {
         for other in others {
             assert_eq!(Kind::of(&other), Kind::Other, "{other}");
         }
+    }
+
+    #[test]
+    fn no_argument_is_shown_that_may_be_a_secret() {
+        let entry = json!({"command": "uvx", "args": ["--token", "s3cret", "blender-mcp", "--key=s3cret"]});
+        assert_eq!(line(&entry), "uvx blender-mcp");
+        assert_eq!(line(&json!({"command": "npx", "args": ["s3cret"]})), "npx");
+        assert_eq!(line(&json!(1)), "");
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod plan;
 mod talk;
 mod toml;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 
 use self::clients::Client;
 use self::entry::Entry;
@@ -38,7 +38,11 @@ pub(crate) fn run(args: &SetupArgs) -> Ended {
     if let Some(warning) = entry.warning().filter(|_| !args.remove) {
         printer::talk(&format!("warning: {warning}"));
     }
-    let done: Vec<_> = clients.iter().map(|client| (client, set_up(args, &entry, client, asks))).collect();
+    let set_up = |client: &Client| {
+        let untouched = || format!("{}: nothing was changed in {}", client.label, client.place.file.display());
+        set_up(args, &entry, client, asks).with_context(untouched)
+    };
+    let done: Vec<_> = clients.iter().map(|client| (client, set_up(client))).collect();
     talk::tell(args, &entry, &done)?;
     if done.iter().any(|(_, result)| result.is_err()) { Err(Failure::Told) } else { Ok(()) }
 }
@@ -46,15 +50,9 @@ pub(crate) fn run(args: &SetupArgs) -> Ended {
 /// The clients that were named, else those that are here.
 fn chosen(args: &SetupArgs, places: &Places) -> Result<Vec<Client>> {
     if !args.clients.is_empty() {
-        let mut names = Vec::new();
-        args.clients.iter().for_each(|name| {
-            if !names.contains(name) {
-                names.push(*name)
-            }
-        });
-        return Ok(names.into_iter().map(|name| Client::new(name, places)).collect());
+        return Ok(Client::all(places).filter(|client| args.clients.contains(&client.name)).collect());
     }
-    let found: Vec<_> = Client::all(places).into_iter().filter(Client::is_found).collect();
+    let found: Vec<_> = Client::all(places).filter(Client::is_found).collect();
     if found.is_empty() {
         return Err(anyhow!(
             "no MCP client was found on this machine: name one, for instance `blendwire setup claude-desktop` (`blendwire \
@@ -66,27 +64,25 @@ fn chosen(args: &SetupArgs, places: &Places) -> Result<Vec<Client>> {
 
 /// One client. What goes wrong with it is no reason to leave the others.
 fn set_up(args: &SetupArgs, entry: &Entry, client: &Client, asks: bool) -> Result<Report> {
-    let file = plan::in_file(client, File::read(&client.place.file))?;
-    let retires = !args.remove
-        && (args.retire || asks && talk::ask_to_retire(client, &plan::in_file(client, plan::rivals(client, &file))?));
-    let planned = if args.remove {
-        plan::take(client, &file, &args.name)
+    let file = File::read(&client.place.file)?;
+    let retires = !args.remove && (args.retire || asks && talk::ask_to_retire(client, &plan::rivals(client, &file)?));
+    let Plan { change, text, rivals } = if args.remove {
+        plan::take(client, &file, &args.name)?
     } else {
-        plan::put(client, &file, &args.name, entry, retires)
+        plan::put(client, &file, &args.name, entry, retires)?
     };
-    let Plan { change, text, rivals } = plan::in_file(client, planned)?;
     let mut report = Report { change, rivals, retired: retires, is_refused: false, backup: None };
     if change == Change::None {
         return Ok(report);
     }
-    plan::in_file(client, file.check_writable())?;
+    file.check_writable()?;
     let difference = diff::text(file.text.as_deref().unwrap_or_default(), text.as_deref().unwrap_or_default());
     if args.dry_run {
         talk::show(args, client, &difference);
     } else if asks && !talk::ask_to_write(client, &difference) {
         report.is_refused = true;
     } else {
-        report.backup = plan::in_file(client, file.replace(text.as_deref()))?;
+        report.backup = file.replace(text.as_deref())?;
     }
     Ok(report)
 }

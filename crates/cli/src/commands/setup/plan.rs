@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What is to become of one client's file: decided on its text, before anything is written.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -108,23 +108,20 @@ pub(super) fn take(client: &Client, file: &File, name: &str) -> Result<Plan> {
     let rivals = rivals(client, file)?;
     let text = file.text.clone().unwrap_or_default();
     match found(client, &text, name)? {
-        None => return Ok(Plan { change: Change::None, text: file.text.clone(), rivals }),
+        None => Ok(Plan { change: Change::None, text: file.text.clone(), rivals }),
         Some(found) if Kind::of(&found) != Kind::Ours => {
             bail!("the entry {name:?} does not start blendwire ({}), and is left alone", entry::line(&found))
         }
         Some(found) => {
-            let text = match before(client, file, &text, name, &found) {
-                Some(before) => before,
-                None => Some(client.format.take(&text, &table(client), name)?),
-            };
+            let text = without(client, file, &text, name, &found)?;
             Ok(Plan { change: Change::Removed, text, rivals })
         }
     }
 }
 
-/// What the file was before the entry was put in, where nothing else has happened to it since: a copy that becomes this
-/// very text with the entry, or no file. So it ends as it was, byte for byte, whatever its form.
-fn before(client: &Client, file: &File, text: &str, name: &str, entry: &Value) -> Option<Option<String>> {
+/// The text without the entry. Where nothing else has happened to the file since it was put in, what the file was before:
+/// a copy that becomes this very text with the entry, or no file at all. So it ends as it was, byte for byte.
+fn without(client: &Client, file: &File, text: &str, name: &str, entry: &Value) -> Result<Option<String>> {
     let fields: Fields =
         ["type", "command", "args"].into_iter().filter_map(|key| Some((key, entry.get(key)?.clone()))).collect();
     let leads_here = |before: &str| {
@@ -132,10 +129,13 @@ fn before(client: &Client, file: &File, text: &str, name: &str, entry: &Value) -
         !had_it && client.format.put(before, &table(client), name, &fields).is_ok_and(|put| put == text)
     };
     let backups = file.backups();
-    if backups.is_empty() {
-        return leads_here("").then_some(None);
+    if backups.is_empty() && leads_here("") {
+        return Ok(None);
     }
-    backups.into_iter().find(|backup| leads_here(backup)).map(Some)
+    match backups.into_iter().find(|backup| leads_here(backup)) {
+        Some(backup) => Ok(Some(backup)),
+        None => client.format.take(text, &table(client), name).map(Some),
+    }
 }
 
 fn found(client: &Client, text: &str, name: &str) -> Result<Option<Value>> {
@@ -145,9 +145,4 @@ fn found(client: &Client, text: &str, name: &str) -> Result<Option<Value>> {
 
 fn table(client: &Client) -> Path {
     vec![client.key.to_owned()]
-}
-
-/// Says in which file it went wrong, and that nothing was done to it.
-pub(super) fn in_file<T>(client: &Client, result: Result<T>) -> Result<T> {
-    result.with_context(|| format!("{}: nothing was changed in {}", client.label, client.place.file.display()))
 }

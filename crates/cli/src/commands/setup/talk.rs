@@ -112,25 +112,31 @@ fn line(args: &SetupArgs, client: &Client, report: &Report) -> String {
 }
 
 fn advise(args: &SetupArgs, client: &Client, report: &Report) {
-    if !report.retired && !args.remove {
-        for rival in &report.rivals {
-            printer::talk(&format!(
-                "warning: {} has another server for Blender, {:?} ({}): the assistant takes one or the other; `blendwire \
-                 setup {} --retire` takes that one out",
-                client.label,
-                rival.name,
-                printer::one_line(&rival.command),
-                name(client)
-            ));
-        }
+    for rival in report.rivals.iter().filter(|_| !args.remove && !report.is_refused) {
+        printer::talk(&about_rival(args, client, rival, report.retired));
     }
     if args.dry_run || report.is_refused || report.change == Change::None {
         return;
     }
     if let Some(backup) = &report.backup {
-        printer::talk(&format!("{}: as it was: {}", client.label, backup.display()));
+        printer::talk(&format!("{}: the file as it was is kept: {}", client.label, backup.display()));
     }
-    printer::talk(&format!("{}: next: {}", client.label, client.next));
+    let next = if args.remove { "restart it where it is running" } else { client.next };
+    printer::talk(&format!("{}: next: {next}", client.label));
+}
+
+fn about_rival(args: &SetupArgs, client: &Client, rival: &Rival, is_retired: bool) -> String {
+    let (label, command) = (client.label, printer::one_line(&rival.command));
+    let rival = format!("{:?} ({command})", rival.name);
+    match (is_retired, args.dry_run) {
+        (true, false) => format!("{label}: took out {rival}"),
+        (true, true) => format!("{label}: would take out {rival}"),
+        (false, _) => format!(
+            "warning: {label} has another server for Blender, {rival}: the assistant takes one or the other; `blendwire \
+             setup {} --retire` takes that one out",
+            name(client)
+        ),
+    }
 }
 
 fn as_json(args: &SetupArgs, entry: &Entry, done: &[(&Client, Result<Report>)]) -> Value {

@@ -102,8 +102,8 @@ fn read(file: &Path) -> String {
 
 /// The copies beside a file, the first one first.
 fn backups(file: &Path) -> Vec<String> {
-    let path = |number| PathBuf::from(format!("{}.blendwire-backup-{number}", file.display()));
-    (1..).map(path).take_while(|path| path.exists()).map(|path| read(&path)).collect()
+    let path = |number: u8| PathBuf::from(format!("{}.blendwire-backup-{number}", file.display()));
+    (1..=u8::MAX).map(path).take_while(|path| path.exists()).map(|path| read(&path)).collect()
 }
 
 /// The executable as it stands in a configuration file.

@@ -21,7 +21,7 @@ fn another_server_is_retired_where_that_is_wanted() {
     let user = User::new();
     let file = user.with_file("claude-desktop", ANOTHER);
     let said = user.setup(&["claude-desktop", "--retire"]);
-    assert!(!said.contains("warning: Claude Desktop has"), "{said}");
+    assert!(said.contains("took out \"blendermcp\"") && !said.contains("warning: Claude"), "{said}");
     assert!(!read(&file).contains("blendermcp") && read(&file).contains("\"files\""));
     assert_eq!(backups(&file), [ANOTHER]);
     user.setup(&["claude-desktop", "--remove"]);
