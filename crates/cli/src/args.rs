@@ -107,6 +107,7 @@ pub(crate) struct AccessArgs {
 Starts at once, also with Blender closed, and connects when the first tool is called.
 
 Examples:
+  blendwire setup              write the entry of your clients, or by hand:
   claude mcp add blender -- blendwire mcp
   blendwire mcp --port 9877
 
