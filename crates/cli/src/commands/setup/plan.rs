@@ -56,11 +56,11 @@ pub(super) fn rivals(client: &Client, file: &File) -> Result<Vec<Rival>> {
     let entries = |path: &[String]| client.format.entries(text, path);
     let mut tables = vec![(table(client), entries(&table(client))?)];
     if client.name == ClientName::ClaudeCode {
-        let projects = entries(&["projects".to_owned()]).unwrap_or_default();
-        for (project, _) in projects {
+        // Hundreds of projects in megabytes of text: read once, and not for each.
+        for (project, settings) in entries(&["projects".to_owned()]).unwrap_or_default() {
+            let servers = settings.get(client.key).and_then(Value::as_object).cloned().unwrap_or_default();
             let path = vec!["projects".to_owned(), project, client.key.to_owned()];
-            let entries = entries(&path).unwrap_or_default();
-            tables.push((path, entries));
+            tables.push((path, servers.into_iter().collect()));
         }
     }
     let in_table = |(path, entries): (Path, Vec<(String, Value)>)| {

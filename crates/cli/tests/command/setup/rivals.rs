@@ -67,6 +67,20 @@ fn servers_of_single_projects_are_found_too() {
     assert_eq!(written["mcpServers"]["blender"]["args"], serde_json::json!(["mcp"]));
 }
 
+/// Claude Code's file grows to megabytes.
+#[test]
+fn hundreds_of_projects_take_no_minutes() {
+    let user = User::new();
+    let another = serde_json::json!({"history": vec!["x"; 20], "mcpServers": {"blender": {"command": "blender-mcp"}}});
+    let projects: serde_json::Map<_, _> = (0..500).map(|number| (format!("/{number}"), another.clone())).collect();
+    user.with_file("claude-code", &serde_json::to_string_pretty(&serde_json::json!({"projects": projects})).unwrap());
+    let start = std::time::Instant::now();
+    let said = user.json(&["claude-code"]);
+    assert_eq!(said["clients"][0]["rivals"].as_array().unwrap().len(), 500);
+    // Seconds, where reading five megabytes anew for each project took minutes.
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
 #[test]
 fn json_names_them() {
     let user = User::new();
