@@ -4,6 +4,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are the help, shown as they are")]
 
 mod logs;
+mod setup;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use blendwire_client::Fingerprint;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::logs::LogsArgs;
+pub(crate) use self::setup::{ClientName, SetupArgs};
 
 /// One wire into a running Blender.
 ///
@@ -27,6 +29,7 @@ Examples:
   blendwire launch                    start Blender with the server on
   blendwire exec -c 'result = 6 * 7'  run Python in it, get JSON
   blendwire repl                      or type it at a prompt
+  blendwire setup                     make Claude, Cursor and others use it
   blendwire mcp                       serve an MCP client over stdio
 
 Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
@@ -59,6 +62,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Start a Blender with the server on, and wait until it answers
     Launch(LaunchArgs),
+    /// Make MCP clients start Blendwire: Claude, Cursor, VS Code, Zed, Codex and others
+    Setup(SetupArgs),
     /// Show the token that lets clients in, or replace it
     Token(TokenArgs),
     /// Show the certificate for TLS, or make one
@@ -102,6 +107,7 @@ pub(crate) struct AccessArgs {
 Starts at once, also with Blender closed, and connects when the first tool is called.
 
 Examples:
+  blendwire setup              write the entry of your clients, or by hand:
   claude mcp add blender -- blendwire mcp
   blendwire mcp --port 9877
 

@@ -2,7 +2,8 @@
 //! Every environment variable that the command reads. An empty one counts as not set.
 //!
 //! Beside these, the data and state folders follow the system's rules (`XDG_DATA_HOME`, `XDG_STATE_HOME`, `APPDATA`), colours follow `NO_COLOR` and
-//! `CLICOLOR_FORCE`, and `PATH` is searched for Blender and Python.
+//! `CLICOLOR_FORCE`, `PATH` is searched for Blender, Python and MCP clients, and
+//! `setup` finds the files of those by their own variables (`commands/setup/places.rs`).
 
 /// Hosts of the Blender to talk to, most important first: ours, the official connector's, mcp-for-blender's.
 pub(crate) const HOSTS: [&str; 3] = ["BLENDWIRE_HOST", "BLENDER_MCP_HOST", "BLENDER_HOST"];

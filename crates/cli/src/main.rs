@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Launch(args) => commands::launch::run(&args),
+        Command::Setup(args) => commands::setup::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Tls(args) => commands::tls::run(&args),
     };

@@ -4,11 +4,14 @@
 //! Keys that this version does not know are ignored, because clients of other servers send their own. What is known
 //! must have its type: a wrong one is refused with the key, what was expected and what came. `null` counts as absent.
 
+mod values;
+
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::values::{answer, boolean, kind, name, on_error, shown, steps, string, timeout, wrong};
 use crate::{BadRequest, Consent, Feature, PROTOCOL_VERSION, Token};
 
 /// A request that the server understands, and the client's name for it.
@@ -170,12 +173,6 @@ struct Wire {
     token: Option<Value>,
 }
 
-/// More steps than Blender keeps by any setting.
-const MOST_STEPS: u64 = 1000;
-
-/// Titles and session names are names, shown in menus.
-const LONGEST_NAME_CHARS: usize = 200;
-
 impl Request {
     /// Parses the text of one frame.
     ///
@@ -259,12 +256,6 @@ fn execute(wire: Wire) -> Result<Execute, BadRequest> {
     })
 }
 
-fn answer(answer: Option<Value>) -> Result<Consent, BadRequest> {
-    let answer = answer.unwrap_or_default();
-    let named = answer.as_str().and_then(Consent::named);
-    named.ok_or_else(|| wrong("answer", "once, session or never", &answer))
-}
-
 fn hello(version: Option<Value>, features: Option<Value>, token: Option<Value>) -> Result<Body, BadRequest> {
     let version = version.ok_or(BadRequest::NoVersion)?;
     let number = version.as_u64().and_then(|number| u32::try_from(number).ok());
@@ -296,75 +287,6 @@ fn parse_id(value: &Value) -> Result<Id, BadRequest> {
         Value::Number(number) if number.is_i64() || number.is_u64() => Ok(Id(text)),
         other => Err(BadRequest::BadId(kind(other))),
     }
-}
-
-fn timeout(value: &Value) -> Result<Duration, BadRequest> {
-    let secs = value.as_f64().filter(|secs| *secs > 0.0);
-    let timeout = secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
-    timeout.ok_or_else(|| wrong("timeout_secs", "a number above 0, in seconds", value))
-}
-
-fn steps(value: Option<Value>) -> Result<u32, BadRequest> {
-    let Some(value) = value else { return Ok(1) };
-    let steps = value.as_u64().filter(|steps| (1..=MOST_STEPS).contains(steps));
-    let steps = steps.and_then(|steps| u32::try_from(steps).ok());
-    steps.ok_or_else(|| wrong("steps", "a whole number from 1 to 1000", &value))
-}
-
-fn on_error(value: Option<&Value>) -> Result<bool, BadRequest> {
-    match value.map(|value| (value, value.as_str())) {
-        None | Some((_, Some("keep"))) => Ok(false),
-        Some((_, Some("rollback"))) => Ok(true),
-        Some((other, _)) => Err(wrong("on_error", "\"rollback\" or \"keep\"", other)),
-    }
-}
-
-fn boolean(key: &'static str, value: Option<Value>, default: bool) -> Result<bool, BadRequest> {
-    match value {
-        None => Ok(default),
-        Some(Value::Bool(value)) => Ok(value),
-        Some(other) => Err(wrong(key, "true or false", &other)),
-    }
-}
-
-/// A string that is shown to people: not empty, not long.
-fn name(key: &'static str, value: Option<Value>) -> Result<Option<String>, BadRequest> {
-    let Some(text) = string(key, value)? else { return Ok(None) };
-    if text.trim().is_empty() || text.chars().count() > LONGEST_NAME_CHARS {
-        return Err(wrong(key, "a name of 1 to 200 characters", &Value::String(text)));
-    }
-    Ok(Some(text))
-}
-
-fn string(key: &'static str, value: Option<Value>) -> Result<Option<String>, BadRequest> {
-    match value {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(BadRequest::BadValue { key, wanted: "a string", found: kind(&other).to_owned() }),
-    }
-}
-
-fn wrong(key: &'static str, wanted: &'static str, found: &Value) -> BadRequest {
-    BadRequest::BadValue { key, wanted, found: shown(&found.to_string()) }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// A client's own words, short enough for a message.
-fn shown(text: &str) -> String {
-    const LONGEST_CHARS: usize = 60;
-    let short: String = text.chars().take(LONGEST_CHARS).collect();
-    let dots = if short.len() < text.len() { "…" } else { "" };
-    short + dots
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(crate) mod launch;
 pub(crate) mod logs;
 pub(crate) mod mcp;
 pub(crate) mod repl;
+pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod tls;
 pub(crate) mod token;

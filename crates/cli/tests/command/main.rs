@@ -10,6 +10,7 @@ mod help;
 #[cfg(unix)]
 mod launch;
 mod mcp_stdio;
+mod setup;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

@@ -2,7 +2,7 @@
 //! `blendwire mcp` as an MCP client meets it, with Blender closed.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::{blendwire, free_port, text};
 /// SPEC §12 wants 30 ms of a release build on an idle machine; this one is neither.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
-struct Client {
+pub(crate) struct Client {
     process: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
@@ -20,7 +20,11 @@ struct Client {
 
 impl Client {
     fn start() -> Self {
-        let mut command = blendwire(&["mcp", "--port", &free_port()]);
+        Self::of(blendwire(&["mcp", "--port", &free_port()]))
+    }
+
+    /// Talks to the server that this starts.
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         Self { stdin: process.stdin.take(), stdout, process }
@@ -39,7 +43,7 @@ impl Client {
         reply
     }
 
-    fn initialize(&mut self) -> Value {
+    pub(crate) fn initialize(&mut self) -> Value {
         let client = json!({"name": "test", "version": "1"});
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
         let greeting = self.request("initialize", &params);

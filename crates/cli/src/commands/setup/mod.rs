@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `blendwire setup`: writes the entry that starts `blendwire mcp` into the configuration of MCP clients.
+//!
+//! This file decides the order; `clients` and `places` know the clients, `entry` what is written, `plan` makes a new text
+//! of the old one by way of `document` (`json`, `toml`), `file` puts it on the disk, `talk` says and asks.
+
+mod clients;
+mod diff;
+mod document;
+mod entry;
+mod file;
+mod json;
+mod places;
+mod plan;
+mod talk;
+mod toml;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use self::clients::Client;
+use self::entry::Entry;
+use self::file::File;
+use self::places::Places;
+use self::plan::{Change, Plan};
+use self::talk::Report;
+use crate::args::SetupArgs;
+use crate::exit::{Ended, Failure};
+use crate::printer;
+
+pub(crate) fn run(args: &SetupArgs) -> Ended {
+    let places = Places::here().map_err(Failure::could_not_start)?;
+    let entry = Entry::new(&args.endpoint).map_err(Failure::could_not_start)?;
+    let clients = chosen(args, &places).map_err(Failure::failed)?;
+    let asks = !args.yes && !args.json && !args.dry_run && args.clients.is_empty() && talk::can_ask();
+    if asks {
+        talk::found(&clients);
+    }
+    if let Some(warning) = entry.warning().filter(|_| !args.remove) {
+        printer::talk(&format!("warning: {warning}"));
+    }
+    let set_up = |client: &Client| {
+        let untouched = || format!("{}: nothing was changed in {}", client.label, client.place.file.display());
+        set_up(args, &entry, client, asks).with_context(untouched)
+    };
+    let done: Vec<_> = clients.iter().map(|client| (client, set_up(client))).collect();
+    talk::tell(args, &entry, &done)?;
+    if done.iter().any(|(_, result)| result.is_err()) { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// The clients that were named, else those that are here.
+fn chosen(args: &SetupArgs, places: &Places) -> Result<Vec<Client>> {
+    if !args.clients.is_empty() {
+        return Ok(Client::all(places).filter(|client| args.clients.contains(&client.name)).collect());
+    }
+    let found: Vec<_> = Client::all(places).filter(Client::is_found).collect();
+    if found.is_empty() {
+        return Err(anyhow!(
+            "no MCP client was found on this machine: name one, for instance `blendwire setup claude-desktop` (`blendwire \
+             setup --help` lists them), or write the entry by hand: docs/setup.md"
+        ));
+    }
+    Ok(found)
+}
+
+/// One client. What goes wrong with it is no reason to leave the others.
+fn set_up(args: &SetupArgs, entry: &Entry, client: &Client, asks: bool) -> Result<Report> {
+    let file = File::read(&client.place.file)?;
+    let retires = !args.remove && (args.retire || asks && talk::ask_to_retire(client, &plan::rivals(client, &file)?));
+    let Plan { change, text, rivals } = if args.remove {
+        plan::take(client, &file, &args.name)?
+    } else {
+        plan::put(client, &file, &args.name, entry, retires)?
+    };
+    let mut report = Report { change, rivals, retired: retires, is_refused: false, backup: None };
+    if change == Change::None {
+        return Ok(report);
+    }
+    file.check_writable()?;
+    let difference = diff::text(file.text.as_deref().unwrap_or_default(), text.as_deref().unwrap_or_default());
+    if args.dry_run {
+        talk::show(args, client, &difference);
+    } else if asks && !talk::ask_to_write(client, &difference) {
+        report.is_refused = true;
+    } else {
+        report.backup = file.replace(text.as_deref())?;
+    }
+    Ok(report)
+}
