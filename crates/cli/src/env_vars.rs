@@ -10,6 +10,9 @@ pub(crate) const HOSTS: [&str; 3] = ["BLENDWIRE_HOST", "BLENDER_MCP_HOST", "BLEN
 /// Ports of the Blender to talk to, in the same order.
 pub(crate) const PORTS: [&str; 3] = ["BLENDWIRE_PORT", "BLENDER_MCP_PORT", "BLENDER_PORT"];
 
+/// The running Blender to talk to, as --instance names it.
+pub(crate) const INSTANCE: &str = "BLENDWIRE_INSTANCE";
+
 /// The token for servers that want one.
 pub(crate) const TOKEN: &str = "BLENDWIRE_TOKEN";
 
