@@ -17,6 +17,7 @@ mod extended;
 mod faults;
 mod guard;
 mod http;
+mod instances;
 mod journal;
 mod limits;
 mod mcp;
@@ -76,6 +77,7 @@ fn main() {
     web_pages::add(&mut suite);
     addon::add(&mut suite);
     panel::add(&mut suite);
+    instances::add(&mut suite);
     command::add(&mut suite);
     #[cfg(unix)]
     repl::add(&mut suite);

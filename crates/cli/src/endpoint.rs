@@ -74,7 +74,7 @@ impl Wanted {
             return Ok(Target { endpoint: self.endpoint(), instance: None });
         }
         let chosen = instances::choose(instances::look()?.running, self.instance.as_deref());
-        let Some(instance) = chosen.map_err(|unclear| anyhow!("{unclear}\n{how_to_choose}"))? else {
+        let Some(instance) = chosen.map_err(|unclear| anyhow!(unclear.told(how_to_choose)))? else {
             return Ok(Target { endpoint: self.endpoint(), instance: None });
         };
         let endpoint = Endpoint::of_instance(&instance)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The Blenders of this user that run on this machine, and which of them is meant. Several are never guessed at.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -28,20 +27,21 @@ pub(crate) fn look() -> Result<Found> {
     })
 }
 
-/// Why it is not clear which Blender is meant. The text lists those that run, and leaves to its reader how to choose.
+/// Why it is not clear which Blender is meant.
 #[derive(Debug)]
 pub(crate) struct Unclear {
     what: String,
     running: Vec<Instance>,
 }
 
-impl fmt::Display for Unclear {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Unclear {
+    /// In words: what is unclear, those that could be meant, and `how` to choose among them.
+    pub(crate) fn told(&self, how: &str) -> String {
         let Self { what, running } = self;
         if running.is_empty() {
-            return write!(formatter, "{what}: none runs that can be found; `blendwire launch` starts one");
+            return format!("{what}: none runs that can be found; `blendwire launch` starts one");
         }
-        write!(formatter, "{what}:\n{}", table(running))
+        format!("{what}:\n{}\n{how}", table(running))
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
 
     fn chosen(wanted: Option<&str>) -> Result<Option<u32>, String> {
         let running = vec![instance("abc1", 11, 9876), instance("abd2", 22, 9877), instance("11ff", 33, 9878)];
-        let chosen = choose(running, wanted).map_err(|unclear| unclear.to_string())?;
+        let chosen = choose(running, wanted).map_err(|unclear| unclear.told("how"))?;
         Ok(chosen.map(|instance| instance.pid))
     }
 
@@ -133,11 +133,11 @@ mod tests {
     fn what_fits_several_or_none_is_told_with_those_that_run() {
         // The default port is no reason to prefer one.
         let told = chosen(None).unwrap_err();
-        assert!(told.starts_with("several Blenders run:\n") && told.lines().count() == 5, "{told}");
+        assert!(told.starts_with("several Blenders run:\n") && told.lines().count() == 6, "{told}");
         // A process id here, the beginning of an id there.
         for wanted in ["ab", "11"] {
             let told = chosen(Some(wanted)).unwrap_err();
-            assert!(told.contains("fits several") && told.lines().count() == 4, "{told}");
+            assert!(told.contains("fits several") && told.lines().count() == 5, "{told}");
         }
         for wanted in ["x", "", "987"] {
             let told = chosen(Some(wanted)).unwrap_err();
@@ -149,7 +149,7 @@ mod tests {
     fn the_only_one_is_meant_and_none_is_none() {
         assert_eq!(choose(vec![instance("a", 1, 5)], None).unwrap().unwrap().pid, 1);
         assert_eq!(choose(Vec::new(), None).unwrap(), None);
-        let told = choose(Vec::new(), Some("a")).unwrap_err().to_string();
+        let told = choose(Vec::new(), Some("a")).unwrap_err().told("how");
         assert!(told.contains("blendwire launch"), "{told}");
     }
 }
