@@ -30,9 +30,10 @@ Examples:
   blendwire mcp                       serve an MCP client over stdio
 
 Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
-The only Blender that runs is found by itself; `blendwire instances` lists them, and --instance says which of several.
-Environment: BLENDWIRE_HOST and BLENDWIRE_PORT, or BLENDWIRE_INSTANCE, say which Blender to talk to, BLENDWIRE_TOKEN lets in
-where that is wanted. BLENDER_MCP_HOST, BLENDER_MCP_PORT, BLENDER_HOST and BLENDER_PORT are understood too."
+The only Blender that runs is found by itself; of several, --instance says which.
+Environment: BLENDWIRE_HOST and BLENDWIRE_PORT, or BLENDWIRE_INSTANCE, say which Blender to talk to,
+BLENDWIRE_TOKEN lets in where that is wanted. BLENDER_MCP_HOST, BLENDER_MCP_PORT, BLENDER_HOST and
+BLENDER_PORT are understood too."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]

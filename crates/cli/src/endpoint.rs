@@ -43,12 +43,12 @@ impl Wanted {
         if let Some(instance) = &args.instance {
             return Ok(Self::instance(instance));
         }
-        let is_addressed = args.host.is_some() || args.port.is_some();
         // Ours go before theirs, and among ours an address before a name.
-        if !is_addressed && variable(env_vars::HOSTS[0]).is_none() && variable(env_vars::PORTS[0]).is_none() {
-            if let Some(instance) = variable(env_vars::INSTANCE) {
-                return Ok(Self::instance(&instance));
-            }
+        let is_set = |name: &str| variable(name).is_some();
+        let is_addressed =
+            args.host.is_some() || args.port.is_some() || is_set(env_vars::HOSTS[0]) || is_set(env_vars::PORTS[0]);
+        if let Some(instance) = variable(env_vars::INSTANCE).filter(|_| !is_addressed) {
+            return Ok(Self::instance(&instance));
         }
         let set_host = || env_vars::HOSTS.iter().find_map(|name| Some((name, variable(name)?)));
         let host = match (&args.host, set_host()) {

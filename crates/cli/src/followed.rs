@@ -64,12 +64,11 @@ impl Followed {
         };
         let Target { endpoint, instance } = wanted.find(HOW_TO_CHOOSE)?;
         let same = state.current.take().filter(|current| *current.blender.endpoint() == endpoint);
-        let blender = match same {
-            Some(current) => current.blender,
-            None => {
-                let access = access::read(&self.args.access, &endpoint)?;
-                Arc::new(Blender::with_access(endpoint, access))
-            }
+        let blender = if let Some(current) = same {
+            current.blender
+        } else {
+            let access = access::read(&self.args.access, &endpoint)?;
+            Arc::new(Blender::with_access(endpoint, access))
         };
         state.current =
             Some(Current { blender: blender.clone(), instance: instance.map(|instance| instance.instance) });
