@@ -27,11 +27,12 @@ def start(
     blender_version: str,
     python_version: str,
     background: bool,
+    state: str,
+    journal: bool,
     time_limit_secs: float | None = None,
     forbidden_features: list[str] = ...,
     access: dict[str, Any] | None = None,
     history: ModuleType | None = None,
-    journal: str | None = None,
 ) -> list[str]: ...
 def stop() -> None: ...
 def is_running() -> bool: ...

@@ -70,11 +70,12 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
             blender_version=bpy.app.version_string,
             python_version=platform.python_version(),
             background=bpy.app.background,
+            state=state_dir(),
+            journal=settings.journal,
             time_limit_secs=settings.time_limit_secs or None,
             forbidden_features=settings.forbidden_features,
             access=access.for_core(settings),
             history=history,
-            journal=state_dir() if settings.journal else None,
         )
     except core.StartError as error:
         raise StartError(str(error)) from None

@@ -319,7 +319,7 @@ fn off(environment: &Environment) -> Result<()> {
     let is_off = |blender: &Blender| -> Result<()> {
         blender.result("open(bpy.app.tempdir + 'x', 'w').close()")?;
         let status = blender.wire()?.answer(&json!({"type": "status"}))?;
-        ensure!(status["result"].get("journal").is_none() && !blender.state.exists(), "{status}");
+        ensure!(status["result"].get("journal").is_none() && !blender.state.join("journal").exists(), "{status}");
         Ok(())
     };
     let arguments = vec!["--no-journal".to_owned()];

@@ -17,6 +17,7 @@ mod extended;
 mod faults;
 mod guard;
 mod http;
+mod instances;
 mod journal;
 mod limits;
 mod mcp;
@@ -78,6 +79,7 @@ fn main() {
     addon::add(&mut suite);
     panel::add(&mut suite);
     panics::add(&mut suite);
+    instances::add(&mut suite);
     command::add(&mut suite);
     #[cfg(unix)]
     repl::add(&mut suite);

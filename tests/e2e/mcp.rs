@@ -11,13 +11,15 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 9] = [
     "execute_blender_code",
     "get_blender_status",
     "get_object_detail_summary",
     "get_objects_summary",
     "get_viewport_image",
+    "list_blender_instances",
     "redo",
+    "select_blender_instance",
     "undo",
 ];
 

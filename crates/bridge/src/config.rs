@@ -7,6 +7,7 @@ use std::time::Duration;
 use blendwire_credentials::Folder;
 use blendwire_journal::Journal;
 use blendwire_protocol::{Consent, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, Feature, PROTOCOL_VERSION, Versions};
+use blendwire_state::Instances;
 
 use crate::access::AccessRules;
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub consent: fn(u64, Consent) -> bool,
     /// Where requests are written down; `None`: nowhere.
     pub journal: Option<Journal>,
+    /// Where clients of the same user look for running servers; `None`: they are not told of this one.
+    pub instances: Option<Instances>,
     /// Unlike that of any other server.
     pub instance: String,
     /// Whether the host runs without its window.
@@ -78,6 +81,7 @@ impl Default for Config {
             interrupt: |_, _| false,
             consent: |_, _| false,
             journal: None,
+            instances: None,
             instance: new_instance(),
             background: false,
             versions: Versions {

@@ -11,6 +11,7 @@
 
 mod access;
 mod activity;
+mod announce;
 mod audit;
 mod bare;
 mod bind;

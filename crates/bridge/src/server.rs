@@ -9,11 +9,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use blendwire_protocol::{QueueStatus, Status};
+use blendwire_state::Announced;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::access::{Access, Doorkeeper, Tls, Tokens};
 use crate::activity::{Activity, add};
+use crate::announce::announce;
 use crate::audit::Origins;
 use crate::bind::{self, StartError};
 use crate::config::Config;
@@ -37,6 +39,7 @@ pub struct Server {
     shared: Arc<Shared>,
     shutdown: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
+    announced: Option<Announced>,
 }
 
 /// What the network thread and the main thread share. Every method returns at once.
@@ -86,7 +89,8 @@ impl Server {
         let (shutdown, watched) = watch::channel(false);
         let thread = spawn(shared.clone(), listeners, watched).map_err(StartError::Thread)?;
         log::info!("listening on {}", shared.endpoint_names().join(" and "));
-        Ok(Self { shared, shutdown, thread: Some(thread) })
+        let announced = announce(&shared);
+        Ok(Self { shared, shutdown, thread: Some(thread), announced })
     }
 
     /// What the main thread works with.
@@ -97,6 +101,8 @@ impl Server {
     /// Answers what waits, lets replies go out, closes every connection and joins the network thread.
     pub fn stop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
+        // First of all, so that nobody is sent here who would only be told that it ends.
+        self.announced = None;
         self.shared.activity.stopping.store(true, Ordering::Relaxed);
         self.shared.queue.close();
         let _ = self.shutdown.send(true);

@@ -12,9 +12,13 @@ use crate::args::{AccessArgs, EndpointArgs};
 use crate::endpoint::Wanted;
 use crate::env_vars;
 
-/// The Blender that options and environment mean.
+/// What a person does when it is not clear which Blender is meant.
+const HOW_TO_CHOOSE: &str =
+    "say which with --instance or BLENDWIRE_INSTANCE: an ID, the beginning of one, a process or a port";
+
+/// The Blender that options and environment mean, or the only one that runs.
 pub(crate) fn blender(args: &EndpointArgs) -> Result<Blender> {
-    let endpoint = Wanted::read(args)?.endpoint();
+    let endpoint = Wanted::read(args)?.find(HOW_TO_CHOOSE)?.endpoint;
     let access = read(&args.access, &endpoint)?;
     Ok(Blender::with_access(endpoint, access))
 }

@@ -33,8 +33,10 @@ Examples:
   blendwire mcp                       serve an MCP client over stdio
 
 Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
-Environment: BLENDWIRE_HOST and BLENDWIRE_PORT say which Blender to talk to, BLENDWIRE_TOKEN lets in where that is wanted.
-BLENDER_MCP_HOST, BLENDER_MCP_PORT, BLENDER_HOST and BLENDER_PORT are understood too."
+The only Blender that runs is found by itself; of several, --instance says which.
+Environment: BLENDWIRE_HOST and BLENDWIRE_PORT, or BLENDWIRE_INSTANCE, say which Blender to talk to,
+BLENDWIRE_TOKEN lets in where that is wanted. BLENDER_MCP_HOST, BLENDER_MCP_PORT, BLENDER_HOST and
+BLENDER_PORT are understood too."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -58,6 +60,8 @@ pub(crate) enum Command {
     Repl(ReplArgs),
     /// Show what Blender and the server in it are doing
     Status(StatusArgs),
+    /// List the Blenders of yours that run on this machine with a server on
+    Instances(InstancesArgs),
     /// Show the audit journal: what was run in Blender, for whom, and what it did outside
     Logs(LogsArgs),
     /// Start a Blender with the server on, and wait until it answers
@@ -70,15 +74,19 @@ pub(crate) enum Command {
     Tls(TlsArgs),
 }
 
-/// Which Blender to talk to.
-#[derive(clap::Args, Debug, Default)]
+/// Which Blender to talk to: by default the one of this user that runs on this machine.
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct EndpointArgs {
-    /// Host name or address of the Blender [default: BLENDWIRE_HOST, else localhost]
+    /// Host name or address of the Blender [default: BLENDWIRE_HOST, else that of the one that runs]
     #[arg(long)]
     pub(crate) host: Option<String>,
-    /// Port of the Blender [default: BLENDWIRE_PORT, else 9876]
+    /// Port of the Blender [default: BLENDWIRE_PORT, else that of the one that runs, else 9876]
     #[arg(long, value_parser = port)]
     pub(crate) port: Option<u16>,
+    /// Which running Blender, as `blendwire instances` lists them: its ID or the beginning of that, its process or its port
+    /// [default: BLENDWIRE_INSTANCE]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["host", "port"])]
+    pub(crate) instance: Option<String>,
     #[command(flatten)]
     pub(crate) access: AccessArgs,
 }
@@ -203,6 +211,24 @@ pub(crate) struct StatusArgs {
     pub(crate) watch: bool,
     #[command(flatten)]
     pub(crate) endpoint: EndpointArgs,
+}
+
+/// `blendwire instances`
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+A server tells of itself in instances below $XDG_STATE_HOME/blendwire (~/.local/state/blendwire; on Windows \
+%LOCALAPPDATA%), or in BLENDWIRE_STATE_DIR. Commands take the only one that runs; of several they want to be told which.
+
+Examples:
+  blendwire instances
+  blendwire instances --json | jq -r '.[].instance'
+  blendwire exec --instance 4f0c -c 'result = bpy.data.filepath'
+
+Exit status: 0 done, also when none runs; 1 it cannot be found out.")]
+pub(crate) struct InstancesArgs {
+    /// Print the descriptors as a JSON array, newest first
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `blendwire launch`

@@ -11,6 +11,9 @@ pub(crate) const HOSTS: [&str; 3] = ["BLENDWIRE_HOST", "BLENDER_MCP_HOST", "BLEN
 /// Ports of the Blender to talk to, in the same order.
 pub(crate) const PORTS: [&str; 3] = ["BLENDWIRE_PORT", "BLENDER_MCP_PORT", "BLENDER_PORT"];
 
+/// The running Blender to talk to, as --instance names it.
+pub(crate) const INSTANCE: &str = "BLENDWIRE_INSTANCE";
+
 /// The token for servers that want one.
 pub(crate) const TOKEN: &str = "BLENDWIRE_TOKEN";
 
@@ -35,9 +38,9 @@ pub(crate) const PYENV_ROOT: &str = "PYENV_ROOT";
 /// The folder for everything that `launch` unpacks, installs and logs and for the history of `repl`, instead of the system's place.
 pub(crate) const DATA_DIR: &str = "BLENDWIRE_DATA_DIR";
 
-/// The folder for what the add-on keeps between starts, the audit journal, instead of the system's place. The add-on reads
-/// it too.
-pub(crate) const STATE_DIR: &str = blendwire_journal::STATE_DIR;
+/// The folder for what the add-on keeps between starts, the audit journal, and where running servers are found, instead of
+/// the system's place. The add-on reads it too.
+pub(crate) const STATE_DIR: &str = blendwire_state::STATE_DIR;
 
 /// Set for the Blender that `launch` starts, never read: the address that the add-on has to listen on, `host:port`.
 pub(crate) const BIND: &str = "BLENDWIRE_BIND";

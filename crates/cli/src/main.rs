@@ -11,6 +11,8 @@ mod data;
 mod endpoint;
 mod env_vars;
 mod exit;
+mod followed;
+mod instances;
 mod live;
 mod narrow;
 mod printer;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Command::Exec(args) => commands::exec::run(&args),
         Command::Repl(args) => commands::repl::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Instances(args) => commands::instances::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Launch(args) => commands::launch::run(&args),
         Command::Setup(args) => commands::setup::run(&args),

@@ -72,6 +72,14 @@ impl Blender {
         &self.endpoint
     }
 
+    /// Whether there is a connection now that a call would go over.
+    pub fn is_connected(&self) -> bool {
+        // A lane that cannot be had is in use.
+        let is_open =
+            |lane: &Lane| lane.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(Connection::is_usable));
+        is_open(&self.scripts) || is_open(&self.questions)
+    }
+
     /// Runs `code` on Blender's main thread and waits for its end, however long that takes.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use blendwire_protocol::DEFAULT_PORT;
+use blendwire_protocol::{DEFAULT_PORT, Instance};
 
 /// A host name or address, and a TCP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,21 @@ impl Endpoint {
         let host = host.into();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::to_owned);
         Self { host: bare.unwrap_or(host), port }
+    }
+
+    /// Where a server of this machine is reached by its descriptor: over loopback where it listens there. `None` when the
+    /// descriptor has no address.
+    pub fn of_instance(instance: &Instance) -> Option<Self> {
+        let addresses = || instance.endpoints.iter().filter_map(|endpoint| endpoint.parse::<SocketAddr>().ok());
+        let local = addresses().find_map(|address| {
+            let ip = match address.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+                ip => ip,
+            };
+            ip.is_loopback().then(|| SocketAddr::new(ip, address.port()))
+        });
+        local.or_else(|| addresses().next()).map(|address| Self::new(address.ip().to_string(), address.port()))
     }
 
     /// Whether it is on this machine by its name: `localhost`, or a loopback address.
@@ -70,6 +85,25 @@ mod tests {
         let endpoint = Endpoint::new("[::1]", 5);
         assert_eq!(endpoint.host, "::1");
         assert_eq!(endpoint.to_string(), "[::1]:5");
+    }
+
+    #[test]
+    fn a_server_of_this_machine_is_reached_over_loopback_where_it_listens_there() {
+        let reached = |endpoints: &[&str]| {
+            let endpoints = endpoints.iter().map(ToString::to_string).collect();
+            Endpoint::of_instance(&Instance { endpoints, ..Instance::default() }).map(|endpoint| endpoint.to_string())
+        };
+        for (endpoints, at) in [
+            (&["127.0.0.1:5", "[::1]:5"][..], "127.0.0.1:5"),
+            (&["[::1]:5"], "[::1]:5"),
+            (&["0.0.0.0:5"], "127.0.0.1:5"),
+            (&["[::]:5"], "[::1]:5"),
+            (&["192.168.1.5:5"], "192.168.1.5:5"),
+            (&["192.168.1.5:5", "127.0.0.1:6"], "127.0.0.1:6"),
+        ] {
+            assert_eq!(reached(endpoints).as_deref(), Some(at));
+        }
+        assert_eq!(reached(&["nonsense"]), None);
     }
 
     #[tokio::test]

@@ -2,9 +2,11 @@
 //! Files that only their owner may read: written whole and never readable by others in between, refused when they are.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use blendwire_state::{make_folder, open_to_others, put};
 
 /// No secret of ours is longer; a device or a film in its place is not read to its end.
 const LONGEST_BYTES: u64 = 64 * 1024;
@@ -83,42 +85,18 @@ impl Stamp {
 pub(crate) fn read(path: &Path) -> Result<String, SecretError> {
     let file = File::open(path).map_err(SecretError::io("read", path))?;
     let metadata = file.metadata().map_err(SecretError::io("read", path))?;
-    check_private(path, &metadata)?;
+    if let Some(mode) = open_to_others(&metadata) {
+        return Err(SecretError::NotPrivate { path: path.to_owned(), mode });
+    }
     let mut text = String::new();
     file.take(LONGEST_BYTES).read_to_string(&mut text).map_err(SecretError::io("read", path))?;
     Ok(text)
-}
-
-#[cfg(unix)]
-fn check_private(path: &Path, metadata: &Metadata) -> Result<(), SecretError> {
-    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
-    // Nothing for group and others.
-    if mode.trailing_zeros() >= 6 { Ok(()) } else { Err(SecretError::NotPrivate { path: path.to_owned(), mode }) }
-}
-
-/// On Windows a user's own folder is closed to other users already.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "as on Unix, where it can fail")]
-fn check_private(_path: &Path, _metadata: &Metadata) -> Result<(), SecretError> {
-    Ok(())
 }
 
 /// Puts `text` there, whole or not at all, in a folder that is made for the owner alone when it is missing.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), SecretError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     make_folder(folder).map_err(SecretError::io("make the folder", folder))?;
-    // Made by the system with mode 600: there is no moment in which others could open it.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(SecretError::io("write", path))?;
-    file.write_all(text.as_bytes()).map_err(SecretError::io("write", path))?;
-    file.as_file().sync_all().map_err(SecretError::io("write", path))?;
-    file.persist(path).map_err(|error| error.error).map_err(SecretError::io("write", path))?;
+    put(path, text, File::sync_all).map_err(SecretError::io("write", path))?;
     Ok(())
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }

@@ -21,7 +21,7 @@ mod store;
 mod writer;
 
 pub use entry::{Entry, State, entries};
-pub use folder::{STATE_DIR, default_folder};
+pub use folder::folder_in;
 pub use reader::{Line, Reader};
 pub use record::{Begin, Deed, Deeds, Dialect, End, Kind, Lost, Record};
 pub use store::Limits;

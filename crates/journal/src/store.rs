@@ -6,11 +6,12 @@
 //! however that ends. It is not forced onto the disk, which would cost milliseconds for each request: a power cut may
 //! take the last seconds. A file that is closed is forced.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use blendwire_state::make_folder;
 use jiff::Timestamp;
 
 /// How much is kept.
@@ -137,15 +138,6 @@ impl Open {
         }
         written
     }
-}
-
-/// The folder, and what is above it, for its owner alone where it is not there yet.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// A file of the journal.

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use blendwire_client::{ClientError, Event, Outcome, Script};
-use blendwire_protocol::{Consent, Status};
+use blendwire_protocol::{Consent, Instance, Status};
 
 /// A call under way.
 pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, NoReply>> + Send + 'a>>;
@@ -17,6 +17,9 @@ pub type OnEvent<'a> = Box<dyn FnMut(Event) + Send + 'a>;
 #[error("{0}")]
 pub struct NoReply(pub String);
 
+/// For a server that lives in one Blender, or was made for one.
+const ONLY_ONE: &str = "this server drives one Blender and knows of no others";
+
 /// Which way through Blender's undo history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Travel {
@@ -24,6 +27,15 @@ pub enum Travel {
     Undo,
     /// Forth again.
     Redo,
+}
+
+/// The Blenders that could be driven.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// Those that run, newest first.
+    pub instances: Vec<Instance>,
+    /// Id of the one that the next call goes to, where that is one of them.
+    pub current: Option<String>,
 }
 
 /// A Blender that takes scripts.
@@ -39,6 +51,22 @@ pub trait Blender: Send + Sync {
 
     /// What Blender and the server in it are doing; answered also while a script runs.
     fn status(&self) -> Call<'_, Status>;
+
+    /// The Blenders that there are to choose from. Looks at files and waits for nobody.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    fn instances(&self) -> Result<Running, NoReply> {
+        Err(NoReply(ONLY_ONE.to_owned()))
+    }
+
+    /// Has all further calls go to the Blender that `id` names: its id or the beginning of that, its process or its port.
+    ///
+    /// # Errors
+    /// When none or several fit, with those that run.
+    fn select(&self, _id: &str) -> Result<Instance, NoReply> {
+        Err(NoReply(ONLY_ONE.to_owned()))
+    }
 }
 
 impl Blender for blendwire_client::Blender {

@@ -4,12 +4,12 @@
 use std::convert::Infallible;
 
 use blendwire_client::{Event, Options, Outcome, Progress, Script};
-use blendwire_protocol::{Status, first_line};
+use blendwire_protocol::{Instance, Status, first_line};
 use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RoleServer};
 use tokio::sync::watch;
 
-use crate::{Blender, NoReply, Travel, elicit};
+use crate::{Blender, NoReply, Running, Travel, elicit};
 
 /// See the module.
 pub(crate) struct Caller<'a> {
@@ -74,6 +74,16 @@ impl<'a> Caller<'a> {
     /// See [`Blender::status`].
     pub(crate) async fn status(&self) -> Result<Status, NoReply> {
         self.blender.status().await
+    }
+
+    /// See [`Blender::instances`].
+    pub(crate) fn instances(&self) -> Result<Running, NoReply> {
+        self.blender.instances()
+    }
+
+    /// See [`Blender::select`].
+    pub(crate) fn select(&self, id: &str) -> Result<Instance, NoReply> {
+        self.blender.select(id)
     }
 }
 

@@ -15,5 +15,5 @@ mod server;
 mod snippet;
 mod tools;
 
-pub use blender::{Blender, Call, NoReply, OnEvent, Travel};
+pub use blender::{Blender, Call, NoReply, OnEvent, Running, Travel};
 pub use server::{INSTRUCTIONS, ServeError, Server, serve_stdio, tool_definitions};

@@ -31,7 +31,7 @@ pub enum ServeError {
     Broken(#[from] tokio::task::JoinError),
 }
 
-/// An MCP server that drives one Blender.
+/// An MCP server that drives one Blender at a time.
 #[derive(Clone)]
 pub struct Server {
     blender: Arc<dyn Blender>,

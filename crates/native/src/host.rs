@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use blendwire_bridge::{Config, Server, Shared};
-use blendwire_journal::{Journal, Limits, STATE_DIR};
+use blendwire_journal::{Journal, Limits};
 use blendwire_protocol::{Feature, Versions};
+use blendwire_state::{Instances, STATE_DIR};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -28,13 +29,12 @@ pub(crate) fn shared() -> Option<Arc<Shared>> {
 }
 
 /// Starts the server and returns its addresses as `host:port`. A server that this process already has is stopped
-/// first and counted as released, unless it is running the script that calls this: then it stays as it is. `journal` is
-/// the folder for the audit journal, empty for the system's place; `None` is for no journal.
+/// first and counted as released, unless it is running the script that calls this: then it stays as it is. `state` is
+/// the folder of what is kept between starts, empty for the system's place; `journal` says whether the audit journal is.
 #[pyfunction]
 #[pyo3(signature = (
     host, port, *, next_free_port, addon_version, blender_version, python_version, background,
-    time_limit_secs = None, forbidden_features = Vec::new(), access = None, history = None,
-    journal = None
+    state, journal, time_limit_secs = None, forbidden_features = Vec::new(), access = None, history = None
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
 pub(crate) fn start(
@@ -46,11 +46,12 @@ pub(crate) fn start(
     blender_version: String,
     python_version: String,
     background: bool,
+    state: PathBuf,
+    journal: bool,
     time_limit_secs: Option<f64>,
     forbidden_features: Vec<String>,
     access: Option<Bound<'_, PyDict>>,
     history: Option<Py<PyAny>>,
-    journal: Option<PathBuf>,
 ) -> PyResult<Vec<String>> {
     guarded(|| {
         Python3::get(py)?;
@@ -67,10 +68,12 @@ pub(crate) fn start(
             Versions { addon: addon_version, blender: blender_version, python: python_version, ..default.versions };
         let interrupt = interrupt::interrupt;
         let access = access.map(|access| access::read(&access)).transpose()?.unwrap_or_default();
-        let journal = journal.and_then(|state| start_journal(&state, &default.instance));
+        let state = state_folder(&state);
+        let journal = state.as_deref().filter(|_| journal).and_then(|state| start_journal(state, &default.instance));
         let unused = journal.clone();
         let config = Config {
             journal,
+            instances: state.as_deref().map(Instances::in_state),
             host,
             port,
             next_free_port,
@@ -102,15 +105,21 @@ pub(crate) fn start(
     })
 }
 
-/// The journal of a server in the folder `state`, or where the system has it when that is empty. `None` where that is not
-/// possible, which is told in the log.
+/// `named`, or where the system has it when that is empty. `None` where there is no such place, which is told in the log.
+fn state_folder(named: &Path) -> Option<PathBuf> {
+    let folder = blendwire_state::folder(Some(named).filter(|named| !named.as_os_str().is_empty()));
+    if folder.is_none() {
+        log::warn!(
+            "no home folder is known: there is no audit journal, and clients have to be told the port of this server; name \
+             a folder with {STATE_DIR}"
+        );
+    }
+    folder
+}
+
+/// The journal of a server. `None` where that is not possible, which is told in the log.
 fn start_journal(state: &Path, instance: &str) -> Option<Journal> {
-    let named = Some(state).filter(|state| !state.as_os_str().is_empty());
-    let Some(folder) = blendwire_journal::default_folder(named) else {
-        log::warn!("there is no audit journal: no home folder is known; name a folder with {STATE_DIR}");
-        return None;
-    };
-    Journal::start(folder, instance, Limits::default())
+    Journal::start(blendwire_journal::folder_in(state), instance, Limits::default())
         .inspect_err(|error| log::warn!("there is no audit journal: {error}"))
         .ok()
 }

@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod feature;
 mod frame;
+mod instance;
 mod reply;
 mod request;
 mod status;
@@ -28,6 +29,7 @@ pub use error::ErrorCode;
 pub use event::{Event, Progress};
 pub use feature::Feature;
 pub use frame::{Decoder, Frame, FrameTooLarge, Look, Terminator};
+pub use instance::Instance;
 pub use reply::{ClientError, ClientReply, Effects, EncodedReply, Exception, Extras, Reply};
 pub use request::{Body, Execute, Id, Refusal, Request};
 pub use status::{

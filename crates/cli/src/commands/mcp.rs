@@ -5,13 +5,13 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use super::block_on;
-use crate::access;
 use crate::args::McpArgs;
 use crate::exit::{Ended, Failure};
+use crate::followed::Followed;
 use crate::printer;
 
 pub(crate) fn run(args: &McpArgs) -> Ended {
-    let blender = access::blender(&args.endpoint).map_err(Failure::could_not_start)?;
+    let blender = Followed::new(&args.endpoint).map_err(Failure::could_not_start)?;
     if std::io::stdin().is_terminal() {
         printer::talk(
             "This speaks MCP on stdin and stdout and is meant to be started by an MCP client; Ctrl-D ends it.",

@@ -2,6 +2,7 @@
 //! One file per command. Each takes its arguments, does its work, prints through the printer and says how it ended.
 
 pub(crate) mod exec;
+pub(crate) mod instances;
 pub(crate) mod launch;
 pub(crate) mod logs;
 pub(crate) mod mcp;

@@ -24,20 +24,26 @@ pub(crate) fn run(args: &StatusArgs) -> Ended {
     let blender = access::blender(&args.endpoint).map_err(Failure::could_not_start)?;
     block_on(async {
         if args.watch {
-            return watch(&blender, args.json).await;
+            return watch(args, blender).await;
         }
         let status = blender.status().await.map_err(Failure::failed)?;
         show(&status, args.json, "")
     })
 }
 
-/// Goes on until Ctrl-C; a Blender that is not there may come.
-async fn watch(blender: &Blender, as_json: bool) -> Ended {
-    let clear = if as_json || !std::io::stdout().is_terminal() { "" } else { CLEAR_SCREEN };
+/// Goes on until Ctrl-C; a Blender that is not there may come, and at another port.
+async fn watch(args: &StatusArgs, mut blender: Blender) -> Ended {
+    let clear = if args.json || !std::io::stdout().is_terminal() { "" } else { CLEAR_SCREEN };
     loop {
         match blender.status().await {
-            Ok(status) => show(&status, as_json, clear)?,
-            Err(error) => printer::talk(&format!("{clear}{error}")),
+            Ok(status) => show(&status, args.json, clear)?,
+            Err(error) => {
+                printer::talk(&format!("{clear}{error}"));
+                match access::blender(&args.endpoint) {
+                    Ok(found) => blender = found,
+                    Err(unclear) => printer::error(&unclear),
+                }
+            }
         }
         tokio::time::sleep(WATCH_EVERY).await;
     }

@@ -17,12 +17,13 @@ use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-/// The executable with none of the environment variables that it reads.
+/// The executable with none of the environment variables that it reads, and no running Blender to be found.
 fn blendwire(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_blendwire"));
     for name in ["BLENDWIRE", "BLENDER_MCP", "BLENDER"] {
         command.env_remove(format!("{name}_HOST")).env_remove(format!("{name}_PORT"));
     }
+    command.env_remove("BLENDWIRE_INSTANCE").env("BLENDWIRE_STATE_DIR", "/nonexistent");
     command.env_remove("BLENDWIRE_BLENDER").env_remove("BLENDWIRE_PYTHON").stdin(Stdio::null()).args(args);
     command
 }

@@ -9,6 +9,7 @@ mod get_blender_status;
 mod get_object_detail_summary;
 mod get_objects_summary;
 mod get_viewport_image;
+mod instances;
 mod undo;
 
 use std::pin::Pin;
@@ -42,6 +43,8 @@ pub(crate) struct ToolEntry {
 pub(crate) const TOOLS: &[ToolEntry] = &[
     execute_blender_code::TOOL,
     get_blender_status::TOOL,
+    instances::LIST,
+    instances::SELECT,
     get_objects_summary::TOOL,
     get_object_detail_summary::TOOL,
     get_viewport_image::TOOL,

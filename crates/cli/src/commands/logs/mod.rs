@@ -68,7 +68,8 @@ fn print(texts: impl IntoIterator<Item = String>) -> Ended {
 /// Where the journal is, or would be.
 fn folder() -> Result<PathBuf> {
     let state = env_vars::read(env_vars::STATE_DIR).map(PathBuf::from);
-    blendwire_journal::default_folder(state.as_deref())
+    blendwire_state::folder(state.as_deref())
+        .map(|state| blendwire_journal::folder_in(&state))
         .with_context(|| format!("no home folder; name the one that the journal is in with {}", env_vars::STATE_DIR))
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::document::Fields;
@@ -80,7 +80,12 @@ fn executable() -> Result<PathBuf> {
 
 /// Every option of the endpoint is here, so that a new one cannot be forgotten.
 fn args(endpoint: &EndpointArgs) -> Result<Vec<String>> {
-    let EndpointArgs { host, port, access: AccessArgs { fingerprint, ca, tls, plain } } = endpoint;
+    let EndpointArgs { host, port, instance, access: AccessArgs { fingerprint, ca, tls, plain } } = endpoint;
+    ensure!(
+        instance.is_none(),
+        "--instance names a Blender that runs now, and the entry stays: leave it out, and the assistant chooses among those \
+         that run, or give --port"
+    );
     let host = host.as_deref().map(|host| parse_host("--host", host)).transpose()?;
     let ca = ca.as_deref().map(absolute).transpose()?;
     let mut args = vec!["mcp".to_owned()];

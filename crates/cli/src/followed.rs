@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The Blender of one MCP session. It is looked for whenever there is no connection, so that Blenders may come and go while
+//! the session lasts; the one that the session talks to is kept for as long as it runs, whichever others start.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use blendwire_client::{Blender, Endpoint, Outcome, Script};
+use blendwire_mcp::{Call, NoReply, OnEvent, Running, Travel};
+use blendwire_protocol::{Consent, Instance, Status};
+
+use crate::args::EndpointArgs;
+use crate::endpoint::{Target, Wanted};
+use crate::{access, instances};
+
+/// What the model does when it is not clear which Blender is meant.
+const HOW_TO_CHOOSE: &str = "call select_blender_instance with the ID of the one that the user means; ask the user if that \
+    is not clear";
+
+/// See the module.
+pub(crate) struct Followed {
+    args: EndpointArgs,
+    wanted: Wanted,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Id of the one that the model has selected.
+    selected: Option<String>,
+    current: Option<Current>,
+}
+
+struct Current {
+    blender: Arc<Blender>,
+    /// `None` where it was not found by its descriptor.
+    instance: Option<String>,
+}
+
+impl Followed {
+    /// Reads options and environment, and looks for no Blender yet.
+    ///
+    /// # Errors
+    /// When one of them is wrong.
+    pub(crate) fn new(args: &EndpointArgs) -> Result<Self> {
+        let wanted = Wanted::read(args)?;
+        // What is wrong with token or certificate is said now, and not to the model.
+        access::read(&args.access, &Endpoint::default())?;
+        Ok(Self { args: args.clone(), wanted, state: Mutex::default() })
+    }
+
+    /// The one to talk to now.
+    fn blender(&self) -> Result<Arc<Blender>, NoReply> {
+        self.follow(&mut self.state()).map_err(|error| NoReply(format!("{error:#}")))
+    }
+
+    fn follow(&self, state: &mut State) -> Result<Arc<Blender>> {
+        if let Some(current) = state.current.as_ref().filter(|current| current.is_there()) {
+            return Ok(current.blender.clone());
+        }
+        let wanted = match &state.selected {
+            Some(id) => &Wanted::instance(id),
+            None => &self.wanted,
+        };
+        let Target { endpoint, instance } = wanted.find(HOW_TO_CHOOSE)?;
+        let same = state.current.take().filter(|current| *current.blender.endpoint() == endpoint);
+        let blender = if let Some(current) = same {
+            current.blender
+        } else {
+            let access = access::read(&self.args.access, &endpoint)?;
+            Arc::new(Blender::with_access(endpoint, access))
+        };
+        state.current =
+            Some(Current { blender: blender.clone(), instance: instance.map(|instance| instance.instance) });
+        Ok(blender)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Current {
+    /// Whether it is connected, or known to run.
+    fn is_there(&self) -> bool {
+        let runs = |id: &String| {
+            instances::look().is_ok_and(|found| found.running.iter().any(|instance| instance.instance == *id))
+        };
+        self.blender.is_connected() || self.instance.as_ref().is_some_and(runs)
+    }
+}
+
+impl blendwire_mcp::Blender for Followed {
+    fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome> {
+        Box::pin(async move {
+            let blender = self.blender()?;
+            blendwire_mcp::Blender::run(&*blender, script, on_event).await
+        })
+    }
+
+    fn travel(&self, way: Travel, steps: u32) -> Call<'_, Outcome> {
+        Box::pin(async move { blendwire_mcp::Blender::travel(&*self.blender()?, way, steps).await })
+    }
+
+    fn consent<'a>(&'a self, id: &'a str, answer: Consent) -> Call<'a, ()> {
+        Box::pin(async move { blendwire_mcp::Blender::consent(&*self.blender()?, id, answer).await })
+    }
+
+    fn status(&self) -> Call<'_, Status> {
+        Box::pin(async move { blendwire_mcp::Blender::status(&*self.blender()?).await })
+    }
+
+    fn instances(&self) -> Result<Running, NoReply> {
+        let instances = instances::look().map_err(|error| NoReply(format!("{error:#}")))?.running;
+        // Where it is not clear which one the next call goes to, none is.
+        let next = self.follow(&mut self.state()).ok().map(|blender| blender.endpoint().clone());
+        let is_next = |instance: &&Instance| {
+            let port = Endpoint::of_instance(instance).map(|endpoint| endpoint.port);
+            next.as_ref().is_some_and(|next| next.is_this_machine() && Some(next.port) == port)
+        };
+        let current = instances.iter().find(is_next).map(|instance| instance.instance.clone());
+        Ok(Running { instances, current })
+    }
+
+    fn select(&self, id: &str) -> Result<Instance, NoReply> {
+        let target = Wanted::instance(id).find(HOW_TO_CHOOSE).map_err(|error| NoReply(format!("{error:#}")))?;
+        let instance = target.instance.ok_or_else(|| NoReply("no Blender runs that can be found".to_owned()))?;
+        let mut state = self.state();
+        state.current.take_if(|current| current.instance.as_ref() != Some(&instance.instance));
+        state.selected = Some(instance.instance.clone());
+        Ok(instance)
+    }
+}

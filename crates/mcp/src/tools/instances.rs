@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `list_blender_instances` and `select_blender_instance`: which Blenders run, and which of them is driven.
+
+use blendwire_protocol::Instance;
+use rmcp::model::{CallToolResult, JsonObject, Tool};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Failure, NoParameters, ToolEntry, output_schema, parameters, read_only, tool};
+use crate::Running;
+use crate::caller::Caller;
+
+pub(super) const LIST: ToolEntry = ToolEntry {
+    name: LIST_NAME,
+    definition: list_definition,
+    call: |caller, arguments| Box::pin(async move { list(caller, arguments) }),
+};
+
+pub(super) const SELECT: ToolEntry = ToolEntry {
+    name: SELECT_NAME,
+    definition: select_definition,
+    call: |caller, arguments| Box::pin(async move { select(caller, arguments) }),
+};
+
+const LIST_NAME: &str = "list_blender_instances";
+
+const SELECT_NAME: &str = "select_blender_instance";
+
+const LIST_DESCRIPTION: &str = "List the Blenders that run on this machine, newest first, and which of them the tools \
+    drive now (`current`).";
+
+const SELECT_DESCRIPTION: &str = "Choose which of several running Blenders all further calls go to, until another is \
+    chosen.";
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// As listed, or its beginning; also a process id or a port
+    id: String,
+}
+
+fn list_definition() -> Tool {
+    tool::<NoParameters>(LIST_NAME, "Running Blenders", LIST_DESCRIPTION)
+        .with_annotations(read_only())
+        .with_raw_output_schema(output_schema(json!({
+            "type": "object",
+            "properties": {
+                "instances": {"type": "array", "items": {"type": "object"}},
+                "current": {"type": ["string", "null"], "description": "Null: not one of them, or not chosen yet"},
+            },
+            "required": ["instances", "current"],
+        })))
+}
+
+fn select_definition() -> Tool {
+    tool::<Parameters>(SELECT_NAME, "Choose a Blender", SELECT_DESCRIPTION)
+        .with_annotations(read_only().idempotent(true))
+        .with_raw_output_schema(output_schema(json!({
+            "type": "object",
+            "properties": {"id": {"type": "string"}, "blender": {"type": "string"}},
+            "required": ["id"],
+        })))
+}
+
+fn list(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+    let NoParameters {} = parameters(arguments)?;
+    let Running { instances, current } = caller.instances()?;
+    let instances: Vec<_> = instances.iter().map(shown).collect();
+    Ok(CallToolResult::structured(json!({"instances": instances, "current": current})))
+}
+
+fn select(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+    let Parameters { id } = parameters(arguments)?;
+    Ok(CallToolResult::structured(shown(&caller.select(&id)?)))
+}
+
+/// What tells one from another.
+fn shown(instance: &Instance) -> Value {
+    let Instance { instance: id, pid, endpoints, background, versions, started, .. } = instance;
+    json!({
+        "id": id, "blender": versions.blender, "background": background, "pid": pid, "endpoints": endpoints,
+        "started": started,
+    })
+}

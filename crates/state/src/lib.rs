@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What Blendwire keeps between starts, and which of its servers run: the user's state folder.
+//!
+//! Server and command line both use it, so that what one writes the other finds. [`Instances`] is the part of it that
+//! tells of running servers; the audit journal is another and has a crate of its own.
+//!
+//! **Architecture invariant:** nothing here waits, for a lock or for another process.
+
+mod folder;
+mod instances;
+mod private;
+
+pub use folder::{STATE_DIR, folder};
+pub use instances::{Announced, Found, Instances, machine};
+pub use private::{make_folder, open_to_others, put};
