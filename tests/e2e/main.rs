@@ -12,6 +12,8 @@ mod changes;
 mod command;
 mod connector;
 mod control;
+#[cfg(target_os = "linux")]
+mod disk;
 mod extended;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -32,6 +34,8 @@ mod script;
 mod soak;
 mod stream;
 mod suite;
+#[cfg(target_os = "linux")]
+mod temporary_files;
 mod tls;
 mod token;
 mod undo;
@@ -61,6 +65,8 @@ fn main() {
     limits::add(&mut suite);
     #[cfg(target_os = "linux")]
     faults::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    temporary_files::add(&mut suite);
     undo::add(&mut suite);
     journal::add(&mut suite);
     guard::add(&mut suite);
