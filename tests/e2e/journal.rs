@@ -60,7 +60,7 @@ fn begin(blender: &Blender, id: &str) -> Result<Value> {
 }
 
 /// The begin and the end of the request of this id.
-fn told(blender: &Blender, id: &str) -> Result<(Value, Value)> {
+pub(crate) fn told(blender: &Blender, id: &str) -> Result<(Value, Value)> {
     let begin = begin(blender, id)?;
     let same = |line: &Value| line["instance"] == begin["instance"] && line["number"] == begin["number"];
     let end = wait_until("its end to be in the journal", SOON, || {
@@ -256,7 +256,7 @@ fn modes(_blender: &mut Blender) -> Result<()> {
 }
 
 /// What `blendwire logs` says.
-fn logs(environment: &Environment, state: &Path, arguments: &[&str]) -> Result<String> {
+pub(crate) fn logs(environment: &Environment, state: &Path, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(&environment.blendwire);
     command.arg("logs").args(arguments).env("BLENDWIRE_STATE_DIR", state).stdin(Stdio::null());
     let output = command.output()?;

@@ -9,6 +9,8 @@ mod access;
 mod addon;
 mod attacks;
 mod changes;
+#[cfg(target_os = "linux")]
+mod clock;
 mod command;
 mod connector;
 mod control;
@@ -65,6 +67,8 @@ fn main() {
     limits::add(&mut suite);
     #[cfg(target_os = "linux")]
     faults::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    clock::add(&mut suite);
     #[cfg(target_os = "linux")]
     temporary_files::add(&mut suite);
     undo::add(&mut suite);

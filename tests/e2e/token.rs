@@ -39,7 +39,7 @@ fn required(environment: &Environment, flavour: Flavour) -> Result<Blender> {
     Blender::start(environment, flavour, &settings)
 }
 
-fn token(blender: &Blender) -> Result<String> {
+pub(crate) fn token(blender: &Blender) -> Result<String> {
     Ok(fs_err::read_to_string(blender.file("config/token"))?.trim().to_owned())
 }
 
@@ -52,12 +52,12 @@ fn is_over(wire: &mut Wire) -> bool {
     wire.read_to_end().map_or_else(|error| !format!("{error:#}").contains("timed out"), |rest| rest.is_empty())
 }
 
-fn hello(token: &Value) -> Value {
+pub(crate) fn hello(token: &Value) -> Value {
     json!({"type": "hello", "protocol_version": 1, "token": token})
 }
 
 /// Is refused for the want of the right token, and told what to do.
-fn ensure_unauthorized(reply: &Value) -> Result<()> {
+pub(crate) fn ensure_unauthorized(reply: &Value) -> Result<()> {
     let message = reply["message"].as_str().unwrap_or_default();
     ensure!(reply["status"] == "error" && reply["error"]["code"] == "unauthorized", "{reply}");
     ensure!(message.contains("blendwire token") && reply.get("stdout").is_none(), "{reply}");
@@ -157,7 +157,7 @@ fn let_in_with_it(blender: &Blender) -> Result<()> {
     Ok(())
 }
 
-fn blendwire(environment: &Environment, blender: &Blender, arguments: &[&str]) -> Command {
+pub(crate) fn blendwire(environment: &Environment, blender: &Blender, arguments: &[&str]) -> Command {
     let mut command = Command::new(&environment.blendwire);
     command.args(arguments).env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
     command.env("BLENDWIRE_PORT", blender.port.to_string());
