@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The token: who needs it, what happens without it, how it is replaced, and where it must never show.
+//!
+//! `timing` has how long it takes to be refused.
+
+mod timing;
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -23,6 +27,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("token::clients_of_ours_find_it_by_themselves", found);
     suite.own("token::a_file_that_others_can_read_is_refused", not_private);
     suite.own("token::whoever_does_not_bring_it_is_put_out", put_out);
+    timing::add(suite);
 }
 
 const SOON: Duration = Duration::from_secs(20);
