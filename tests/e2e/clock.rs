@@ -23,6 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
             jumps(environment, flavour)
         });
     }
+    suite.own("clock::what_ended_before_it_began_has_ended", ended);
     suite.own("clock::limits_hold_whichever_way_it_jumps", limits);
     suite.own("clock::a_new_token_is_noticed_whichever_way_it_jumps", rotation);
 }
@@ -219,6 +220,22 @@ fn is_in_journal(environment: &Environment, blender: &Blender, ids: &[String], b
 /// How many requests people are shown.
 fn shown(environment: &Environment, state: &Path) -> Result<usize> {
     Ok(logs(environment, state, &["--last", "all"])?.lines().filter(|line| line.contains("  #")).count())
+}
+
+/// The journal has its end, with an earlier time than its beginning.
+fn ended(environment: &Environment) -> Result<()> {
+    let clock = Clock::make()?;
+    let blender = clock.start(environment, Flavour::Bpy52, &[])?;
+    let code = format!("{}jump({})\nresult = 1", jump(&clock), -DAY);
+    let reply = blender.wire()?.answer(&json!({"type": "execute", "id": "back", "code": code}))?;
+    ensure!(reply["result"] == 1, "{reply}");
+    let (begin, end) = told(&blender, "back")?;
+    ensure!(end["time"].as_str() < begin["time"].as_str() && end["outcome"] == "ok", "{begin} {end}");
+    let said = logs(environment, &blender.state, &["--last", "all"])?;
+    ensure!(said.contains(" ok ") && !said.contains("no end"), "{said}");
+    let replayed = logs(environment, &blender.state, &["--py"])?;
+    ensure!(replayed.contains("jump(-86400)"), "{replayed}");
+    Ok(())
 }
 
 fn limits(environment: &Environment) -> Result<()> {
