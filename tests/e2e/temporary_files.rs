@@ -18,6 +18,7 @@ pub(crate) fn add(suite: &mut Suite) {
             no_room(environment, flavour)
         });
     }
+    suite.own("temporary_files::the_reason_is_the_missing_room", reasons);
 }
 
 /// What failing scripts do, and what to look at to see whether it was taken back.
@@ -149,5 +150,48 @@ fn no_room(environment: &Environment, flavour: Flavour) -> Result<()> {
     ensure!(blender.process.try_wait().is_none(), "Blender has ended");
     let status = blender.wire()?.answer(&json!({"type": "status"}))?;
     ensure!(status["result"]["counters"]["panics"] == 0, "{status}");
+    Ok(())
+}
+
+/// Deeds of scripts that fail, with the bytes that are left before: what Blender's undo leaves, the print of many steps
+/// cut off, and a disk that the script itself fills.
+const REASONS: [(&str, u64, &str, &str); 5] = [
+    ("operator", 0, "len(bpy.data.objects)", "bpy.ops.mesh.primitive_cube_add()"),
+    ("palette", 0, "len(bpy.data.palettes['P'].colors)", "bpy.data.palettes['P'].colors.new()"),
+    ("load", 300_000, "len(bpy.data.objects)", "bpy.ops.wm.read_homefile(use_empty=True)"),
+    ("many steps", 4096, "len(bpy.data.objects)", "bpy.ops.mesh.primitive_cube_add()"),
+    ("filled", 2_000_000, "len(bpy.data.objects)", "bpy.ops.mesh.primitive_cube_add()\nFILL"),
+];
+
+const FILL: &str = "try:\n    with open(bpy.app.tempdir + 'more', 'wb') as file:\n        while True: file.write(bytes(4096))\n\
+    except OSError: pass\n";
+
+/// Whoever reads the reason knows what to mend; and nothing is claimed that could not be looked at.
+fn reasons(environment: &Environment) -> Result<()> {
+    let disk = Disk::mount("64m")?;
+    let blender = start(environment, Flavour::Bpy52, &disk)?;
+    let mut faults = Vec::new();
+    for (name, left, look, code) in REASONS {
+        let (mut wire, look) = (fresh(&blender)?, format!("result = {look}"));
+        wire.result("bpy.data.palettes.new('P').use_fake_user = True\nbpy.ops.ed.undo_push(message='P')")?;
+        if name == "many steps" {
+            wire.result("bpy.context.preferences.edit.undo_steps = 200\nfor n in range(60): bpy.ops.ed.undo_push(message=str(n) * 30)")?;
+        }
+        let before = wire.result(&look)?;
+        let filler = disk.fill(left)?;
+        let reply = failing(&mut wire, &code.replace("FILL", FILL))?;
+        fs_err::remove_file(&filler)?;
+        wire.result("import os\nif os.path.exists(bpy.app.tempdir + 'more'): os.remove(bpy.app.tempdir + 'more')")?;
+        has_window(&mut wire)?;
+        let is_as_before = wire.result(&look)? == before;
+        let why = reply["not_rolled_back_because"].as_str().unwrap_or_default();
+        println!("{name}: as before: {is_as_before}, rolled back: {}, because: {why}", reply["rolled_back"]);
+        let is_named = ["No space left", "no room", "temporary"].iter().any(|words| why.contains(words));
+        let is_claimed = reply["rolled_back"] == true;
+        if (is_claimed && !is_as_before) || !(is_claimed || is_named) {
+            faults.push(format!("{name}: as before: {is_as_before}, yet {reply}"));
+        }
+    }
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }
