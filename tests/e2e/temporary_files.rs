@@ -3,9 +3,11 @@
 //! could not be done, all else goes on, nothing is left there, and all is well when there is room again.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire};
+use base64::Engine as _;
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, Wire};
 use serde_json::{Value, json};
 
 use crate::disk::Disk;
@@ -18,6 +20,7 @@ pub(crate) fn add(suite: &mut Suite) {
             no_room(environment, flavour)
         });
     }
+    suite.own("temporary_files::a_picture_without_room_is_said", picture);
     suite.own("temporary_files::the_reason_is_the_missing_room", reasons);
 }
 
@@ -150,6 +153,35 @@ fn no_room(environment: &Environment, flavour: Flavour) -> Result<()> {
     ensure!(blender.process.try_wait().is_none(), "Blender has ended");
     let status = blender.wire()?.answer(&json!({"type": "status"}))?;
     ensure!(status["result"]["counters"]["panics"] == 0, "{status}");
+    Ok(())
+}
+
+/// Without a window pictures are rendered, and rendering writes a file.
+fn picture(environment: &Environment) -> Result<()> {
+    let disk = Disk::mount("64m")?;
+    let blender = start(environment, Flavour::Bpy52, &disk)?;
+    fresh(&blender)?;
+    let mut command = Command::new(&environment.blendwire);
+    command.arg("mcp").env("BLENDWIRE_PORT", blender.port.to_string());
+    let session = McpSession::start(command)?;
+    let take = || session.call("get_viewport_image", json!({"view": "current", "width": 320, "height": 240}));
+    ensure!(take()?.image_base64().is_some(), "no picture to begin with: {}", take()?.text());
+    let (before, mut faults) = (files(disk.path())?, Vec::new());
+    // None at all, and some for a piece of it.
+    for left in [0, 4096] {
+        let filler = disk.fill(left)?;
+        let told = take()?;
+        let png = base64::engine::general_purpose::STANDARD.decode(told.image_base64().unwrap_or_default())?;
+        println!("{left} bytes left: {} bytes of a picture, and {}", png.len(), told.text());
+        // What a whole one ends with.
+        if !told.is_error() && !png.ends_with(b"IEND\xaeB`\x82") {
+            faults.push(format!("{left} bytes left: {} bytes that are no picture: {}", png.len(), told.text()));
+        }
+        fs_err::remove_file(&filler)?;
+        ensure!(files(disk.path())? == before, "{:?}", files(disk.path())?);
+        ensure!(take()?.image_base64().is_some(), "none afterwards: {}", take()?.text());
+    }
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }
 
