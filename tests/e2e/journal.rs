@@ -60,7 +60,7 @@ fn begin(blender: &Blender, id: &str) -> Result<Value> {
 }
 
 /// The begin and the end of the request of this id.
-fn told(blender: &Blender, id: &str) -> Result<(Value, Value)> {
+pub(crate) fn told(blender: &Blender, id: &str) -> Result<(Value, Value)> {
     let begin = begin(blender, id)?;
     let same = |line: &Value| line["instance"] == begin["instance"] && line["number"] == begin["number"];
     let end = wait_until("its end to be in the journal", SOON, || {
@@ -256,7 +256,7 @@ fn modes(_blender: &mut Blender) -> Result<()> {
 }
 
 /// What `blendwire logs` says.
-fn logs(environment: &Environment, state: &Path, arguments: &[&str]) -> Result<String> {
+pub(crate) fn logs(environment: &Environment, state: &Path, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(&environment.blendwire);
     command.arg("logs").args(arguments).env("BLENDWIRE_STATE_DIR", state).stdin(Stdio::null());
     let output = command.output()?;
@@ -336,28 +336,13 @@ fn problem(blender: &Blender) -> Result<String> {
     })
 }
 
-/// A small disk of its own, taken away when dropped. Needs root, as the windowed tests do.
-#[cfg(target_os = "linux")]
-struct Disk(std::path::PathBuf);
-
-#[cfg(target_os = "linux")]
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 #[cfg(target_os = "linux")]
 fn full_disk(environment: &Environment) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(folder.path()).status()?;
-    ensure!(mount.success(), "cannot mount a tmpfs: the tests run as root on Linux");
-    let disk = Disk(folder.path().to_owned());
-    let settings = Settings { state: Some(disk.0.clone()), ..Settings::default() };
+    let disk = crate::disk::Disk::mount("64k")?;
+    let settings = Settings { state: Some(disk.path().to_owned()), ..Settings::default() };
     let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
     run(&blender, "before", "result = 1")?;
-    let filler = disk.0.join("filler");
-    let _ = fs_err::write(&filler, vec![0; 1 << 17]);
+    let filler = disk.fill(0)?;
     let mut wire = blender.wire()?;
     for n in 0..50 {
         ensure!(wire.result(&format!("x = '{}'\nresult = {n}", "y".repeat(1000)))? == n);
@@ -369,12 +354,12 @@ fn full_disk(environment: &Environment) -> Result<()> {
     ensure!(told.matches("cannot be written").count() == 1, "told more than once: {told}");
     fs_err::remove_file(&filler)?;
     run(&blender, "after", "result = 1")?;
-    let lines = lines(&disk.0)?;
+    let lines = lines(disk.path())?;
     let lost = lines.iter().find(|line| line["event"] == "lost").context("no line about lost ones")?;
     ensure!(lost["count"].as_u64() >= Some(50) && lost["why"].to_string().contains("No space left"), "{lost}");
     let status = blender.wire()?.answer(&json!({"type": "status"}))?;
     ensure!(status["result"]["journal"].get("problem").is_none(), "{status}");
-    ensure!(logs(environment, &disk.0, &[])?.contains("lines are missing since"));
+    ensure!(logs(environment, disk.path(), &[])?.contains("lines are missing since"));
     Ok(())
 }
 

@@ -9,9 +9,13 @@ mod access;
 mod addon;
 mod attacks;
 mod changes;
+#[cfg(target_os = "linux")]
+mod clock;
 mod command;
 mod connector;
 mod control;
+#[cfg(target_os = "linux")]
+mod disk;
 mod extended;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -34,6 +38,8 @@ mod script;
 mod soak;
 mod stream;
 mod suite;
+#[cfg(target_os = "linux")]
+mod temporary_files;
 mod tls;
 mod token;
 mod undo;
@@ -63,6 +69,10 @@ fn main() {
     limits::add(&mut suite);
     #[cfg(target_os = "linux")]
     faults::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    clock::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    temporary_files::add(&mut suite);
     undo::add(&mut suite);
     journal::add(&mut suite);
     guard::add(&mut suite);

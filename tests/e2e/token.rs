@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The token: who needs it, what happens without it, how it is replaced, and where it must never show.
+//!
+//! `timing` has how long it takes to be refused.
+
+mod timing;
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -23,6 +27,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("token::clients_of_ours_find_it_by_themselves", found);
     suite.own("token::a_file_that_others_can_read_is_refused", not_private);
     suite.own("token::whoever_does_not_bring_it_is_put_out", put_out);
+    timing::add(suite);
 }
 
 const SOON: Duration = Duration::from_secs(20);
@@ -39,7 +44,7 @@ fn required(environment: &Environment, flavour: Flavour) -> Result<Blender> {
     Blender::start(environment, flavour, &settings)
 }
 
-fn token(blender: &Blender) -> Result<String> {
+pub(crate) fn token(blender: &Blender) -> Result<String> {
     Ok(fs_err::read_to_string(blender.file("config/token"))?.trim().to_owned())
 }
 
@@ -52,12 +57,12 @@ fn is_over(wire: &mut Wire) -> bool {
     wire.read_to_end().map_or_else(|error| !format!("{error:#}").contains("timed out"), |rest| rest.is_empty())
 }
 
-fn hello(token: &Value) -> Value {
+pub(crate) fn hello(token: &Value) -> Value {
     json!({"type": "hello", "protocol_version": 1, "token": token})
 }
 
 /// Is refused for the want of the right token, and told what to do.
-fn ensure_unauthorized(reply: &Value) -> Result<()> {
+pub(crate) fn ensure_unauthorized(reply: &Value) -> Result<()> {
     let message = reply["message"].as_str().unwrap_or_default();
     ensure!(reply["status"] == "error" && reply["error"]["code"] == "unauthorized", "{reply}");
     ensure!(message.contains("blendwire token") && reply.get("stdout").is_none(), "{reply}");
@@ -157,7 +162,7 @@ fn let_in_with_it(blender: &Blender) -> Result<()> {
     Ok(())
 }
 
-fn blendwire(environment: &Environment, blender: &Blender, arguments: &[&str]) -> Command {
+pub(crate) fn blendwire(environment: &Environment, blender: &Blender, arguments: &[&str]) -> Command {
     let mut command = Command::new(&environment.blendwire);
     command.args(arguments).env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
     command.env("BLENDWIRE_PORT", blender.port.to_string());
