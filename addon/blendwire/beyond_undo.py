@@ -15,6 +15,8 @@ from typing import Any
 
 import bpy
 
+from .changes import has_failed
+
 _SIMPLE = frozenset({"BOOLEAN", "INT", "FLOAT", "ENUM", "STRING"})
 # The mode of the cursor's rotation first: it says which of the others counts.
 _CURSOR = ("rotation_mode", "location", "rotation_quaternion", "rotation_axis_angle", "rotation_euler")
@@ -92,9 +94,12 @@ def _value(owner: Any, name: str) -> Any:
 
 
 def left_in_words(left: dict[str, Any], noted: LeftByUndo | None, is_at_step: bool) -> str:
-    """Why a rollback is none, from what `changes` found after it; empty when it found nothing, or could not look.
+    """Why a rollback is none, from what `changes` found after it; empty when it found nothing, or did not look
+    because that takes too long.
 
     `noted` is from before the script. With `is_at_step`, Blender is known to be at the right step."""
+    if has_failed(left):
+        return f"Blender's undo may have left something, which cannot be told: {left['skipped']}"
     if not left or "skipped" in left:
         return ""
     kinds: dict[str, list[str]] = {}

@@ -62,6 +62,8 @@ class _Slow:
 
 _slow: _Slow | None = None
 
+_FAILED = "the open file could not be copied and compared"
+
 
 @dataclass
 class Before:
@@ -121,9 +123,14 @@ def _delete(path: Path | None) -> None:
             path.unlink(missing_ok=True)
 
 
+def has_failed(found: dict[str, Any]) -> bool:
+    """Whether `after` could not look where it meant to."""
+    return str(found.get("skipped", "")).startswith(_FAILED)
+
+
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    return f"the open file could not be copied and compared: {text}. Blender's temporary folder must be writable"
+    return f"{_FAILED}: {text}. Blender's temporary folder must be writable"
 
 
 def _too_slow(names: dict[str, Names]) -> str:

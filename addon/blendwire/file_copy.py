@@ -8,6 +8,7 @@ recent files and undo are left as they are. Main thread only.
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -21,12 +22,23 @@ def save(path: Path) -> None:
     """Saves a copy to `path`.
 
     # Errors
-    RuntimeError with Blender's own words.
+    RuntimeError with Blender's own words and the room that there was, of which those say nothing.
     """
-    with _unnoticed(), in_window():
-        bpy.ops.wm.save_as_mainfile(
-            filepath=str(path), copy=True, check_existing=False, compress=False, relative_remap=False
-        )
+    try:
+        with _unnoticed(), in_window():
+            bpy.ops.wm.save_as_mainfile(
+                filepath=str(path), copy=True, check_existing=False, compress=False, relative_remap=False
+            )
+    except RuntimeError as error:
+        raise RuntimeError(f"{str(error).strip()} ({_room(path.parent)})") from None
+
+
+def _room(folder: Path) -> str:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return f"the temporary folder {folder}: {error.strerror}"
+    return f"{free / 1e6:.1f} MB are free in the temporary folder {folder}"
 
 
 @contextmanager

@@ -177,7 +177,8 @@ def end(request: Request, has_failed: bool) -> dict[str, Any]:
         if request.before is not None and (request.wants_changes or is_rollback):
             before, request.before = request.before, None
             found = changes.after(before)
-            if is_undone:
+            # A file that came back whole has nothing left in it.
+            if is_undone and not _Seen.load:
                 is_at_step = request.checkpoint is not None and request.checkpoint.step is not None
                 left = left_in_words(found, request.left_by_undo, is_at_step)
                 why = "; ".join(reason for reason in (why, left) if reason)

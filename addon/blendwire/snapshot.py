@@ -111,7 +111,7 @@ def _take() -> Snapshot:
     journal = status.get("journal") or {}
     problem = problem or _journal_problem(journal)
     if not problem and (panics := status["counters"]["panics"]):
-        problem = f"{panics} defects of the server broke a connection each: see the console, and report them"
+        problem = f"Defects of the server itself have ended connections ({panics}): please report what the console says"
     return Snapshot(
         state=PROBLEM if problem else RUNNING,
         is_running=True,

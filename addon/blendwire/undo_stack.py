@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 import bpy
 
@@ -131,7 +132,7 @@ def _printed() -> bytes:
     printed = b""
     try:
         # After the copying above: it must not become the standard output itself.
-        with tempfile.TemporaryFile() as file:
+        with _scratch() as file:
             os.dup2(file.fileno(), 1)
             try:
                 bpy.context.window_manager.print_undo_steps()
@@ -148,6 +149,13 @@ def _printed() -> bytes:
         return printed
     finally:
         os.close(kept)
+
+
+def _scratch() -> IO[bytes]:
+    """A file for a moment: in memory where the system has that, so that a full disk hinders no rollback."""
+    if make := getattr(os, "memfd_create", None):
+        return os.fdopen(make("blendwire-steps"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _standard_output() -> tuple[ctypes.CDLL, ctypes.c_void_p] | None:

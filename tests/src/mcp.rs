@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientRequest,
-    ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation, ProtocolVersion,
-    ReadResourceRequestParams, ResourceContents, Tool,
+    ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, Implementation,
+    ProtocolVersion, ReadResourceRequestParams, ResourceContents, Tool,
 };
 use rmcp::service::{PeerRequestOptions, RequestContext, RoleClient, RunningService};
 use rmcp::transport::TokioChildProcess;
@@ -31,7 +31,8 @@ impl ClientHandler for User {
             return ClientConfig::default();
         }
         // Later versions have no questions from the server.
-        let capabilities = ClientCapabilities::builder().enable_elicitation().build();
+        let mut capabilities = ClientCapabilities::default();
+        capabilities.elicitation = Some(ElicitationCapability::default());
         let identity = Implementation::new("blendwire-test", "0");
         ClientConfig::new(capabilities, identity).with_protocol_version(ProtocolVersion::V_2025_11_25)
     }

@@ -40,22 +40,23 @@ impl Entry {
     }
 }
 
-/// The requests in `lines`, in the order in which they began. An end without a begin, whose file has gone, is left out.
+/// The requests in `lines`, in the order in which they began. The clock may have gone back between begin and end. An end without a begin, whose file has gone, is left out.
 pub fn entries<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    let mut places = HashMap::new();
+    let (mut places, mut ends) = (HashMap::new(), Vec::new());
     for line in lines {
         match &line.record {
             Record::Begin(begin) => {
                 places.insert((begin.instance.clone(), begin.number), entries.len());
                 entries.push(Entry { begin: begin.clone(), end: None, path: line.path.clone() });
             }
-            Record::End(end) => {
-                if let Some(place) = places.get(&(end.instance.clone(), end.number)) {
-                    entries[*place].end = Some(end.clone());
-                }
-            }
+            Record::End(end) => ends.push(end),
             Record::Lost(_) => {}
+        }
+    }
+    for end in ends {
+        if let Some(place) = places.get(&(end.instance.clone(), end.number)) {
+            entries[*place].end = Some(end.clone());
         }
     }
     entries

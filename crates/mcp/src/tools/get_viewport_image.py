@@ -38,6 +38,10 @@ PREVIEW_SAMPLES = 16
 MARGIN = 1.12
 
 
+# Its last chunk.
+_END_OF_PNG = b"IEND\xaeB`\x82"
+
+
 class Problem(Exception):
     """What cannot be drawn, in words for the caller."""
 
@@ -263,9 +267,14 @@ def _rendered_file(scene):
         scene.render.filepath = path
         bpy.ops.render.render(scene=scene.name, write_still=True)
         with open(path, "rb") as file:
-            return file.read()
+            png = file.read()
     finally:
         os.remove(path)
+    # Blender does not say when there was no room.
+    if not png.endswith(_END_OF_PNG):
+        folder = os.path.dirname(path)
+        raise Problem(f"Blender could not write the picture: is there room in its temporary folder {folder}?")
+    return png
 
 
 def main(view, width, height, shading=None):
