@@ -192,10 +192,15 @@ def effective(
     SettingsError with the reason; for a wrong variable it names the variable.
     """
     settings = replace(stored(), **{name: value for name, value in given.items() if value})
+    # Told first, and not as the variable's fault.
+    if problem := access.networks_problem(settings.allowed_clients) or access.networks_problem(settings.open_networks):
+        raise SettingsError(problem)
     if (bind := forced_bind()) and (host is None or port is None):
         try:
             bind_host, bind_port = parse_bind(bind)
-            settings = checked(replace(settings, host=bind_host, port=bind_port, next_free_port=False))
+            settings = replace(settings, host=bind_host, port=bind_port, next_free_port=False)
+            if problem := access.host_problem(bind_host, settings.allowed_clients, settings.open_networks):
+                raise SettingsError(problem)
         except SettingsError as error:
             raise SettingsError(f"Environment variable {BIND_VARIABLE}: {error}") from None
     if host is not None:

@@ -31,7 +31,7 @@ fn hello(blender: &mut Blender) -> Result<()> {
     let agreed = &reply["result"];
     ensure!(reply["status"] == "ok" && reply["id"] == 1, "{reply}");
     ensure!(agreed["protocol_version"] == 1 && agreed["features"] == json!(["stream"]), "{agreed}");
-    ensure!(agreed["available"].as_array().is_some_and(|all| all.len() == 6), "{agreed}");
+    ensure!(agreed["available"].as_array().is_some_and(|all| all.len() == 7), "{agreed}");
     let status = wire.answer(&json!({"type": "status"}))?;
     ensure!(agreed["instance"] == status["result"]["instance"], "{agreed} {status}");
     ensure!(agreed["versions"] == status["result"]["versions"] && agreed["platform"].is_string(), "{agreed}");

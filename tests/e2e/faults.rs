@@ -223,7 +223,7 @@ fn later(blender: &Blender, code: &str) -> Result<String> {
     blender.result(&format!(
         "def later():\n    space = {{}}\n    try:\n        exec(open({script}).read(), space)\n\
          \x20   except BaseException as error:\n        space['answer'] = repr(error)\n\
-         \x20   open({shown}, 'w').write(str(space.get('answer')) + '\\n')\n\
+         \x20   open({shown}, 'w', errors='backslashreplace').write(str(space.get('answer')) + '\\n')\n\
          bpy.app.timers.register(later, first_interval=0.3)"
     ))?;
     wait_until("Blender to come round", Duration::from_secs(30), || {
@@ -262,12 +262,13 @@ fn port_stolen(environment: &Environment) -> Result<()> {
 
 fn nonsense(environment: &Environment) -> Result<()> {
     let mut blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    // Not `require_token`: whatever is true there asks for one.
     let garbage = ["'garbage'", "-5", "1e300", "[1, 2]", "{'a': 1}", "b'\\xff'", "2**31 - 1", "''"];
     for value in garbage {
         let restart = format!(
             "{ADDON}refused = []\n\
              for name in ('host', 'port', 'next_free_port', 'auto_start', 'time_limit_secs', 'other_users', 'undo_steps', 'features', 'log_level', \
-             'require_token', 'allowed_clients', 'open_networks', 'tls_certificate', 'tls_key', 'journal', \
+             'allowed_clients', 'open_networks', 'tls_certificate', 'tls_key', 'journal', \
              'guard_files', 'guard_processes', 'guard_network'):\n\
              \x20   try:\n        wishes[name] = {value}\n    except Exception as error:\n        refused.append(name)\n\
              answer = addon.server_restart()\nproblem = answer['problem']\n\
