@@ -211,11 +211,11 @@ fn outcomes(blender: &mut Blender) -> Result<()> {
     let (begin, end) = told(blender, "behind")?;
     ensure!(end["outcome"] == "timeout" && end["never_began"] == true && begin["code"] == "x = 1", "{end}");
 
-    wire.ask(&json!({"type": "execute", "code": "while True: pass", "id": "gone"}))?;
-    wait_until("it to run", SOON, || begin_of(blender, "gone"))?;
-    other.answer(&json!({"type": "cancel", "id": "gone"}))?;
+    wire.ask(&json!({"type": "execute", "code": "while True: pass", "id": "cancelled in the journal"}))?;
+    wait_until("it to run", SOON, || begin_of(blender, "cancelled in the journal"))?;
+    other.answer(&json!({"type": "cancel", "id": "cancelled in the journal"}))?;
     wire.reply()?;
-    ensure!(told(blender, "gone")?.1["outcome"] == "cancelled");
+    ensure!(told(blender, "cancelled in the journal")?.1["outcome"] == "cancelled");
 
     wire.answer(&json!({"type": "undo", "steps": 3, "id": "undoes"}))?;
     let (begin, _) = told(blender, "undoes")?;
