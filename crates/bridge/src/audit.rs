@@ -115,7 +115,6 @@ impl Job {
             dialect: told.dialect,
             peer: told.peer.map(|peer| peer.to_string()),
             uid: told.uid,
-            client: None,
             blender: told.shared.config.versions.blender.clone(),
             file: told.shared.activity.file(),
             session,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use blendwire_credentials::Folder;
 use blendwire_journal::Journal;
-use blendwire_protocol::{Consent, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, Feature, PROTOCOL_VERSION, Versions};
+use blendwire_protocol::{ConsentAnswer, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT, Feature, PROTOCOL_VERSION, Versions};
 use blendwire_state::Instances;
 
 use crate::access::AccessRules;
@@ -49,7 +49,7 @@ pub struct Config {
     pub interrupt: fn(u64, &str) -> bool,
     /// Gives the host the user's answer for the request of this number that waits for consent, and says whether one waited.
     /// Called from the network thread; must return at once.
-    pub consent: fn(u64, Consent) -> bool,
+    pub consent: fn(u64, ConsentAnswer) -> bool,
     /// Where requests are written down; `None`: nowhere.
     pub journal: Option<Journal>,
     /// Where clients of the same user look for running servers; `None`: they are not told of this one.

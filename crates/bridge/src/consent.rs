@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use blendwire_protocol::{Consent as Answer, ConsentRequest, ErrorCode, Id, Reply};
+use blendwire_protocol::{ConsentAnswer, ConsentRequest, ErrorCode, Id, Reply};
 
 use crate::job::Job;
 use crate::server::Shared;
@@ -53,7 +53,7 @@ impl Shared {
     }
 
     /// Passes on what the user has answered a client that asked for the request of this id.
-    pub(crate) fn consent_from_client(&self, target: &Id, answer: Answer) -> Reply {
+    pub(crate) fn consent_from_client(&self, target: &Id, answer: ConsentAnswer) -> Reply {
         let number = self.control.number_of(target).filter(|number| self.waits_for_consent(*number));
         if number.is_some_and(|number| (self.config.consent)(number, answer)) {
             return Reply::of(&serde_json::json!({"state": "answered"}));

@@ -119,7 +119,11 @@ impl Ticket {
 /// Whoever was to answer has come down by a defect of ours: the client is told, and does not wait for ever.
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.send(Answer::now(Reply::refused(ErrorCode::Dropped, LOST), self));
+        let is_owed = self.sender.get_mut().unwrap_or_else(PoisonError::into_inner).is_some();
+        // Made only then: every ticket comes by here.
+        if is_owed {
+            self.send(Answer::now(Reply::refused(ErrorCode::Dropped, LOST), self));
+        }
     }
 }
 
@@ -204,11 +208,6 @@ impl Control {
         let mut book = self.book();
         book.outcomes.retain(|(_, when, _)| when.elapsed() < KEPT_FOR);
         book.outcomes.iter().rev().find(|(kept, _, _)| kept == id).map(|(_, _, reply)| reply.clone())
-    }
-
-    /// Whether a request is being ended: a deferred one is not waited for any more.
-    pub(crate) fn is_ending(&self, number: u64) -> Option<String> {
-        self.book().active.get(&number)?.ending.map(Ending::reason)
     }
 
     /// By which code and why a request is being ended.

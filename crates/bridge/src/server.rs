@@ -143,7 +143,7 @@ impl Shared {
 
     /// Why the request of this number is being ended; `None` when it is not.
     pub fn ending_of(&self, number: u64) -> Option<String> {
-        self.control.is_ending(number)
+        self.control.ending(number).map(|(_, reason)| reason)
     }
 
     /// Says how far the request is that runs, or the oldest whose result is deferred; `false` when there is none.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use blendwire_client::{Blender, Endpoint, Outcome, Script};
 use blendwire_mcp::{Call, NoReply, OnEvent, Running, Travel};
-use blendwire_protocol::{Consent, Instance, Status};
+use blendwire_protocol::{ConsentAnswer, Instance, Status};
 
 use crate::args::EndpointArgs;
 use crate::endpoint::{Target, Wanted};
@@ -102,7 +102,7 @@ impl blendwire_mcp::Blender for Followed {
         Box::pin(async move { blendwire_mcp::Blender::travel(&*self.blender()?, way, steps).await })
     }
 
-    fn consent<'a>(&'a self, id: &'a str, answer: Consent) -> Call<'a, ()> {
+    fn consent<'a>(&'a self, id: &'a str, answer: ConsentAnswer) -> Call<'a, ()> {
         Box::pin(async move { blendwire_mcp::Blender::consent(&*self.blender()?, id, answer).await })
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use blendwire_client::{Event, Progress};
+use blendwire_protocol::wants_in_words;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{narrow, printer};
@@ -67,8 +68,8 @@ impl Live {
             Event::Queued { .. } => {}
             Event::Consent { wants } => {
                 shown.clear();
-                let wants = printer::one_line(&wants.join(", "));
-                printer::talk(&format!("waiting: Blender's user is asked for consent to {wants}, in Blender"));
+                let wants = printer::one_line(&wants_in_words(&wants));
+                printer::talk(&format!("waiting: Blender asks its user whether the script may {wants}"));
             }
             Event::Started => {
                 shown.has_begun = true;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, Consent, Event, Status};
+use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, ConsentAnswer, Event, Status};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
@@ -160,7 +160,7 @@ impl Blender {
     ///
     /// # Errors
     /// As [`Self::cancel`].
-    pub async fn consent(&self, id: &str, answer: Consent) -> Result<(), ClientError> {
+    pub async fn consent(&self, id: &str, answer: ConsentAnswer) -> Result<(), ClientError> {
         self.question(&ClientRequest::Consent { id, answer }, "consent").await.map(drop)
     }
 

@@ -44,9 +44,6 @@ pub struct Begin {
     /// Number of the user whose program that is, where the system told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// What the client calls itself, where it said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
     /// Blender's version.
     #[serde(default)]
     pub blender: String,

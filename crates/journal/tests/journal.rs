@@ -24,7 +24,6 @@ fn begin(instance: &str, number: u64, code: String) -> Record {
         dialect: Dialect::Framed,
         peer: None,
         uid: None,
-        client: None,
         blender: "5.2.3".to_owned(),
         file: String::new(),
         session: None,

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 
 use blendwire_client::{ClientError, Event, Outcome, Script};
-use blendwire_protocol::{Consent, Instance, Status};
+use blendwire_protocol::{ConsentAnswer, Instance, Status};
 
 /// A call under way.
 pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, NoReply>> + Send + 'a>>;
@@ -47,7 +47,7 @@ pub trait Blender: Send + Sync {
     fn travel(&self, way: Travel, steps: u32) -> Call<'_, Outcome>;
 
     /// Answers for the user the script of this id, which waits for consent.
-    fn consent<'a>(&'a self, id: &'a str, answer: Consent) -> Call<'a, ()>;
+    fn consent<'a>(&'a self, id: &'a str, answer: ConsentAnswer) -> Call<'a, ()>;
 
     /// What Blender and the server in it are doing; answered also while a script runs.
     fn status(&self) -> Call<'_, Status>;
@@ -90,7 +90,7 @@ impl Blender for blendwire_client::Blender {
         })
     }
 
-    fn consent<'a>(&'a self, id: &'a str, answer: Consent) -> Call<'a, ()> {
+    fn consent<'a>(&'a self, id: &'a str, answer: ConsentAnswer) -> Call<'a, ()> {
         Box::pin(async move { self.consent(id, answer).await.map_err(NoReply::from) })
     }
 

@@ -4,7 +4,7 @@
 //! Blender asks on its own screen too, and whoever answers first has answered. So a client that cannot ask, or a person
 //! who closes its question without an answer, leaves the request waiting for Blender's.
 
-use blendwire_protocol::Consent;
+use blendwire_protocol::{ConsentAnswer, wants_in_words};
 use rmcp::model::{ElicitRequestParams, ElicitationAction, ElicitationSchema, EnumSchema};
 use rmcp::service::{ElicitationMode, Peer, RoleServer};
 
@@ -20,29 +20,25 @@ pub(crate) fn can(peer: &Peer<RoleServer>) -> bool {
 }
 
 /// The user's answer to a script that wants this; `None` when there is none.
-pub(crate) async fn consent(peer: &Peer<RoleServer>, title: &str, code: &str, wants: &[String]) -> Option<Consent> {
+pub(crate) async fn consent(
+    peer: &Peer<RoleServer>,
+    title: &str,
+    code: &str,
+    wants: &[String],
+) -> Option<ConsentAnswer> {
     let shown: String = code.chars().take(SHOWN_CHARS).collect();
     let more = if shown.len() < code.len() { "\n… and more" } else { "" };
-    let wants = wants.iter().map(|kind| in_words(kind)).collect::<Vec<_>>().join(" and ");
+    let wants = wants_in_words(wants);
     let message = format!("In Blender “{title}” wants to {wants}. Its code:\n\n{shown}{more}");
     let titles = ["Once", "For this session", "Never: refuse it"].map(str::to_owned).to_vec();
-    let names = Consent::ALL.map(|answer| answer.name().to_owned()).to_vec();
+    let names = ConsentAnswer::ALL.map(|answer| answer.name().to_owned()).to_vec();
     let choice = EnumSchema::builder(names).enum_titles(titles).ok()?.build();
     let requested_schema = ElicitationSchema::builder().required_enum_schema(ANSWER, choice).build().ok()?;
     let params = ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema };
     let answered = peer.create_elicitation(params).await.ok()?;
     match answered.action {
-        ElicitationAction::Accept => Consent::named(answered.content?.get(ANSWER)?.as_str()?),
-        ElicitationAction::Decline => Some(Consent::Never),
+        ElicitationAction::Accept => ConsentAnswer::named(answered.content?.get(ANSWER)?.as_str()?),
+        ElicitationAction::Decline => Some(ConsentAnswer::Never),
         _ => None,
-    }
-}
-
-fn in_words(kind: &str) -> &str {
-    match kind {
-        "files" => "write files",
-        "processes" => "start processes",
-        "network" => "use the network",
-        other => other,
     }
 }

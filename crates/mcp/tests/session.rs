@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use blendwire_client::{Effects, Event, Outcome, Progress, Script};
 use blendwire_mcp::{Blender, Call, NoReply, OnEvent, Server, Travel};
-use blendwire_protocol::{Consent, Status};
+use blendwire_protocol::{ConsentAnswer, Status};
 use rmcp::ServiceExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Blender for Canned {
         Box::pin(async { Err(NoReply("nothing listens; run `blendwire launch`".to_owned())) })
     }
 
-    fn consent<'a>(&'a self, _id: &'a str, _answer: Consent) -> Call<'a, ()> {
+    fn consent<'a>(&'a self, _id: &'a str, _answer: ConsentAnswer) -> Call<'a, ()> {
         Box::pin(async { Err(NoReply("nothing waits for consent".to_owned())) })
     }
 

@@ -34,7 +34,7 @@ pub enum ClientRequest<'a> {
         /// The `id` of the request that waits.
         id: &'a str,
         /// What the user has said.
-        answer: crate::Consent,
+        answer: crate::ConsentAnswer,
     },
     /// See [`crate::Body::Undo`].
     Undo {

@@ -24,7 +24,7 @@ mod token;
 pub use bad_request::BadRequest;
 pub use bare::{BARE_PROTOCOL_VERSION, BadBareRequest, BareRequest, BareResult, BareScreenshot, is_bare};
 pub use client_request::{ClientExecute, ClientRequest};
-pub use consent::Consent;
+pub use consent::{ConsentAnswer, wants_in_words};
 pub use error::ErrorCode;
 pub use event::{Event, Progress};
 pub use feature::Feature;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::values::{answer, boolean, kind, name, on_error, shown, steps, string, timeout, wrong};
-use crate::{BadRequest, Consent, Feature, PROTOCOL_VERSION, Token};
+use crate::{BadRequest, ConsentAnswer, Feature, PROTOCOL_VERSION, Token};
 
 /// A request that the server understands, and the client's name for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub enum Body {
         /// The `id` that it was sent with.
         target: Id,
         /// What the user has said.
-        answer: Consent,
+        answer: ConsentAnswer,
     },
     /// Undo in Blender.
     Undo {

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use blendwire_client::Blender;
-use blendwire_protocol::{ConsentRequest, LastRequest, RunningRequest, State, Status};
+use blendwire_protocol::{ConsentRequest, LastRequest, RunningRequest, State, Status, wants_in_words};
 use owo_colors::OwoColorize as _;
 
 use super::block_on;
@@ -133,8 +133,8 @@ fn details(request: &RunningRequest) -> Vec<(&'static str, String)> {
 
 fn consent(asked: &ConsentRequest) -> String {
     let ConsentRequest { request, title, wants, waiting_secs, .. } = asked;
-    let wants = wants.join(", ");
-    format!("#{request} waits since {} for the user's consent in Blender ({wants}): {title}", duration(*waiting_secs))
+    let (wants, since) = (wants_in_words(wants), duration(*waiting_secs));
+    format!("#{request} wants to {wants} and has waited {since} for the user's consent, in Blender: {title}")
 }
 
 fn last(status: &Status) -> String {

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blendwire_bridge::{Job, Shared, Task};
-use blendwire_protocol::{Consent as Answer, ErrorCode, Reply};
+use blendwire_protocol::{ConsentAnswer, ErrorCode, Reply};
 use pyo3::exceptions::{PyPermissionError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -35,7 +35,7 @@ struct Waiting {
     job: Job,
     /// What it visibly wants, as bits.
     kinds: u8,
-    answer: Option<Answer>,
+    answer: Option<ConsentAnswer>,
 }
 
 /// What was refused to a script that ran, and the user may allow.
@@ -131,12 +131,12 @@ fn settle(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting) {
         return job.answer(reply);
     }
     match answer {
-        Some(Answer::Once) => job.granted = kinds,
-        Some(Answer::Session) => {
+        Some(ConsentAnswer::Once) => job.granted = kinds,
+        Some(ConsentAnswer::Session) => {
             GRANTED.fetch_or(kinds, Ordering::Relaxed);
         }
         None if is_moot => {}
-        Some(Answer::Never) | None => {
+        Some(ConsentAnswer::Never) | None => {
             let wanted = names(kinds).join(", ");
             let message = format!(
                 "the user of this Blender has refused the request, which wants: {wanted}; nothing of it was run"
@@ -215,7 +215,7 @@ pub(crate) fn answer_consent(number: u64, answer: &str, refused: &str) -> PyResu
             return Err(PyPermissionError::new_err("only the user can consent, not a client's script"));
         }
         let unknown = || PyValueError::new_err(format!("unknown answer {answer:?}"));
-        let answer = Answer::named(answer).ok_or_else(unknown)?;
+        let answer = ConsentAnswer::named(answer).ok_or_else(unknown)?;
         if let Some(kind) = Kind::named(refused) {
             return Ok(answer_offer(number, kind, answer));
         }
@@ -225,19 +225,19 @@ pub(crate) fn answer_consent(number: u64, answer: &str, refused: &str) -> PyResu
 
 /// The answer of a request that waits, from the user or from a client that has asked the user. Returns whether there was
 /// one. Any thread.
-pub(crate) fn answer_waiting(number: u64, answer: Answer) -> bool {
+pub(crate) fn answer_waiting(number: u64, answer: ConsentAnswer) -> bool {
     with_waiting(|waiting| {
         let asked = waiting.iter_mut().find(|waiting| waiting.job.number == number);
         asked.map(|waiting| waiting.answer = Some(answer)).is_some()
     })
 }
 
-fn answer_offer(number: u64, kind: Kind, answer: Answer) -> bool {
+fn answer_offer(number: u64, kind: Kind, answer: ConsentAnswer) -> bool {
     let offer = with_offers(|offers| {
         let at = offers.iter().position(|offer| offer.number == number && offer.kind == kind)?;
         offers.remove(at)
     });
-    if offer.is_some() && matches!(answer, Answer::Session) {
+    if offer.is_some() && matches!(answer, ConsentAnswer::Session) {
         GRANTED.fetch_or(kind.bit(), Ordering::Relaxed);
     }
     offer.is_some()

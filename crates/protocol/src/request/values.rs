@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{BadRequest, Consent};
+use crate::{BadRequest, ConsentAnswer};
 
 /// More steps than Blender keeps by any setting.
 const MOST_STEPS: u64 = 1000;
@@ -13,9 +13,9 @@ const MOST_STEPS: u64 = 1000;
 /// Titles and session names are names, shown in menus.
 const LONGEST_NAME_CHARS: usize = 200;
 
-pub(super) fn answer(answer: Option<Value>) -> Result<Consent, BadRequest> {
+pub(super) fn answer(answer: Option<Value>) -> Result<ConsentAnswer, BadRequest> {
     let answer = answer.unwrap_or_default();
-    let named = answer.as_str().and_then(Consent::named);
+    let named = answer.as_str().and_then(ConsentAnswer::named);
     named.ok_or_else(|| wrong("answer", "once, session or never", &answer))
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Whose program is at the other end of a connection from this machine, as far as the system tells. Linux lists sockets with their
-//! users; macOS and Windows list the sockets of processes, and whose a process is.
+//! Whose program is at the other end of a connection from this machine, as far as the system tells. Linux lists sockets
+//! with their users; macOS and Windows list the sockets of processes, and whose a process is.
 //!
 //! A peer whose socket is gone already is not let in: a kernel lists such a socket under root or not at all, so anyone
 //! could send a request, close at once and be taken for root.
@@ -76,6 +76,7 @@ pub(crate) struct Doorkeeper {
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "elsewhere processes are compared with our own"))]
     ours: u32,
     /// The system is asked for the journal alone.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "elsewhere the system is not asked then"))]
     lets_in_all: bool,
     told: Seldom,
 }
@@ -108,7 +109,7 @@ impl Doorkeeper {
             return Self::open();
         }
         if processes::lists_as_ours(endpoint) {
-            return Self { source: Source::Processes, lets_in_all, ..Self::open() };
+            return Self { source: Source::Processes, lets_in_all: false, ..Self::open() };
         }
         log::info!("this system does not say whose connections are whose: every user of this machine is let in");
         Self::open()
@@ -224,7 +225,8 @@ impl Source {
     }
 }
 
-/// Decides by the peer's socket, which has to be `ours` where there is such a user, and, where that is not listed, by our own end of the connection.
+/// Decides by the peer's socket, which has to be of the user `ours` where that is given; where it is not listed, by our own
+/// end of the connection.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux lists sockets with their users"))]
 fn judge(ours: Option<u32>, peer: Option<Row>, own: impl FnOnce() -> Option<Row>) -> Verdict {
     match peer {

@@ -140,7 +140,7 @@ fn who(begin: &Begin) -> String {
         Dialect::Bare => Some("as mcp-for-blender".to_owned()),
         Dialect::Http => Some("over HTTP".to_owned()),
     };
-    let who: Vec<_> = [begin.peer.clone(), user, begin.client.clone(), dialect].into_iter().flatten().collect();
+    let who: Vec<_> = [begin.peer.clone(), user, dialect].into_iter().flatten().collect();
     plain(&who.join(" "))
 }
 
