@@ -16,6 +16,7 @@ mod connector;
 mod control;
 #[cfg(target_os = "linux")]
 mod disk;
+mod doctor;
 mod extended;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -91,6 +92,7 @@ fn main() {
     panics::add(&mut suite);
     instances::add(&mut suite);
     command::add(&mut suite);
+    doctor::add(&mut suite);
     #[cfg(unix)]
     repl::add(&mut suite);
     mcp::add(&mut suite);

@@ -3,6 +3,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help, shown as they are")]
 
+mod doctor;
 mod logs;
 mod setup;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use blendwire_client::Fingerprint;
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::logs::LogsArgs;
 pub(crate) use self::setup::{ClientName, SetupArgs};
 
@@ -31,6 +33,7 @@ Examples:
   blendwire repl                      or type it at a prompt
   blendwire setup                     make Claude, Cursor and others use it
   blendwire mcp                       serve an MCP client over stdio
+  blendwire doctor                    when something does not work
 
 Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
 The only Blender that runs is found by itself; of several, --instance says which.
@@ -64,6 +67,8 @@ pub(crate) enum Command {
     Instances(InstancesArgs),
     /// Show the audit journal: what was run in Blender, for whom, and what it did outside
     Logs(LogsArgs),
+    /// Find out why it does not work, and what mends it
+    Doctor(DoctorArgs),
     /// Start a Blender with the server on, and wait until it answers
     Launch(LaunchArgs),
     /// Make MCP clients start Blendwire: Claude, Cursor, VS Code, Zed, Codex and others

@@ -12,11 +12,20 @@ use jiff::tz::TimeZone;
 
 use crate::{env_vars, printer};
 
+/// The folder for what is kept between starts. Without a home folder there is none, and no server has left anything.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let named = env_vars::read(env_vars::STATE_DIR).map(PathBuf::from);
+    blendwire_state::folder(named.as_deref())
+}
+
+/// Removes what servers left that ended without saying so. Gives of how many.
+pub(crate) fn sweep() -> usize {
+    state_folder().map_or(0, |state| Instances::in_state(&state).sweep())
+}
+
 /// What the state folder tells of running servers.
 pub(crate) fn look() -> Result<Found> {
-    let state = env_vars::read(env_vars::STATE_DIR).map(PathBuf::from);
-    // Without a home folder no server has left anything.
-    let Some(state) = blendwire_state::folder(state.as_deref()) else { return Ok(Found::default()) };
+    let Some(state) = state_folder() else { return Ok(Found::default()) };
     let instances = Instances::in_state(&state);
     instances.look().with_context(|| {
         format!(

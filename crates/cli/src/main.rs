@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Instances(args) => commands::instances::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Launch(args) => commands::launch::run(&args),
         Command::Setup(args) => commands::setup::run(&args),
         Command::Token(args) => commands::token::run(&args),

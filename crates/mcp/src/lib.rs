@@ -11,9 +11,11 @@
 mod blender;
 mod caller;
 mod elicit;
+mod greeting;
 mod server;
 mod snippet;
 mod tools;
 
 pub use blender::{Blender, Call, NoReply, OnEvent, Running, Travel};
+pub use greeting::{greeted, greeting};
 pub use server::{INSTRUCTIONS, ServeError, Server, serve_stdio, tool_definitions};

@@ -16,21 +16,21 @@ const OLDEST: Version = Version(4, 0, 0);
 
 /// A version of Blender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(u32, u32, u32);
+pub(crate) struct Version(u32, u32, u32);
 
 /// A Blender that runs and is new enough.
-pub(super) struct Installed {
+pub(crate) struct Installed {
     /// Its executable.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What it says it is.
-    pub(super) version: Version,
+    pub(crate) version: Version,
 }
 
 /// The Blender to start.
 ///
 /// # Errors
 /// When the named one cannot be used, or when there is none at all.
-pub(super) fn find(named: Option<&Path>) -> Result<Installed> {
+pub(crate) fn find(named: Option<&Path>) -> Result<Installed> {
     if let Some(path) = named {
         return check(path).context("--blender cannot be used");
     }
@@ -39,12 +39,12 @@ pub(super) fn find(named: Option<&Path>) -> Result<Installed> {
     }
     let on_path = on_path().into_iter().find_map(|path| check(&path).ok());
     on_path.or_else(newest_in_usual_places).ok_or_else(|| {
-        anyhow!(
-            "no Blender {OLDEST} or newer found on PATH or in the usual places: name one with --blender PATH or {}, \
-             install one from https://www.blender.org/download/, or use `blendwire launch --embedded`, which fetches \
-             Blender's own Python module (about 400 MB) and needs no installation",
+        let hint = anyhow!(
+            "name one with --blender PATH or {}, install one from https://www.blender.org/download/, or use `blendwire \
+             launch --embedded`, which fetches Blender's own Python module (about 400 MB) and needs no installation",
             env_vars::BLENDER
-        )
+        );
+        hint.context(format!("no Blender {OLDEST} or newer found on PATH or in the usual places"))
     })
 }
 

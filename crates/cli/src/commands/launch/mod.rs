@@ -8,7 +8,7 @@ mod addon;
 mod asked;
 mod child;
 mod embedded;
-mod installed;
+pub(super) mod installed;
 mod pip;
 mod port;
 mod python;

@@ -134,7 +134,7 @@ pub(super) fn line(entry: &Value) -> String {
 }
 
 /// All text under `command` and `args`: Zed once had `{"command": {"path": …, "args": […]}}`.
-fn words(entry: &Value) -> Vec<String> {
+pub(super) fn words(entry: &Value) -> Vec<String> {
     fn gather(value: &Value, words: &mut Vec<String>) {
         match value {
             Value::String(text) => words.push(text.clone()),

@@ -2,7 +2,7 @@
 //! `blendwire setup`: writes the entry that starts `blendwire mcp` into the configuration of MCP clients.
 //!
 //! This file decides the order; `clients` and `places` know the clients, `entry` what is written, `plan` makes a new text
-//! of the old one by way of `document` (`json`, `toml`), `file` puts it on the disk, `talk` says and asks.
+//! of the old one by way of `document` (`json`, `toml`), `file` puts it on the disk, `talk` says and asks. `look` tells `doctor` what is there.
 
 mod clients;
 mod diff;
@@ -10,6 +10,7 @@ mod document;
 mod entry;
 mod file;
 mod json;
+mod look;
 mod places;
 mod plan;
 mod talk;
@@ -20,6 +21,7 @@ use anyhow::{Context as _, Result, anyhow};
 use self::clients::Client;
 use self::entry::Entry;
 use self::file::File;
+pub(crate) use self::look::{Ours, Seen, look};
 use self::places::Places;
 use self::plan::{Change, Plan};
 use self::talk::Report;

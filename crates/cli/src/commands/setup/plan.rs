@@ -143,6 +143,7 @@ fn found(client: &Client, text: &str, name: &str) -> Result<Option<Value>> {
     Ok(entries.into_iter().find(|(found, _)| found == name).map(|(_, entry)| entry))
 }
 
-fn table(client: &Client) -> Path {
+/// The keys that lead to a client's servers.
+pub(super) fn table(client: &Client) -> Path {
     vec![client.key.to_owned()]
 }

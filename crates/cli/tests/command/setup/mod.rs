@@ -21,22 +21,27 @@ const CLIENTS: [&str; 9] =
     ["claude-desktop", "claude-code", "cursor", "vscode", "windsurf", "devin", "zed", "codex", "gemini"];
 
 /// A user with a home folder, and with no client on PATH.
-struct User {
-    home: TempDir,
+pub(crate) struct User {
+    pub(crate) home: TempDir,
 }
 
 impl User {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap() }
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = blendwire(&["setup"]);
+        self.blendwire(&[&["setup"], args].concat())
+    }
+
+    /// Any command, as this user runs it.
+    pub(crate) fn blendwire(&self, args: &[&str]) -> Command {
+        let mut command = blendwire(args);
         let own = ["CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "VSCODE_APPDATA", "VSCODE_PORTABLE"];
         for name in own.into_iter().chain(["XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA", "PATH"]) {
             command.env_remove(name);
         }
-        command.env("HOME", self.home.path()).env("USERPROFILE", self.home.path()).args(args);
+        command.env("HOME", self.home.path()).env("USERPROFILE", self.home.path());
         command
     }
 
@@ -45,7 +50,7 @@ impl User {
     }
 
     /// Runs it, which has to go well; gives what was said, data first.
-    fn setup(&self, args: &[&str]) -> String {
+    pub(crate) fn setup(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         format!("{}{}", text(&output.stdout), text(&output.stderr))
@@ -68,7 +73,7 @@ impl User {
     }
 
     /// A file of a client with this in it.
-    fn with_file(&self, client: &str, content: &str) -> PathBuf {
+    pub(crate) fn with_file(&self, client: &str, content: &str) -> PathBuf {
         let file = self.file(client);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, content).unwrap();

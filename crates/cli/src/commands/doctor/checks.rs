@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What is looked at, in the order in which it is told. docs/troubleshooting.md has the same by the same names.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::finding::Finding;
+use super::schedule::{Check, DEADLINE};
+use super::{clients, found, machine, network, protocol, server};
+
+/// Servers that say nothing are asked in several ways.
+const PATIENT: Duration = Duration::from_secs(10);
+
+/// All checks. What a check needs stands before it.
+pub(super) const ALL: &[Check<Context>] = &[
+    check("instances", "which Blenders run, by what their servers leave in the state folder", &[], found::instances),
+    check("name", "whether the host name has an address", &["instances"], network::name),
+    check("listens", "whether something takes connections there", &["name"], network::listens),
+    check("owner", "which program of this machine that is", &["listens"], network::owner),
+    check("tls", "whether the certificate is the right one, where TLS is wanted", &["listens"], server::tls).patient(),
+    check("protocol", "whether it is Blendwire, or what else", &["tls"], protocol::protocol).patient(),
+    check("token-file", "whether this user's token is there, and nobody else's to read", &[], machine::token_file),
+    check("token", "whether the server lets this user in", &["protocol"], server::token),
+    check("version", "whether server, add-on and this command are of one version", &["token"], server::version),
+    check("main-thread", "whether Blender has time, or what keeps it", &["token"], server::main_thread),
+    check("round-trip", "whether a script runs, and how long that takes", &["main-thread"], server::round_trip)
+        .patient(),
+    check("journal", "whether the audit journal is written", &["token"], server::journal),
+    check("defects", "whether the server met defects of its own", &["token"], server::defects),
+    #[cfg(unix)]
+    check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),
+    check("blender", "whether a Blender is installed that `launch` can start", &[], machine::blender).patient(),
+    check("clients", "whether MCP clients are set up, and their entry starts", &[], clients::clients).patient(),
+];
+
+const fn check(
+    id: &'static str,
+    title: &'static str,
+    needs: &'static [&'static str],
+    look: fn(&Context) -> Finding,
+) -> Check<Context> {
+    Check { id, title, needs, deadline: DEADLINE, look }
+}
+
+impl Check<Context> {
+    const fn patient(self) -> Self {
+        Self { deadline: PATIENT, ..self }
+    }
+}
+
+/// Those of these names and what they need; all without names.
+pub(super) fn chosen(ids: &[String]) -> Vec<&'static Check<Context>> {
+    let mut chosen: Vec<&str> = ids.iter().map(String::as_str).collect();
+    // What is needed stands before: looked at from the end, each need is there when its turn comes.
+    for check in ALL.iter().rev() {
+        if chosen.contains(&check.id) {
+            chosen.extend(check.needs);
+        }
+    }
+    ALL.iter().filter(|check| ids.is_empty() || chosen.contains(&check.id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_is_looked_at_too_and_stands_before() {
+        let ids = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            chosen(&names).iter().map(|check| check.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&["listens", "blender"]), ["instances", "name", "listens", "blender"]);
+        assert_eq!(ids(&[]).len(), ALL.len());
+        for (at, check) in ALL.iter().enumerate() {
+            let stands_before = |need: &&'static str| ALL[..at].iter().any(|before| before.id == *need);
+            assert!(check.needs.iter().all(stands_before), "{}", check.id);
+        }
+    }
+
+    #[test]
+    fn each_is_explained_under_its_name() {
+        let document = include_str!("../../../../../docs/troubleshooting.md");
+        for check in ALL {
+            assert!(document.contains(&format!("\n## {}\n", check.id)), "{}", check.id);
+        }
+    }
+}

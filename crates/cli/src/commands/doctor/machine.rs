@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What this machine has: the token's file, room on its disks, a Blender.
+
+#[cfg(unix)]
+use std::path::Path;
+
+use blendwire_credentials::TokenFile;
+
+use super::context::Context;
+use super::finding::Finding;
+use crate::commands::launch::installed;
+use crate::{access, env_vars};
+
+pub(super) fn token_file(_: &Context) -> Finding {
+    let file = match access::folder() {
+        Ok(folder) => folder.token(),
+        Err(error) => {
+            return Finding::warning(error.to_string(), "the token of this user's own Blenders has no place")
+                .remedy("export BLENDWIRE_CONFIG_DIR=FOLDER, for Blender and for this command");
+        }
+    };
+    let shown = file.path().display().to_string();
+    match file.read() {
+        Ok(_) => Finding::ok(shown),
+        Err(error) if error.is_missing() => Finding::ok(format!("none yet; it is made when one is wanted, at {shown}")),
+        Err(error) => refused(&file, &error.to_string()),
+    }
+}
+
+/// It is there, and cannot be used.
+fn refused(file: &TokenFile, error: &str) -> Finding {
+    let finding = Finding::failure(
+        error.to_owned(),
+        "whoever has the token may run anything in Blender; a file that others can read is not used",
+    );
+    let path = file.path().to_owned();
+    match std::fs::metadata(&path).map(|metadata| blendwire_state::open_to_others(&metadata)) {
+        #[cfg(unix)]
+        Ok(Some(_)) => finding
+            .remedy(format!("chmod 600 '{}'", path.display()))
+            .remedy("blendwire token --rotate: when somebody may have seen it")
+            .fix(move || {
+                let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+                fs_err::set_permissions(&path, own)?;
+                Ok(format!(
+                    "closed {} to other users; `blendwire token --rotate` if one may have seen it",
+                    path.display()
+                ))
+            }),
+        _ => finding.remedy("blendwire token --rotate: makes a new one"),
+    }
+}
+
+/// Below that a large scene's copy for --rollback or --changes may not fit.
+#[cfg(unix)]
+const LITTLE_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Below that not even pictures and the journal are safe.
+#[cfg(unix)]
+const TOO_LITTLE_BYTES: u64 = 64 * 1024 * 1024;
+
+#[cfg(unix)]
+pub(super) fn space(_: &Context) -> Finding {
+    let folders = [Some(std::env::temp_dir()), crate::instances::state_folder()].into_iter().flatten();
+    // The state folder is made when something is kept: its disk is that of the folder above.
+    let existing = folders.filter_map(|folder| folder.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned));
+    let rooms: Vec<_> = existing.filter_map(|folder| room(&folder).map(|room| (folder, room))).collect();
+    let mib = |bytes: u64| bytes / (1024 * 1024);
+    let shown: Vec<_> =
+        rooms.iter().map(|(folder, room)| format!("{} MiB at {}", mib(*room), folder.display())).collect();
+    let (shown, least) = (shown.join(", "), rooms.iter().map(|(_, room)| *room).min().unwrap_or(u64::MAX));
+    let why = "pictures and copies of the file for rollback and changes are temporary files, the journal is state";
+    let finding = match least {
+        ..TOO_LITTLE_BYTES => Finding::failure(format!("hardly any room: {shown}"), why),
+        TOO_LITTLE_BYTES..LITTLE_BYTES => Finding::warning(format!("little room: {shown}"), why),
+        LITTLE_BYTES.. => return Finding::ok(shown),
+    };
+    finding
+        .remedy("make room there: df -h shows which disk it is, du -xh --max-depth 2 what fills it")
+        .remedy("export TMPDIR=FOLDER, before Blender and this command are started: a folder on a larger disk")
+}
+
+#[cfg(unix)]
+fn room(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+pub(super) fn blender(_: &Context) -> Finding {
+    match installed::find(None) {
+        Ok(found) => Finding::ok(format!("Blender {} ({})", found.version, found.path.display())),
+        Err(error) => Finding::warning(
+            // Of one that was named the cause is told; else what to do is below.
+            if env_vars::read(env_vars::BLENDER).is_some() { format!("{error:#}") } else { error.to_string() },
+            "`blendwire launch` has nothing to start; a Blender that runs already, here or elsewhere, needs none",
+        )
+        .remedy("blendwire launch --embedded: fetches Blender's own Python module (400 MB), once")
+        .remedy("install one from https://www.blender.org/download/, or name it: export BLENDWIRE_BLENDER=PATH"),
+    }
+}

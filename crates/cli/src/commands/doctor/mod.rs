@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `blendwire doctor`: finds out why it does not work, and what mends it.
+//!
+//! `checks` lists what is looked at; `found`, `network`, `protocol`, `server`, `machine` and `clients` look, each through
+//! its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
+//! done with `--fix`.
+
+mod checks;
+mod clients;
+mod context;
+mod finding;
+mod found;
+mod handshake;
+mod machine;
+mod network;
+mod probe;
+mod protocol;
+mod schedule;
+mod server;
+mod show;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::context::Context;
+use self::finding::State;
+use crate::args::DoctorArgs;
+use crate::endpoint::Wanted;
+use crate::exit::{Ended, Failure};
+use crate::printer;
+
+/// The names of all checks.
+pub(crate) fn ids() -> Vec<&'static str> {
+    checks::ALL.iter().map(|check| check.id).collect()
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> Ended {
+    let checks = checks::chosen(&args.checks);
+    if args.list {
+        return show::list(&checks, args.json);
+    }
+    let wanted = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?;
+    let context = Arc::new(Context::new(wanted, args.endpoint.access.clone()));
+    let since = Instant::now();
+    let looked = schedule::run(&checks, &context, args.fix);
+    if args.json {
+        printer::data(&serde_json::to_string(&looked).map_err(Failure::failed)?)?;
+    } else if args.report {
+        printer::data(&show::report(&looked, &context))?;
+    } else {
+        printer::table(&show::text(&looked, since.elapsed()))?;
+    }
+    let is_failed = looked.iter().any(|looked| looked.state == State::Failure);
+    if is_failed { Err(Failure::Told) } else { Ok(()) }
+}

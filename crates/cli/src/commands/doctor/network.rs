@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The way there: a name, an address, a port, and whose it is.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+use blendwire_client::Endpoint;
+use listeners::{Listener, Protocol, SocketState};
+
+use super::context::Context;
+use super::finding::Finding;
+use crate::printer;
+
+/// All addresses of a host together: longer than the clients of this project wait, and less than a check may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(4);
+
+/// On this machine it takes no time.
+const CONNECT_HERE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Why it matters that nothing is there.
+const NO_SERVER: &str = "nothing can be asked of a Blender whose server is not there";
+
+pub(super) fn name(context: &Context) -> Finding {
+    let Endpoint { host, port } = context.endpoint();
+    let resolved = (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    let addresses = match resolved {
+        Ok(addresses) if !addresses.is_empty() => addresses,
+        _ if is_localhost(&host) => {
+            let _ = context.addresses.set(loopback(port));
+            return unknown_localhost();
+        }
+        Ok(_) => return unknown(&host, "it has no address"),
+        Err(error) => return unknown(&host, &error.to_string()),
+    };
+    let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    let is_name = host.parse::<IpAddr>().is_err();
+    let order = if is_name && addresses[0].is_ipv6() && addresses.iter().any(SocketAddr::is_ipv4) {
+        ": IPv6 first. Blendwire listens on both for localhost; a server on IPv4 alone is missed by clients that try only \
+         the first"
+    } else {
+        ""
+    };
+    // As the client has it, whatever the resolver says.
+    let _ = context.addresses.set(if is_localhost(&host) { loopback(port) } else { addresses });
+    Finding::ok(if is_name {
+        format!("{host} is {}{order}", shown.join(", "))
+    } else {
+        format!("{host} is an address")
+    })
+}
+
+fn is_localhost(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+}
+
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+    both.map(|address| SocketAddr::new(address, port)).to_vec()
+}
+
+fn unknown_localhost() -> Finding {
+    Finding::warning(
+        "this system does not know the name localhost; Blendwire goes to 127.0.0.1 and ::1 all the same",
+        "other clients of Blender ask the system, and find nothing",
+    )
+    .remedy("add to the hosts file (/etc/hosts): 127.0.0.1 localhost")
+}
+
+fn unknown(host: &str, why: &str) -> Finding {
+    let ask = if cfg!(windows) { format!("nslookup {host}") } else { format!("getent hosts {host}") };
+    Finding::failure(
+        format!("the name {host:?} leads nowhere: {why}"),
+        "without an address nothing can be connected to",
+    )
+    .remedy(format!("{ask}: what the system knows of it; look for a typing error"))
+    .remedy("give the address itself: blendwire doctor --host ADDRESS")
+}
+
+pub(super) fn listens(context: &Context) -> Finding {
+    let endpoint = context.endpoint();
+    let addresses = context.addresses.get().cloned().unwrap_or_default();
+    let each = CONNECT_WITHIN / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut refused = None;
+    for address in &addresses {
+        match TcpStream::connect_timeout(address, each) {
+            Ok(_) => return Finding::ok(format!("{address} takes connections")),
+            // A refusal on one loopback address says more than "no such address family" on the other.
+            Err(error) if refused.as_ref().is_none_or(|first: &io::Error| !is_refusal(first)) => refused = Some(error),
+            Err(_) => {}
+        }
+    }
+    match refused {
+        Some(error) if is_refusal(&error) => nothing_listens(context, &endpoint, &addresses),
+        Some(error) => unreachable(&endpoint, &error),
+        None => Finding::failure(format!("{endpoint} has no address"), NO_SERVER),
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ConnectionRefused
+}
+
+fn nothing_listens(context: &Context, endpoint: &Endpoint, addresses: &[SocketAddr]) -> Finding {
+    let finding = Finding::failure(format!("nothing listens at {endpoint}: the connection is refused"), NO_SERVER);
+    let Endpoint { host, port } = endpoint;
+    if !endpoint.is_this_machine() {
+        let is_own = addresses.iter().any(|address| is_of_this_machine(address.ip()));
+        return if is_own { beside_loopback(finding, *port) } else { forwarded(finding, host, *port) };
+    }
+    let elsewhere = context.running.get().into_iter().flatten().filter_map(Endpoint::of_instance);
+    let elsewhere = elsewhere.filter(|other| other.port != *port);
+    let finding = elsewhere.fold(finding, |finding, other| {
+        finding.remedy(format!("a Blender runs at another port: leave --port out, or give --port {}", other.port))
+    });
+    finding
+        .remedy(format!("blendwire launch --port {port}"))
+        .remedy(
+            "in Blender: 3D View, press N, tab MCP, Start (the add-on MCP Server has to be enabled in the preferences)",
+        )
+        .remedy("Blender shows its own port there: blendwire doctor --port PORT")
+}
+
+/// Whether the system lets us have it: then it is one of this machine's.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    !address.is_loopback() && TcpListener::bind((address, 0)).is_ok()
+}
+
+fn beside_loopback(mut finding: Finding, port: u16) -> Finding {
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    if TcpStream::connect_timeout(&loopback, CONNECT_HERE_WITHIN).is_err() {
+        return finding.remedy(format!("blendwire launch --port {port}"));
+    }
+    finding.seen += ", though something does at 127.0.0.1 of this machine: it is bound to loopback only";
+    finding.remedy(format!("blendwire doctor --host localhost --port {port}")).remedy(
+        "for other machines: in the add-on's preferences listen on that address and allow them (docs/security.md)",
+    )
+}
+
+fn forwarded(finding: Finding, host: &str, port: u16) -> Finding {
+    finding
+        .remedy(format!("ssh -N -L {port}:localhost:{port} USER@{host}, leave it open, and connect to localhost"))
+        .remedy(
+            "start Blender there; its server takes connections of its own machine only, unless its user allows others",
+        )
+        .remedy("have its user listen on an address of that machine and allow yours (docs/security.md)")
+}
+
+fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Finding {
+    let Endpoint { host, port } = endpoint;
+    let why = if error.kind() == ErrorKind::TimedOut {
+        "no answer at all: the machine is off, the address is another's, or a firewall drops what is sent"
+    } else {
+        "the network does not lead there"
+    };
+    let finding = Finding::failure(format!("{endpoint} cannot be reached: {error}"), why);
+    finding
+        .remedy(format!("ping {host}: does the machine answer?"))
+        .remedy(format!(
+            "on that machine open TCP port {port} in its firewall (ufw allow {port}/tcp; Windows: allow Blender)"
+        ))
+        .remedy(format!("ssh -N -L {port}:localhost:{port} USER@{host}, leave it open, and connect to localhost"))
+}
+
+pub(super) fn owner(context: &Context) -> Finding {
+    let endpoint = context.endpoint();
+    let addresses = context.addresses.get().cloned().unwrap_or_default();
+    if !addresses.iter().any(|address| address.ip().is_loopback() || is_of_this_machine(address.ip())) {
+        return Finding::ok("it is on another machine, which does not tell");
+    }
+    let all = listeners::get_all().unwrap_or_default();
+    let is_it = |listener: &&Listener| {
+        listener.socket.port() == endpoint.port
+            && listener.protocol == Protocol::TCP
+            && listener.state == SocketState::Listen
+    };
+    Finding::ok(match all.iter().find(is_it) {
+        Some(Listener { process, .. }) => format!("{} (process {})", printer::one_line(&process.name), process.pid),
+        None => "the system does not say: it may be another user's, in a container, or forwarded by ssh".to_owned(),
+    })
+}

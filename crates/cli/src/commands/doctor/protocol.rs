@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Who speaks there: Blendwire, another server for Blender, or no such thing.
+
+use std::time::Duration;
+
+use blendwire_client::{ClientError, Endpoint, Tls};
+
+use super::context::{Context, wait};
+use super::finding::Finding;
+use super::probe::{self, Speaks};
+use super::server;
+use crate::printer;
+
+/// A server of ours answers in milliseconds; the official add-on looks once a second when it has nothing to do.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// Why it matters who it is.
+const OTHER_PROTOCOL: &str = "the tools of Blendwire cannot talk to it: they would wait, or fail in the middle";
+
+pub(super) fn protocol(context: &Context) -> Finding {
+    let blender = match context.blender() {
+        Ok(blender) => blender,
+        Err(error) => return server::unusable_access(&error),
+    };
+    let answer = wait(async { tokio::time::timeout(ANSWER_WITHIN, blender.status()).await });
+    let answer = match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => return other(context),
+        Err(error) => return Finding::failure(format!("{error:#}"), "nothing can be asked"),
+    };
+    let finding = match &answer {
+        Ok(status) => Finding::ok(format!("Blendwire {}", printer::one_line(&status.versions.core))),
+        // Whoever asks for the token is one of ours; the check of that name goes on from there.
+        Err(ClientError::TurnedAway { .. } | ClientError::NoToken { .. }) => Finding::ok("Blendwire, behind its token"),
+        Err(ClientError::Unsupported { message, .. }) => official(message),
+        Err(_) => return other(context),
+    };
+    let _ = context.answer.set(answer);
+    finding
+}
+
+fn official(message: &str) -> Finding {
+    let message: String = printer::one_line(message).chars().take(80).collect();
+    Finding::warning(
+        format!("Blender's official MCP add-on, or another server of its protocol (it answered: {message})"),
+        "scripts run there, in `blendwire exec` and through MCP; it has no status, cancelling, undo or changes, and nothing \
+         more can be looked at",
+    )
+    .remedy("blendwire launch: starts a Blender with Blendwire's add-on, at a port of its own")
+    .remedy("in Blender: disable that add-on, enable MCP Server of Blendwire, then in the 3D View press N, tab MCP, Start")
+    .end()
+}
+
+/// What it is, where it does not answer as servers of this protocol do.
+fn other(context: &Context) -> Finding {
+    let Endpoint { port, .. } = context.endpoint();
+    if context.access().is_ok_and(|access| access.tls != Tls::Off) {
+        return elsewhere("another program, inside TLS", port);
+    }
+    let addresses = context.addresses.get().into_iter().flatten();
+    let told = addresses.map(|address| probe::ask(*address)).find(|speaks| *speaks != Speaks::Nothing);
+    match told.unwrap_or(Speaks::Nothing) {
+        Speaks::Bare => Finding::failure("the add-on of mcp-for-blender (formerly blender-mcp)", OTHER_PROTOCOL)
+            .remedy("in Blender: stop it (3D View, press N, its tab) and disable it, enable MCP Server of Blendwire, Start")
+            .remedy("blendwire launch: starts a Blender with Blendwire's add-on, at a port of its own")
+            .remedy("blendwire setup --retire: takes its server out of your MCP clients"),
+        Speaks::Http => elsewhere("a web server, and no Blender: it answers in HTTP only", port),
+        Speaks::Tls => Finding::failure("it speaks TLS, and was talked to without", OTHER_PROTOCOL)
+            .remedy(format!("blendwire doctor --port {port} --tls, or --fingerprint with what `blendwire tls` shows there"))
+            .remedy(format!("if that is no Blender: {}", at_its_port(port))),
+        Speaks::Other(began) => {
+            elsewhere(&format!("another program: it says {:?}", printer::one_line(&began)), port)
+        }
+        Speaks::Nothing => elsewhere(
+            "something that takes connections and says nothing, neither to this protocol nor to mcp-for-blender's or HTTP",
+            port,
+        )
+        .remedy("if it is Blender with another add-on, its main thread may be busy: try again when it is not"),
+    }
+}
+
+fn elsewhere(seen: &str, port: u16) -> Finding {
+    Finding::failure(seen, OTHER_PROTOCOL)
+        .remedy(at_its_port(port))
+        .remedy("blendwire launch: takes the first port that is free, and says which")
+}
+
+fn at_its_port(port: u16) -> String {
+    format!(
+        "port {port} is not Blender's: the 3D View shows the right one (press N, tab MCP), give that with --port or \
+         BLENDWIRE_PORT"
+    )
+}

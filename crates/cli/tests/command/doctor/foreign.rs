@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Nothing at the port, or something that is not Blendwire.
+
+use super::{lend_main_thread, read_to, say, server, stranger};
+use crate::free_port;
+use crate::setup::User;
+
+#[test]
+fn nothing_listens_until_a_server_does() {
+    let user = User::new();
+    let port = free_port();
+    let found = user.found(&["--port", &port]);
+    found.expect("listens", "failure", "nothing listens", &format!("blendwire launch --port {port}"));
+    assert_eq!(found.state("protocol"), "not_looked_at");
+    assert_eq!(found.of_id("round-trip")["because"], serde_json::json!(["listens"]));
+    assert_eq!(found.code, Some(1));
+    let (server, _) = server(&user, |config| config.port = port.parse().unwrap());
+    lend_main_thread(&server);
+    let found = user.found(&["--port", &port, "round-trip"]);
+    assert_eq!((found.state("listens"), found.state("round-trip"), found.code), ("ok", "ok", Some(0)));
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_told() {
+    // No name server is asked for a name with nothing between two dots.
+    let found = User::new().found(&["--host", "no-such..host", "protocol"]);
+    found.expect("name", "failure", "no-such..host", "typing error");
+    assert_eq!(found.of_id("protocol")["because"], serde_json::json!(["name"]));
+}
+
+#[test]
+fn a_server_at_another_port_is_pointed_to() {
+    let user = User::new();
+    let (_server, port) = server(&user, |_| {});
+    let found = user.found(&["--port", &free_port(), "listens"]);
+    found.expect("listens", "failure", "nothing listens", &format!("--port {port}"));
+    let found = user.found(&["--port", &port, "listens"]);
+    found.expect("listens", "ok", &port, "");
+}
+
+#[test]
+fn one_that_says_nothing_is_told_within_the_deadline() {
+    let port = stranger(|mut stream| drop(read_to(&mut stream, b"never")));
+    let found = User::new().found(&["--port", &port, "protocol"]);
+    found.expect("protocol", "failure", "says nothing", "--port or BLENDWIRE_PORT");
+}
+
+#[test]
+fn a_web_server_is_one() {
+    let port = stranger(|mut stream| {
+        if read_to(&mut stream, b"\r\n\r\n").is_some() {
+            say(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        }
+    });
+    let found = User::new().found(&["--port", &port, "protocol", "owner"]);
+    found.expect("protocol", "failure", "a web server", "BLENDWIRE_PORT");
+    #[cfg(target_os = "linux")]
+    found.expect("owner", "ok", &std::process::id().to_string(), "");
+}
+
+#[test]
+fn another_program_is_told_with_what_it_says() {
+    let port = stranger(|mut stream| say(&mut stream, b"SSH-2.0-OpenSSH_9.9\r\n"));
+    let found = User::new().found(&["--port", &port, "protocol"]);
+    found.expect("protocol", "failure", "SSH-2.0-OpenSSH_9.9", "BLENDWIRE_PORT");
+}
+
+/// One request per connection, ended by NUL; every type but `execute` is an error.
+#[test]
+fn the_official_add_on_is_named_and_what_it_does_not_have_is_not_looked_for() {
+    let port = stranger(|mut stream| {
+        if read_to(&mut stream, b"\0").is_some() {
+            say(&mut stream, b"{\"status\": \"error\", \"message\": \"Unknown command type: status\"}\0");
+        }
+    });
+    let found = User::new().found(&["--port", &port, "round-trip"]);
+    found.expect("protocol", "warning", "official MCP add-on", "blendwire launch");
+    assert_eq!(found.of_id("round-trip")["because"], serde_json::json!(["protocol"]));
+    assert_eq!(found.code, Some(0));
+}
+
+/// JSON without an end, and silence before it is whole: a NUL behind it makes it never whole.
+#[test]
+fn the_add_on_of_mcp_for_blender_is_named() {
+    let port = stranger(|mut stream| {
+        if read_to(&mut stream, b"{}}").is_some_and(|request| request.ends_with(b"\"params\": {}}")) {
+            say(&mut stream, b"{\"status\": \"success\", \"result\": {\"version\": [1, 2]}}");
+            let _ = read_to(&mut stream, b"never");
+        }
+    });
+    let found = User::new().found(&["--port", &port, "protocol"]);
+    found.expect("protocol", "failure", "mcp-for-blender", "--retire");
+}
+
+/// The address that this machine would send from; nothing is sent.
+fn own_address() -> Option<String> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip().to_string())
+}
+
+#[test]
+fn a_server_on_loopback_alone_is_told_when_another_address_is_asked() {
+    let Some(address) = own_address() else {
+        println!("this machine has no address beside loopback: not tried");
+        return;
+    };
+    let user = User::new();
+    let (_server, port) = server(&user, |_| {});
+    let found = user.found(&["listens", "--host", &address, "--port", &port]);
+    found.expect("listens", "failure", "bound to loopback only", &format!("--host localhost --port {port}"));
+    user.found(&["listens", "--host", "localhost", "--port", &port]).expect("listens", "ok", &port, "");
+}

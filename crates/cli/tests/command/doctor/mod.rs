@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `blendwire doctor`: what it looks at is broken for real, it finds that and says what mends it, and with that done finds
+//! it no more. What needs a Blender is tested in `tests/`.
+
+mod around;
+mod foreign;
+mod healthy;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
+
+use blendwire_bridge::{Config, Server};
+use blendwire_credentials::Folder;
+use blendwire_protocol::Reply;
+use blendwire_state::Instances;
+use serde_json::Value;
+
+use crate::setup::User;
+use crate::text;
+
+impl User {
+    /// `blendwire doctor`, with folders for state and token of this user's own.
+    fn doctor(&self, args: &[&str]) -> Command {
+        let mut command = self.blendwire(&[&["doctor"], args].concat());
+        command.env("BLENDWIRE_STATE_DIR", self.home.path().join("state"));
+        command.env("BLENDWIRE_CONFIG_DIR", self.home.path().join("config")).env_remove("BLENDWIRE_TOKEN");
+        command
+    }
+
+    fn found(&self, args: &[&str]) -> Findings {
+        Findings::of(&self.doctor(&[args, &["--json"]].concat()).output().unwrap())
+    }
+}
+
+/// What was found.
+struct Findings {
+    all: Vec<Value>,
+    code: Option<i32>,
+}
+
+impl Findings {
+    fn of(output: &Output) -> Self {
+        let all = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        Self { all, code: output.status.code() }
+    }
+
+    fn of_id(&self, id: &str) -> &Value {
+        self.all.iter().find(|finding| finding["id"] == id).unwrap_or_else(|| panic!("no {id}"))
+    }
+
+    fn state(&self, id: &str) -> &str {
+        self.of_id(id)["state"].as_str().unwrap()
+    }
+
+    /// Is in this state, says this, and offers this.
+    fn expect(&self, id: &str, state: &str, seen: &str, remedy: &str) {
+        let finding = self.of_id(id);
+        let offers = |wanted: &str| finding["remedies"].to_string().contains(wanted);
+        assert_eq!(self.state(id), state, "{finding}");
+        assert!(finding["seen"].as_str().unwrap().contains(seen), "{seen:?} is not in {finding}");
+        assert!(remedy.is_empty() || offers(remedy), "{remedy:?} is not in {finding}");
+        assert!(state == "ok" || !finding["why"].as_str().unwrap().is_empty(), "{finding}");
+        assert_eq!(self.code == Some(1), self.all.iter().any(|finding| finding["state"] == "failure"));
+    }
+}
+
+/// A server of ours in this process, whose host answers 1 to every script. It announces itself to `user`.
+fn server(user: &User, change: impl FnOnce(&mut Config)) -> (Server, String) {
+    let mut config = Config {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        credentials: Some(Folder::at(user.home.path().join("config"))),
+        instances: Some(Instances::in_state(&user.home.path().join("state"))),
+        ..Config::default()
+    };
+    change(&mut config);
+    let server = Server::start(config).unwrap();
+    let port = server.shared().endpoint_names()[0].rsplit_once(':').unwrap().1.to_owned();
+    (server, port)
+}
+
+/// Its main thread comes round, until the test ends.
+fn lend_main_thread(server: &Server) {
+    let shared = server.shared().clone();
+    shared.main_thread_seen();
+    thread::spawn(move || {
+        loop {
+            shared.main_thread_seen();
+            if let Some(job) = shared.queue().pop(Duration::from_millis(20)) {
+                job.answer(Reply::of(&1));
+            }
+        }
+    });
+}
+
+/// A server of another kind: each connection is handed to `serve`. Gives its port.
+fn stranger(serve: fn(TcpStream)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || serve(stream)))));
+    port
+}
+
+/// Reads up to and with these bytes; `None` when the client goes before.
+fn read_to(stream: &mut TcpStream, end: &[u8]) -> Option<Vec<u8>> {
+    let (mut read, mut byte) = (Vec::new(), [0]);
+    while !read.ends_with(end) {
+        stream.read_exact(&mut byte).ok()?;
+        read.push(byte[0]);
+    }
+    Some(read)
+}
+
+fn say(stream: &mut TcpStream, bytes: &[u8]) {
+    // A client that has heard enough may be gone.
+    let _ = stream.write_all(bytes);
+}
+
+#[test]
+fn says_what_it_looks_at_and_looks_at_what_is_named_and_what_that_needs() {
+    let user = User::new();
+    let list = user.doctor(&["--list"]).output().unwrap();
+    assert!(text(&list.stdout).contains("round-trip"), "{list:?}");
+    let found = user.found(&["listens", "--port", &crate::free_port()]);
+    let ids: Vec<_> = found.all.iter().map(|finding| finding["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["instances", "name", "listens"]);
+    assert_eq!(user.doctor(&["no-such-check"]).output().unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `blendwire doctor` and a real Blender: all well, and what is not is named.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
+use serde_json::{Value, json};
+
+use crate::suite::Suite;
+
+pub(crate) fn add(suite: &mut Suite) {
+    suite.own("doctor::all_is_well_with_a_blender_that_runs", well);
+    suite.own("doctor::a_script_that_keeps_the_main_thread_is_named", busy);
+    suite.own("doctor::a_wrong_token_is_told", wrong_token);
+    #[cfg(target_os = "linux")]
+    suite.own("doctor::a_disk_without_room_is_told", no_room);
+}
+
+/// What it finds, with this token, of these checks and what they need.
+fn found(environment: &Environment, blender: &Blender, token: Option<&str>, ids: &[&str]) -> Result<Vec<Value>> {
+    let mut command = Command::new(&environment.blendwire);
+    command.args(["doctor", "--json", "--port", &blender.port.to_string()]).args(ids).stdin(Stdio::null());
+    command.env("BLENDWIRE_CONFIG_DIR", blender.file("config")).env("BLENDWIRE_STATE_DIR", &blender.state);
+    command.env("HOME", blender.folder.path()).env_remove("XDG_CONFIG_HOME");
+    match token {
+        Some(token) => command.env("BLENDWIRE_TOKEN", token),
+        None => command.env_remove("BLENDWIRE_TOKEN"),
+    };
+    let output = command.output()?;
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+    let is_failed = found.iter().any(|finding| finding["state"] == "failure");
+    ensure!(output.status.code() == Some(i32::from(is_failed)), "{output:?}");
+    Ok(found)
+}
+
+fn of_id<'a>(found: &'a [Value], id: &str) -> Result<&'a Value> {
+    found.iter().find(|finding| finding["id"] == id).with_context(|| format!("no {id}"))
+}
+
+fn well(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let found = found(environment, &blender, None, &["version", "round-trip", "journal", "defects", "token-file"])?;
+    let not_well: Vec<_> = found.iter().filter(|finding| finding["state"] != "ok").collect();
+    ensure!(not_well.is_empty(), "{not_well:?}");
+    ensure!(of_id(&found, "version")?["seen"].as_str().is_some_and(|seen| seen.contains("Blender 5.2")), "{found:?}");
+    Ok(())
+}
+
+fn busy(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut wire = blender.wire()?;
+    let go = blender.file("go");
+    let code = format!("import os, time\nwhile not os.path.exists('{}'): time.sleep(0.01)", go.display());
+    wire.send((json!({"type": "execute", "code": code, "title": "a long bake"}).to_string() + "\0").as_bytes())?;
+    let look = || found(environment, &blender, None, &["round-trip"]);
+    let named = wait_until("the script to be named", Duration::from_secs(30), || {
+        let found = look().ok()?;
+        let finding = of_id(&found, "main-thread").ok()?;
+        (finding["state"] == "warning").then(|| (finding.clone(), of_id(&found, "round-trip").cloned()))
+    });
+    let (finding, round_trip) = named?;
+    ensure!(finding["seen"].as_str().is_some_and(|seen| seen.contains("a long bake")), "{finding}");
+    ensure!(finding["remedies"].to_string().contains("blendwire status --watch"), "{finding}");
+    ensure!(round_trip?["because"] == json!(["main-thread"]), "{finding}");
+    fs_err::write(&go, "")?;
+    wire.read_to(0)?;
+    let found = look()?;
+    ensure!(of_id(&found, "round-trip")?["state"] == "ok", "{found:?}");
+    Ok(())
+}
+
+fn wrong_token(environment: &Environment) -> Result<()> {
+    let settings = Settings { arguments: vec!["--require-token".to_owned()], ..Settings::default() };
+    let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let wrong = found(environment, &blender, Some(&"w".repeat(43)), &["round-trip"])?;
+    let finding = of_id(&wrong, "token")?;
+    ensure!(finding["state"] == "failure", "{finding}");
+    ensure!(finding["remedies"].to_string().contains("blendwire token"), "{finding}");
+    ensure!(of_id(&wrong, "round-trip")?["because"] == json!(["token"]), "{wrong:?}");
+    let right = found(environment, &blender, None, &["round-trip"])?;
+    ensure!(of_id(&right, "round-trip")?["state"] == "ok", "{right:?}");
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn no_room(environment: &Environment) -> Result<()> {
+    let disk = crate::disk::Disk::mount("100m")?;
+    let expect = |state: &str, code: i32| {
+        let mut command = Command::new(&environment.blendwire);
+        command.args(["doctor", "--json", "temporary-space"]).env("TMPDIR", disk.path()).stdin(Stdio::null());
+        let output = command.output()?;
+        let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        let finding = of_id(&found, "temporary-space")?;
+        ensure!(finding["state"] == state && output.status.code() == Some(code), "{finding}");
+        ensure!(finding["seen"].to_string().contains(&disk.path().display().to_string()), "{finding}");
+        ensure!(finding["remedies"].to_string().contains("TMPDIR"), "{finding}");
+        Ok(())
+    };
+    expect("warning", 0)?;
+    let filler = disk.fill(1024 * 1024)?;
+    expect("failure", 1)?;
+    fs_err::remove_file(filler)?;
+    expect("warning", 0)
+}
