@@ -63,6 +63,7 @@ bl_info = {
 
 progress = public.progress
 Interrupted = public.bridge.Interrupted
+server_log = public.logs.last_messages
 server_start = server.server_start
 server_stop = server.server_stop
 server_restart = server.server_restart
@@ -72,6 +73,7 @@ __all__ = [
     "Interrupted",
     "progress",
     "register",
+    "server_log",
     "server_restart",
     "server_start",
     "server_status",

@@ -83,6 +83,12 @@ def flush() -> None:
         write(level, text)
 
 
+def last_messages() -> list[str]:
+    """The last messages, oldest first, as `level: text`."""
+    flush()
+    return [f"{level}: {text}" for level, text in _kept]
+
+
 def last_error() -> str:
     """The last message of level error, or an empty string."""
     return next((text for level, text in reversed(_kept) if level == "error"), "")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from . import bridge, server
+from . import bridge, logs, server
 
 NAME = "blendwire"
 
@@ -29,6 +29,7 @@ def progress(value: float, message: str = "") -> bool:
 FUNCTIONS = {
     "progress": progress,
     "Interrupted": bridge.Interrupted,
+    "server_log": logs.last_messages,
     "server_start": server.server_start,
     "server_stop": server.server_stop,
     "server_restart": server.server_restart,

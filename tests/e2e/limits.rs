@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings, execute_request, http, wait_until};
 use serde_json::Value;
 
@@ -18,7 +18,29 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&[Flavour::Bpy50], "limits::too_large_a_request_is_refused_in_words", too_large);
     suite.shared(&[Flavour::Bpy50, Flavour::Windowed], "limits::idle_costs_next_to_nothing", idle);
     suite.shared(&[Flavour::Bpy50, Flavour::Windowed], "limits::connections_leave_nothing_behind", no_leaks);
+    suite.shared(&[Flavour::Bpy52, Flavour::Windowed], "limits::sources_of_ended_requests_are_let_go", sources);
     suite.own("limits::terminated_background_ends_cleanly", terminated);
+}
+
+/// Tracebacks show the lines of earlier requests too, but not for the memory of all that they ever carried.
+fn sources(blender: &mut Blender) -> Result<()> {
+    let mut wire = blender.wire()?;
+    let kept = "import linecache\nresult = sum(entry[0] for name, entry in linecache.cache.items() \
+        if name.startswith('<request '))";
+    wire.result("import sys\ndef later():\n    raise ValueError  # shown\nsys.blendwire_later = later")?;
+    for _ in 0..5 {
+        wire.result(&format!("'{}'", "x".repeat(3_000_000)))?;
+    }
+    let bytes = wire.result(kept)?.as_u64().context("no number")?;
+    ensure!(bytes < 5_000_000, "{bytes} bytes of sources are kept");
+    // What is small outlives many requests.
+    wire.result("import sys\ndef later():\n    raise ValueError  # shown\nsys.blendwire_later = later")?;
+    for _ in 0..50 {
+        wire.result("pass")?;
+    }
+    let message = wire.execute("import sys\nsys.blendwire_later()")?["message"].to_string();
+    ensure!(message.contains("raise ValueError  # shown"), "{message}");
+    wire.result("import sys\ndel sys.blendwire_later").map(drop)
 }
 
 fn health_while_spinning(environment: &Environment, flavour: Flavour) -> Result<()> {

@@ -11,12 +11,15 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 9] = [
+const TOOLS: [&str; 12] = [
+    "cancel_job",
     "execute_blender_code",
     "get_blender_status",
+    "get_job",
     "get_object_detail_summary",
     "get_objects_summary",
     "get_viewport_image",
+    "launch_blender",
     "list_blender_instances",
     "redo",
     "select_blender_instance",

@@ -10,6 +10,7 @@ use blendwire_protocol::{ConsentAnswer, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_PORT,
 use blendwire_state::Instances;
 
 use crate::access::AccessRules;
+use crate::http::mount::Mount;
 
 /// Settings of one server. They hold from its start to its stop.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct Config {
     /// Asks the host to interrupt the script of this number, for this reason, and says whether it runs. Called from the
     /// network thread; must return at once.
     pub interrupt: fn(u64, &str) -> bool,
+    /// A service of the host over HTTP, beside this server's own.
+    pub mount: Option<Mount>,
     /// Gives the host the user's answer for the request of this number that waits for consent, and says whether one waited.
     /// Called from the network thread; must return at once.
     pub consent: fn(u64, ConsentAnswer) -> bool,
@@ -79,6 +82,7 @@ impl Default for Config {
             access: AccessRules::default(),
             credentials: None,
             interrupt: |_, _| false,
+            mount: None,
             consent: |_, _| false,
             journal: None,
             instances: None,

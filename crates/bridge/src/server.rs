@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::connection;
 use crate::consent::Consent;
 use crate::control::Control;
+use crate::http::mount::{At, HttpService, Mount};
 use crate::job::Job;
 use crate::panics;
 use crate::queue::Queue;
@@ -58,6 +59,8 @@ pub struct Shared {
     /// What the log does not tell again and again.
     pub(crate) told: Told,
     pub(crate) consent: Consent,
+    /// The host's service, and where it is.
+    pub(crate) mounted: Option<(&'static str, Box<dyn HttpService>)>,
     queue: Arc<Queue>,
 }
 
@@ -72,7 +75,12 @@ impl Server {
         let listeners = bind::listen(&config)?;
         let endpoints: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let access = prepare_access(&config, &endpoints)?;
+        let mounted = config.mount.map(|Mount { path, make }| {
+            let (endpoints, credentials) = (endpoints.clone(), config.credentials.clone());
+            (path, make(At { endpoints, credentials, fingerprint: access.tls.fingerprint() }))
+        });
         let shared = Arc::new(Shared {
+            mounted,
             queue: Arc::new(Queue::new(config.max_queue, config.max_queue_bytes)),
             activity: Activity::new(),
             control: Arc::default(),

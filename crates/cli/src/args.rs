@@ -123,10 +123,14 @@ Examples:
   blendwire setup              write the entry of your clients, or by hand:
   claude mcp add blender -- blendwire mcp
   blendwire mcp --port 9877
+  blendwire mcp --http              # for clients that speak HTTP only; `blendwire token` shows the token
 
 In a client's configuration file:
   {\"mcpServers\": {\"blender\": {\"command\": \"blendwire\", \"args\": [\"mcp\"]}}}")]
 pub(crate) struct McpArgs {
+    /// Serve over HTTP at http://ADDRESS/mcp instead, to clients that bring the token
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9880")]
+    pub(crate) http: Option<String>,
     #[command(flatten)]
     pub(crate) endpoint: EndpointArgs,
 }

@@ -2,11 +2,12 @@
 //! The Blender of one MCP session. It is looked for whenever there is no connection, so that Blenders may come and go while
 //! the session lasts; the one that the session talks to is kept for as long as it runs, whichever others start.
 
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use blendwire_client::{Blender, Endpoint, Outcome, Script};
-use blendwire_mcp::{Call, NoReply, OnEvent, Running, Travel};
+use blendwire_mcp::{Call, Launch, NoReply, OnEvent, Running, Travel};
 use blendwire_protocol::{ConsentAnswer, Instance, Status};
 
 use crate::args::EndpointArgs;
@@ -18,19 +19,21 @@ const HOW_TO_CHOOSE: &str = "call select_blender_instance with the ID of the one
     is not clear";
 
 /// See the module.
+#[derive(Debug)]
 pub(crate) struct Followed {
     args: EndpointArgs,
     wanted: Wanted,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// Id of the one that the model has selected.
     selected: Option<String>,
     current: Option<Current>,
 }
 
+#[derive(Debug)]
 struct Current {
     blender: Arc<Blender>,
     /// `None` where it was not found by its descriptor.
@@ -73,6 +76,29 @@ impl Followed {
         state.current =
             Some(Current { blender: blender.clone(), instance: instance.map(|instance| instance.instance) });
         Ok(blender)
+    }
+
+    /// The command that starts a Blender where this session looks for one.
+    fn launching(&self, launch: &Launch) -> Result<Command> {
+        let mut command =
+            Command::new(std::env::current_exe().context("where this program is the system does not say")?);
+        command.args(["launch", "--json"]);
+        if let Some(host) = &self.wanted.host {
+            let endpoint = Endpoint::new(host, 0);
+            if !endpoint.is_this_machine() {
+                bail!("this session drives the Blender on {host}, and a program can be started on this machine only");
+            }
+            command.args(["--host", host]);
+        }
+        if let Some(port) = self.wanted.port {
+            command.args(["--port", &port.to_string()]);
+        }
+        if launch.background {
+            command.arg("--background");
+        }
+        // What begins with a dash is a file all the same.
+        command.arg("--").args(&launch.file).stdin(Stdio::null());
+        Ok(command)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -130,4 +156,37 @@ impl blendwire_mcp::Blender for Followed {
         state.selected = Some(instance.instance.clone());
         Ok(instance)
     }
+
+    fn launch(&self, launch: Launch) -> Call<'_, Status> {
+        Box::pin(async move {
+            let words = |error: anyhow::Error| NoReply(format!("{error:#}"));
+            if let Ok(blender) = self.blender()
+                && blender.status().await.is_ok()
+            {
+                let at = blender.endpoint();
+                return Err(NoReply(format!(
+                    "a Blender answers at {at} already: use that one, or have the user end it"
+                )));
+            }
+            let command = self.launching(&launch).map_err(words)?;
+            let launched = tokio::task::spawn_blocking(move || launched(command)).await;
+            let pid = launched.map_err(|error| NoReply(error.to_string()))?.map_err(words)?;
+            if self.wanted.port.is_none() {
+                // Whichever others run: this is the one that the model has just started.
+                blendwire_mcp::Blender::select(self, &pid.to_string())?;
+            }
+            blendwire_mcp::Blender::status(&*self.blender()?).await
+        })
+    }
+}
+
+/// Starts Blender by the command that people start it with, and gives its process.
+fn launched(mut command: Command) -> Result<u64> {
+    let output = command.output().context("cannot start this program a second time")?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        bail!("Blender could not be started: {}", words.trim());
+    }
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    told["pid"].as_u64().context("the start of Blender gave no process id")
 }

@@ -34,8 +34,14 @@ impl Endpoint {
     /// Where a server of this machine is reached by its descriptor: over loopback where it listens there. `None` when the
     /// descriptor has no address.
     pub fn of_instance(instance: &Instance) -> Option<Self> {
-        let addresses = || instance.endpoints.iter().filter_map(|endpoint| endpoint.parse::<SocketAddr>().ok());
-        let local = addresses().find_map(|address| {
+        let addresses: Vec<SocketAddr> =
+            instance.endpoints.iter().filter_map(|endpoint| endpoint.parse().ok()).collect();
+        Self::reaching(&addresses)
+    }
+
+    /// Where a server of this machine is reached that listens on these addresses: over loopback where it listens there.
+    pub fn reaching(addresses: &[SocketAddr]) -> Option<Self> {
+        let local = addresses.iter().find_map(|address| {
             let ip = match address.ip() {
                 IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
                 IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -43,7 +49,7 @@ impl Endpoint {
             };
             ip.is_loopback().then(|| SocketAddr::new(ip, address.port()))
         });
-        local.or_else(|| addresses().next()).map(|address| Self::new(address.ip().to_string(), address.port()))
+        local.or_else(|| addresses.first().copied()).map(|address| Self::new(address.ip().to_string(), address.port()))
     }
 
     /// Whether it is on this machine by its name: `localhost`, or a loopback address.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The Blender that the tools drive, as a trait, so that the same tools serve over a wire and inside Blender.
 
+use std::fmt::Debug;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use blendwire_client::{ClientError, Event, Outcome, Script};
@@ -38,8 +40,17 @@ pub struct Running {
     pub current: Option<String>,
 }
 
+/// How a Blender is to be started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// The .blend file to open.
+    pub file: Option<PathBuf>,
+    /// Without a window.
+    pub background: bool,
+}
+
 /// A Blender that takes scripts.
-pub trait Blender: Send + Sync {
+pub trait Blender: Send + Sync + Debug {
     /// Runs a script on Blender's main thread and waits for its end; `on_event` is told what comes before.
     fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome>;
 
@@ -66,6 +77,13 @@ pub trait Blender: Send + Sync {
     /// When none or several fit, with those that run.
     fn select(&self, _id: &str) -> Result<Instance, NoReply> {
         Err(NoReply(ONLY_ONE.to_owned()))
+    }
+
+    /// Starts a Blender on this machine and has all further calls go to it; its status once it answers.
+    fn launch(&self, _launch: Launch) -> Call<'_, Status> {
+        Box::pin(async {
+            Err(NoReply("this server lives inside a Blender that runs already; use that one".to_owned()))
+        })
     }
 }
 

@@ -1,69 +1,104 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! One call of a tool: the Blender that it drives, and the client that is told how far it is.
+//! One call of a tool: the Blender that it drives, and what is heard of it before its end.
 
-use std::convert::Infallible;
+use std::sync::Arc;
 
 use blendwire_client::{Event, Options, Outcome, Progress, Script};
 use blendwire_protocol::{Instance, Status, first_line};
-use rmcp::model::{ProgressNotificationParam, ProgressToken};
-use rmcp::service::{Peer, RoleServer};
 use tokio::sync::watch;
 
-use crate::{Blender, NoReply, Running, Travel, elicit};
+use crate::{Blender, Launch, NoReply, Running, Travel};
 
-/// See the module.
-pub(crate) struct Caller<'a> {
-    blender: &'a dyn Blender,
-    /// `None` where the client wants no progress: then Blender sends no events.
-    progress: Option<watch::Sender<Option<Progress>>>,
-    /// A client that can ask its user; `None` where it cannot.
-    asker: Option<&'a Peer<RoleServer>>,
+/// Bytes of output that are kept for a client that asks; the end of it, where a script says what it is doing.
+const KEPT_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// What a call has told so far.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// The latest.
+    pub(crate) progress: Option<Progress>,
+    /// The end of what its scripts have printed.
+    output: String,
+    /// Bytes of everything that they have printed.
+    printed_bytes: usize,
+    /// What Blender waits for the user's consent to.
+    pub(crate) question: Option<Arc<Question>>,
 }
 
-impl<'a> Caller<'a> {
-    /// A call, and what is to be told meanwhile to a client that wants it.
-    pub(crate) fn new(
-        blender: &'a dyn Blender,
-        peer: &'a Peer<RoleServer>,
-        wants_progress: bool,
-    ) -> (Self, watch::Receiver<Option<Progress>>) {
-        // Only the latest is kept: a client that does not read is owed no more.
-        let (sender, progress) = watch::channel(None);
-        let asker = elicit::can(peer).then_some(peer);
-        (Self { blender, progress: wants_progress.then_some(sender), asker }, progress)
+/// A script that waits for the user's consent.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// Its name on the wire.
+    pub(crate) id: String,
+    /// What people are shown of it.
+    pub(crate) title: String,
+    /// Its source.
+    pub(crate) code: String,
+    /// What it wants: of `files`, `processes`, `network`.
+    pub(crate) wants: Vec<String>,
+}
+
+impl Heard {
+    fn print(&mut self, text: &str) {
+        self.printed_bytes += text.len();
+        self.output.push_str(text);
+        let excess = self.output.len().saturating_sub(KEPT_OUTPUT_BYTES);
+        // Only now and then, so that each line does not move all that are kept.
+        if excess > KEPT_OUTPUT_BYTES {
+            self.output.drain(..self.output.ceil_char_boundary(excess));
+        }
+    }
+
+    /// What was printed after the first `seen_bytes`, as far as it is kept; `seen_bytes` then counts everything.
+    pub(crate) fn printed_since(&self, seen_bytes: &mut usize) -> &str {
+        let new = (self.printed_bytes - *seen_bytes).min(self.output.len());
+        *seen_bytes = self.printed_bytes;
+        &self.output[self.output.ceil_char_boundary(self.output.len() - new)..]
+    }
+
+    /// The last `bytes` of what was printed.
+    pub(crate) fn last_output(&self, bytes: usize) -> &str {
+        &self.output[self.output.ceil_char_boundary(self.output.len().saturating_sub(bytes))..]
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    blender: Arc<dyn Blender>,
+    heard: watch::Sender<Heard>,
+}
+
+impl Caller {
+    /// A call, and what is heard of it.
+    pub(crate) fn new(blender: Arc<dyn Blender>) -> (Self, watch::Receiver<Heard>) {
+        let (sender, heard) = watch::channel(Heard::default());
+        (Self { blender, heard: sender }, heard)
     }
 
     /// Runs a script in Blender.
     pub(crate) async fn run(&self, code: &str, options: Options<'_>) -> Result<Outcome, NoReply> {
-        let (asked, wants) = watch::channel(Vec::new());
-        let progress = self.progress.clone();
-        let on_event = move |event| match event {
-            // A client that has gone is told nothing.
-            Event::Progress(made) => drop(progress.as_ref().map(|progress| progress.send(Some(made)))),
-            Event::Consent { wants } => drop(asked.send(wants)),
-            _ => {}
-        };
-        let is_watched = self.progress.is_some() || self.asker.is_some();
-        let on_event = is_watched.then(|| Box::new(on_event) as crate::OnEvent<'_>);
         let title = options.title.map_or_else(|| first_line(code), str::to_owned);
         let script = Script::new(code).with_options(options);
         let id = script.id().to_owned();
-        tokio::select! {
-            outcome = self.blender.run(script, on_event) => outcome,
-            never = self.ask(&id, &title, code, wants) => match never {},
-        }
+        let on_event = |event| match event {
+            Event::Progress(made) => self.heard.send_modify(|heard| heard.progress = Some(made)),
+            Event::Output { text } => self.heard.send_modify(|heard| heard.print(&text)),
+            Event::Consent { wants } => {
+                let question = Question { id: id.clone(), title: title.clone(), code: code.to_owned(), wants };
+                self.heard.send_modify(|heard| heard.question = Some(Arc::new(question)));
+            }
+            // Whoever was asked has answered.
+            Event::Started => self.settle(),
+            Event::Queued { .. } => {}
+        };
+        let outcome = self.blender.run(script, Some(Box::new(on_event))).await;
+        self.settle();
+        outcome
     }
 
-    /// Asks the user when Blender says that it waits for that, where the client can; never ends.
-    async fn ask(&self, id: &str, title: &str, code: &str, mut wants: watch::Receiver<Vec<String>>) -> Infallible {
-        while let (Some(peer), Ok(())) = (self.asker, wants.changed().await) {
-            let wants = wants.borrow_and_update().clone();
-            if let Some(answer) = elicit::consent(peer, title, code, &wants).await {
-                // Somebody may have answered in Blender meanwhile, which is as good.
-                let _ = self.blender.consent(id, answer).await;
-            }
-        }
-        std::future::pending().await
+    fn settle(&self) {
+        self.heard.send_if_modified(|heard| heard.question.take().is_some());
     }
 
     /// See [`Blender::travel`].
@@ -85,24 +120,9 @@ impl<'a> Caller<'a> {
     pub(crate) fn select(&self, id: &str) -> Result<Instance, NoReply> {
         self.blender.select(id)
     }
-}
 
-/// Tells the client what comes out of `progress`; never ends.
-pub(crate) async fn tell(
-    peer: &Peer<RoleServer>,
-    token: Option<ProgressToken>,
-    mut progress: watch::Receiver<Option<Progress>>,
-) -> Infallible {
-    let mut told = -1.0;
-    while let (Some(token), Ok(())) = (token.clone(), progress.changed().await) {
-        let latest = progress.borrow_and_update().clone();
-        // MCP wants every value above the last; an animation begins anew with its second frame.
-        if let Some(Progress { value, message }) = latest.filter(|latest| latest.value > told) {
-            told = value;
-            let params = ProgressNotificationParam::new(token, value).with_total(1.0).with_message(message);
-            // One that cannot be told any more will not get the result either.
-            let _ = peer.notify_progress(params).await;
-        }
+    /// See [`Blender::launch`].
+    pub(crate) async fn launch(&self, launch: Launch) -> Result<Status, NoReply> {
+        self.blender.launch(launch).await
     }
-    std::future::pending().await
 }

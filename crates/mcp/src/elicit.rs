@@ -5,8 +5,13 @@
 //! who closes its question without an answer, leaves the request waiting for Blender's.
 
 use blendwire_protocol::{ConsentAnswer, wants_in_words};
-use rmcp::model::{ElicitRequestParams, ElicitationAction, ElicitationSchema, EnumSchema};
-use rmcp::service::{ElicitationMode, Peer, RoleServer};
+use rmcp::model::{
+    ClientCapabilities, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema,
+    EnumSchema, InputRequest, InputRequiredResult, InputResponses,
+};
+use rmcp::service::{Peer, RoleServer};
+
+use crate::caller::Question;
 
 /// What of a script a person is shown.
 const SHOWN_CHARS: usize = 1500;
@@ -14,18 +19,41 @@ const SHOWN_CHARS: usize = 1500;
 /// The key of the answer.
 const ANSWER: &str = "answer";
 
+/// The name of the question where it comes as the result of a call.
+const CONSENT: &str = "consent";
+
 /// Whether the client can ask its user.
-pub(crate) fn can(peer: &Peer<RoleServer>) -> bool {
-    peer.supported_elicitation_modes().contains(&ElicitationMode::Form)
+pub(crate) fn can(client: &ClientCapabilities) -> bool {
+    // One that names neither form nor link means forms.
+    client.elicitation.as_ref().is_some_and(|elicitation| elicitation.form.is_some() || elicitation.url.is_none())
 }
 
-/// The user's answer to a script that wants this; `None` when there is none.
-pub(crate) async fn consent(
-    peer: &Peer<RoleServer>,
-    title: &str,
-    code: &str,
-    wants: &[String],
-) -> Option<ConsentAnswer> {
+/// The user's answer; `None` when there is none.
+pub(crate) async fn consent(peer: &Peer<RoleServer>, question: &Question) -> Option<ConsentAnswer> {
+    answer(peer.create_elicitation(params(question)?).await.ok()?)
+}
+
+/// The question as the result of a call that the client shall repeat with the answer; `state` names the call.
+pub(crate) fn as_result(question: &Question, state: String) -> Option<InputRequiredResult> {
+    let request = InputRequest::Elicitation(ElicitRequest::new(params(question)?));
+    Some(InputRequiredResult::new(Some([(CONSENT.to_owned(), request)].into()), Some(state)))
+}
+
+/// The answer in what a client brings back to [`as_result`].
+pub(crate) fn brought(responses: Option<InputResponses>) -> Option<ConsentAnswer> {
+    answer(serde_json::from_value(responses?.remove(CONSENT)?).ok()?)
+}
+
+fn answer(answered: ElicitResult) -> Option<ConsentAnswer> {
+    match answered.action {
+        ElicitationAction::Accept => ConsentAnswer::named(answered.content?.get(ANSWER)?.as_str()?),
+        ElicitationAction::Decline => Some(ConsentAnswer::Never),
+        _ => None,
+    }
+}
+
+fn params(question: &Question) -> Option<ElicitRequestParams> {
+    let Question { title, code, wants, .. } = question;
     let shown: String = code.chars().take(SHOWN_CHARS).collect();
     let more = if shown.len() < code.len() { "\n… and more" } else { "" };
     let wants = wants_in_words(wants);
@@ -34,11 +62,5 @@ pub(crate) async fn consent(
     let names = ConsentAnswer::ALL.map(|answer| answer.name().to_owned()).to_vec();
     let choice = EnumSchema::builder(names).enum_titles(titles).ok()?.build();
     let requested_schema = ElicitationSchema::builder().required_enum_schema(ANSWER, choice).build().ok()?;
-    let params = ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema };
-    let answered = peer.create_elicitation(params).await.ok()?;
-    match answered.action {
-        ElicitationAction::Accept => ConsentAnswer::named(answered.content?.get(ANSWER)?.as_str()?),
-        ElicitationAction::Decline => Some(ConsentAnswer::Never),
-        _ => None,
-    }
+    Some(ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema })
 }

@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The MCP server itself: who it is, what it lists, and where a call goes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorData, Implementation, ListToolsResult, PaginatedRequestParams,
-    ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    Implementation, InputResponses, JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer, ServerInitializeError};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ServerHandler, ServiceExt};
 
-use crate::caller::{self, Caller};
-use crate::{Blender, tools};
+use crate::jobs::{Job, Jobs};
+use crate::large::{DEFAULT_LIMIT_BYTES, LargeResults};
+use crate::output::{self, Level, SetLevel};
+use crate::tools::{Failure, Wish, Work};
+use crate::waiting::{Waited, Waiter};
+use crate::{Blender, elicit, prompts, resources, tools};
 
 /// What the model is told about this server, once per session.
 pub const INSTRUCTIONS: &str = include_str!("instructions.md");
 
 /// Longest line from the client in bytes: the 64 MiB that the wire allows a script, written as JSON.
 const LONGEST_LINE_BYTES: usize = 128 * 1024 * 1024;
+
+/// How long a call is waited for. Clients give up after a minute and more.
+const DEFAULT_WAIT: Duration = Duration::from_secs(45);
 
 /// Why serving ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -31,16 +41,118 @@ pub enum ServeError {
     Broken(#[from] tokio::task::JoinError),
 }
 
-/// An MCP server that drives one Blender at a time.
-#[derive(Clone)]
+/// An MCP server that drives one Blender at a time. Its clones are one server: a job that one began another can be asked for.
+#[derive(Clone, Debug)]
 pub struct Server {
     blender: Arc<dyn Blender>,
+    jobs: Arc<Jobs>,
+    large: Arc<LargeResults>,
+    /// The least severe message that the client of this session wants; `None` until it says so.
+    level: Arc<Mutex<Option<Level>>>,
 }
 
 impl Server {
     /// A server for this Blender. Touches neither Blender nor the network.
     pub fn new(blender: Arc<dyn Blender>) -> Self {
-        Self { blender }
+        Self { blender, jobs: Arc::default(), large: Arc::default(), level: Arc::default() }
+    }
+
+    /// The same server for another client.
+    #[must_use]
+    pub fn another_session(&self) -> Self {
+        Self { level: Arc::default(), ..self.clone() }
+    }
+
+    fn level(&self) -> Option<Level> {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for `job` as the client of `context` wants it, and makes the answer.
+    async fn answer(
+        &self,
+        job: Arc<Job>,
+        context: &RequestContext<RoleServer>,
+        arguments: &Limits,
+    ) -> Result<CallToolResponse, Failure> {
+        match Waiter::new(context, self.level()).wait(&job, arguments.wait).await {
+            Waited::Done(result) => Ok(self.large.fit(result, arguments.result_bytes).into()),
+            Waited::TakenBack => Err(Failure::cancelled()),
+            Waited::NotYet => {
+                self.jobs.keep(&job)?;
+                Ok(CallToolResult::structured(job.shown()).into())
+            }
+            Waited::Asks(question) => {
+                self.jobs.keep(&job)?;
+                // Blender asks as well; a question that cannot be put here is left to it.
+                match elicit::as_result(&question, job.id.clone()) {
+                    Some(asks) => Ok(asks.into()),
+                    None => Ok(CallToolResult::structured(job.shown()).into()),
+                }
+            }
+        }
+    }
+
+    /// Goes on with a call whose client was asked for the user's answer.
+    async fn resume(&self, state: &str, responses: Option<InputResponses>) -> Result<Arc<Job>, Failure> {
+        let job = self.jobs.named(state)?;
+        let question = job.heard().borrow().question.clone();
+        if let (Some(question), Some(answer)) = (question, elicit::brought(responses)) {
+            // Somebody may have answered in Blender meanwhile, which is as good.
+            let _ = job.blender().consent(&question.id, answer).await;
+            // Until Blender has taken it up the question still stands.
+            let mut heard = job.heard();
+            let _ = tokio::time::timeout(SETTLED_WITHIN, heard.wait_for(|heard| heard.question.is_none())).await;
+        }
+        Ok(job)
+    }
+
+    async fn work(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+        work: Work,
+        name: &'static str,
+    ) -> Result<CallToolResponse, Failure> {
+        let arguments = request.arguments.unwrap_or_default();
+        let limits = Limits::read(&arguments)?;
+        if let Some(state) = request.request_state {
+            let job = self.resume(&state, request.input_responses).await?;
+            return self.answer(job, context, &limits).await;
+        }
+        match work {
+            Work::Call(call) => {
+                let job = self.jobs.begin(self.blender.clone(), name, call, arguments);
+                self.answer(job, context, &limits).await
+            }
+            Work::Jobs(read) => match read(arguments)? {
+                Wish::Wait(id) => self.answer(self.jobs.named(&id)?, context, &limits).await,
+                Wish::List => Ok(CallToolResult::structured(self.jobs.list()).into()),
+                Wish::Cancel(id) => Ok(CallToolResult::structured(self.jobs.cancel(&id)?).into()),
+            },
+        }
+    }
+}
+
+/// How long Blender's main thread may take to go on with a script that was waiting for consent.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long the answer to a call may take and be. These arguments are the server's, whichever tool names them.
+struct Limits {
+    wait: Duration,
+    result_bytes: usize,
+}
+
+impl Limits {
+    fn read(arguments: &JsonObject) -> Result<Self, Failure> {
+        let wait = arguments.get("wait_secs").and_then(serde_json::Value::as_f64).map(|secs| {
+            let wait = Duration::try_from_secs_f64(secs);
+            wait.map_err(|_| Failure::new(format!("wait_secs must be a number of seconds from 0, not {secs}")))
+        });
+        let bytes = arguments.get("max_result_bytes").and_then(serde_json::Value::as_u64);
+        Ok(Self {
+            wait: wait.transpose()?.unwrap_or(DEFAULT_WAIT),
+            result_bytes: bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(DEFAULT_LIMIT_BYTES),
+        })
     }
 }
 
@@ -66,9 +178,8 @@ pub fn tool_definitions() -> Vec<Tool> {
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let identity = Implementation::new("blendwire", env!("CARGO_PKG_VERSION")).with_title("Blender (Blendwire)");
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(identity)
-            .with_instructions(INSTRUCTIONS)
+        let capabilities = ServerCapabilities::builder().enable_prompts().enable_resources().enable_tools().build();
+        ServerConfig::new(output::announced(capabilities)).with_server_info(identity).with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
@@ -89,16 +200,54 @@ impl ServerHandler for Server {
             let message = format!("there is no tool {:?}; there are {}", request.name, names.join(", "));
             return Err(ErrorData::invalid_params(message, None));
         };
-        let arguments = request.arguments.unwrap_or_default();
-        let token = context.meta.get_progress_token();
-        let (caller, progress) = Caller::new(self.blender.as_ref(), &context.peer, token.is_some());
-        let call = (entry.call)(&caller, arguments);
-        // A call that is dropped is cancelled in Blender. The client has said that it wants no answer.
-        let done = tokio::select! {
-            done = call => done,
-            never = caller::tell(&context.peer, token, progress) => match never {},
-            () = context.ct.cancelled() => Err(tools::Failure::cancelled()),
-        };
-        Ok(done.unwrap_or_else(tools::Failure::into_result).into())
+        let answered = self.work(request, &context, entry.work, entry.name).await;
+        Ok(answered.unwrap_or_else(|failure| failure.into_result().into()))
+    }
+
+    async fn set_level(&self, request: SetLevel, _context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(output::asked(&request));
+        Ok(())
+    }
+
+    async fn list_resources(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let mut all = resources::list();
+        all.extend(self.large.list());
+        Ok(ListResourcesResult::with_all_items(all))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        resources::read(&self.blender, &self.large, &request.uri).await.map(Into::into)
+    }
+
+    async fn list_prompts(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::list()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        prompts::get(&request.name, request.arguments.as_ref()).map(Into::into)
     }
 }

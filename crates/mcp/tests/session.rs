@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 
 /// Answers each script with the next outcome and remembers the script.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Canned {
     outcomes: Mutex<Vec<Outcome>>,
     scripts: Mutex<Vec<String>>,
@@ -113,7 +113,7 @@ async fn every_revision_is_negotiated() {
 async fn tools_are_listed_without_touching_blender() {
     let (mut session, blender) = session(Vec::new()).await;
     let listed = session.request("tools/list", &json!({})).await;
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 9);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), blendwire_mcp::tool_definitions().len());
     assert!(blender.scripts.lock().unwrap().is_empty());
 }
 

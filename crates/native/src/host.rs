@@ -15,7 +15,7 @@ use pyo3::types::PyDict;
 
 use crate::execute::is_executing;
 use crate::python::Python3;
-use crate::{StartError, access, deferred, exit, guard, guarded, history, interrupt, session};
+use crate::{StartError, access, deferred, exit, guard, guarded, history, interrupt, mcp, session};
 
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 
@@ -80,6 +80,7 @@ pub(crate) fn start(
             versions,
             background,
             interrupt,
+            mount: Some(mcp::MOUNT),
             consent: guard::answer_waiting,
             access: access.rules,
             credentials: access.folder,

@@ -24,6 +24,7 @@ mod host;
 mod interrupt;
 mod json;
 mod logs;
+mod mcp;
 mod pump;
 mod python;
 mod session;

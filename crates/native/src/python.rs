@@ -37,13 +37,17 @@ pub(crate) struct Python3 {
     /// The real dictionary behind `sys.modules`, and a copy of it from when it was last known to be whole.
     modules: Py<PyDict>,
     modules_copy: Mutex<(usize, Py<PyDict>)>,
-    /// File names registered with `linecache`, oldest first.
-    sources: Mutex<VecDeque<String>>,
+    /// Names and bytes of the sources registered with `linecache`, oldest first.
+    sources: Mutex<VecDeque<(String, usize)>>,
 }
 
 /// Sources of this many requests stay known to tracebacks: a function may be called long after its request, by a
 /// handler or a timer, but memory is bounded.
 const KEPT_SOURCES: usize = 64;
+
+/// And this many bytes of them, the newest aside, which may be as long as a request: a few scripts that carry their data
+/// in themselves would hold hundreds of megabytes.
+const KEPT_SOURCES_BYTES: usize = 4 * 1024 * 1024;
 
 /// How the names begin under which Python knows the sources of requests.
 pub(crate) const REQUEST_FILE: &str = "<request ";
@@ -131,12 +135,13 @@ impl Python3 {
         // No modification time: `linecache.checkcache` then leaves the entry alone.
         cache.set_item(name, (code.len(), py.None(), lines, name))?;
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.push_back(name.to_owned());
-        if sources.len() > KEPT_SOURCES
-            && let Some(oldest) = sources.pop_front()
-        {
+        let mut earlier_bytes: usize = sources.iter().map(|(_, bytes)| bytes).sum();
+        while sources.len() >= KEPT_SOURCES || earlier_bytes > KEPT_SOURCES_BYTES {
+            let Some((oldest, bytes)) = sources.pop_front() else { break };
+            earlier_bytes -= bytes;
             let _ = cache.del_item(oldest);
         }
+        sources.push_back((name.to_owned(), code.len()));
         Ok(())
     }
 

@@ -19,6 +19,12 @@ impl Token {
         is_token.then(|| Self(text.to_owned()))
     }
 
+    /// The token in the value of an `Authorization` header, `Bearer TOKEN`.
+    pub fn in_authorization(value: &str) -> Option<Self> {
+        let (scheme, token) = value.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") { Self::parse(token.trim()) } else { None }
+    }
+
     /// The secret itself, to send it or to show it to its owner.
     pub fn expose(&self) -> &str {
         &self.0
@@ -52,6 +58,15 @@ mod tests {
         assert_eq!(token, Token::parse(&text).unwrap());
         assert_ne!(token, Token::parse(&"y".repeat(43)).unwrap());
         assert_ne!(token, Token::parse(&"x".repeat(44)).unwrap());
+    }
+
+    #[test]
+    fn a_header_brings_one() {
+        let text = "x".repeat(43);
+        assert_eq!(Token::in_authorization(&format!("bearer  {text}")), Token::parse(&text));
+        for header in [format!("Basic {text}"), text, "Bearer".to_owned(), "Bearer short".to_owned()] {
+            assert!(Token::in_authorization(&header).is_none(), "{header:?}");
+        }
     }
 
     #[test]

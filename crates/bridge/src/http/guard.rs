@@ -8,8 +8,8 @@
 use std::net::IpAddr;
 
 use blendwire_protocol::Token;
-use hyper::header::{AUTHORIZATION, HOST, ORIGIN, UPGRADE};
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, UPGRADE};
+use hyper::{HeaderMap, Request, StatusCode, Uri};
 
 use crate::access::NoToken;
 use crate::server::Shared;
@@ -20,12 +20,13 @@ pub(crate) type Refusal = (StatusCode, &'static str);
 /// A browser says with it who makes the request; nothing but a browser sends it.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// What is wrong about the request itself, whoever sends it.
-pub(crate) fn refusal<B>(request: &Request<B>, is_tls: bool, shared: &Shared) -> Option<Refusal> {
+/// What is wrong about the request itself, whoever sends it. With `for_own_pages`, pages of this machine may ask.
+pub(crate) fn refusal<B>(request: &Request<B>, is_tls: bool, for_own_pages: bool, shared: &Shared) -> Option<Refusal> {
     let headers = request.headers();
     // A person who types the address gets an answer; whatever another page asks for does not.
     let is_from_page = headers.get(SEC_FETCH_SITE).is_some_and(|site| site != "none");
-    if headers.contains_key(ORIGIN) || is_from_page {
+    let is_own_page = for_own_pages && headers.get_all(ORIGIN).iter().all(is_this_machines);
+    if (headers.contains_key(ORIGIN) || is_from_page) && !is_own_page {
         return Some((StatusCode::FORBIDDEN, "web pages may not ask this server"));
     }
     if headers.contains_key(UPGRADE) {
@@ -49,6 +50,15 @@ pub(crate) fn refusal<B>(request: &Request<B>, is_tls: bool, shared: &Shared) ->
     ))
 }
 
+/// Whether a page comes from this machine: then it still needs the token, which no page of another can read.
+fn is_this_machines(origin: &HeaderValue) -> bool {
+    let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    uri.as_ref().and_then(Uri::host).is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
+}
+
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, _)) if !name.is_empty() && !host.ends_with(']') => name,
@@ -68,10 +78,7 @@ fn is_this_endpoint(name: &str, is_tls: bool, shared: &Shared) -> bool {
 /// Whether the request carries the token.
 pub(crate) fn check_token(headers: &HeaderMap, shared: &Shared) -> Result<(), NoToken> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Err(NoToken::Missing) };
-    let presented = value.to_str().ok().and_then(|value| value.split_once(' '));
-    let presented = presented.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let presented = presented.and_then(|(_, token)| Token::parse(token.trim()));
-    let presented = presented.ok_or(NoToken::Wrong)?;
+    let presented = value.to_str().ok().and_then(Token::in_authorization).ok_or(NoToken::Wrong)?;
     shared.access.tokens.check(Some(&presented)).map(drop)
 }
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `GET /health` | no |
 //! | `GET /status`, `GET /metrics` | where the connection needs one |
-//! | `POST /execute` | always |
+//! | `POST /execute`, `/mcp` (what the host has mounted) | always |
 //!
 //! **Architecture invariant:** nothing runs code without the token. A web page in the user's browser can make requests to
 //! this port, whatever the bytes in their bodies; it does not have the token.
@@ -13,6 +13,7 @@
 mod body;
 mod execute;
 mod guard;
+pub(crate) mod mount;
 
 use std::convert::Infallible;
 use std::io;
@@ -149,23 +150,28 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<AnyBody> {
     let totals = &shared.activity.totals;
-    if let Some((status, why)) = guard::refusal(&request, is_tls, shared) {
+    let mounted = shared.mounted.as_ref().filter(|(path, _)| *path == request.uri().path());
+    if let Some((status, why)) = guard::refusal(&request, is_tls, mounted.is_some(), shared) {
         add(&totals.refused, 1);
         log::debug!("connection {}: HTTP refused: {why}", guest.id);
         return closing(status, why);
     }
-    let (head, body) = request.into_parts();
-    let path = head.uri.path();
-    let needs_token = path == "/execute" || guest.terms.needs_token && path != "/health";
-    let checked = guard::check_token(&head.headers, shared);
+    let path = request.uri().path();
+    let needs_token = mounted.is_some() || path == "/execute" || guest.terms.needs_token && path != "/health";
+    let checked = guard::check_token(request.headers(), shared);
     proved.fetch_or(checked.is_ok(), Ordering::Relaxed);
     if needs_token && let Err(why) = checked {
         add(&totals.unauthorized, 1);
         log::debug!("connection {}: HTTP without the right token", guest.id);
         return unauthorized(why);
     }
+    if let Some((_, service)) = mounted {
+        add(&totals.requests, 1);
+        return service.answer(request).await;
+    }
+    let (head, body) = request.into_parts();
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
-    match path {
+    match head.uri.path() {
         "/execute" if head.method == Method::POST => {
             // Requests are counted where they are taken.
             return execute::answer(shared, intake, &head.headers, body).await;
@@ -187,7 +193,7 @@ async fn answer(
         }
         path => {
             let why = format!(
-                "there is nothing at {path}; this server has GET /health, /status and /metrics and POST /execute"
+                "there is nothing at {path}; this server has GET /health, /status and /metrics, POST /execute and /mcp"
             );
             closing(StatusCode::NOT_FOUND, &why)
         }

@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Failure, ToolEntry, output_schema, parameters, read, tool};
+use super::{Failure, ToolEntry, Work, output_schema, parameters, read, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
+    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
 
 const NAME: &str = "execute_blender_code";
 
@@ -36,6 +36,12 @@ struct Parameters {
     rollback: bool,
     /// Interrupt it after this many seconds
     timeout_secs: Option<f64>,
+    /// Answer after this many seconds at the latest, with a job for `get_job` if it still runs; default 45
+    #[serde(default, rename = "wait_secs")]
+    _wait_secs: Option<f64>,
+    /// Longest answer in bytes; what is longer comes as a resource in pages; default 100000
+    #[serde(default, rename = "max_result_bytes")]
+    _max_result_bytes: Option<usize>,
 }
 
 fn definition() -> Tool {
@@ -44,20 +50,14 @@ fn definition() -> Tool {
         .with_raw_output_schema(output_schema(json!({
             "type": "object",
             "properties": {
-                "status": {"const": "ok"},
                 "result": {"description": "What the script assigned to `result`; integers beyond 64 bits as text"},
-                "stdout": {"type": "string"},
-                "changes": {
-                    "type": "object",
-                    "description": "Data-blocks `added`, `removed`, `renamed`, `modified`, by collection of bpy.data",
-                },
+                "changes": {"description": "Data-blocks `added`, `removed`, `renamed`, `modified`, by collection of bpy.data"},
             },
-            "required": ["status", "result", "stdout"],
         })))
 }
 
-async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
-    let Parameters { code, title, rollback, timeout_secs } = parameters(arguments)?;
+async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+    let Parameters { code, title, rollback, timeout_secs, .. } = parameters(arguments)?;
     let timeout = timeout_secs.map(|secs| {
         let timeout = Duration::try_from_secs_f64(secs).ok().filter(|timeout| !timeout.is_zero());
         timeout.ok_or_else(|| Failure(format!("timeout_secs must be a number of seconds above 0, not {secs}")))

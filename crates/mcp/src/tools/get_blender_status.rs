@@ -2,13 +2,12 @@
 //! `get_blender_status`: whether Blender is there and what it is doing, answered also while a script runs.
 
 use rmcp::model::{CallToolResult, JsonObject, Tool};
-use serde_json::json;
 
-use super::{Failure, NoParameters, ToolEntry, output_schema, parameters, read_only, tool};
+use super::{Failure, NoParameters, ToolEntry, Work, any_object, parameters, read_only, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
+    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
 
 const NAME: &str = "get_blender_status";
 
@@ -17,26 +16,12 @@ const DESCRIPTION: &str = "Whether Blender is reachable and what it is doing now
     script or a render runs.";
 
 fn definition() -> Tool {
-    tool::<NoParameters>(NAME, "Blender's status", DESCRIPTION).with_annotations(read_only()).with_raw_output_schema(
-        output_schema(json!({
-            "type": "object",
-            "properties": {
-                "state": {"enum": ["starting", "idle", "busy", "blocked", "stopping"]},
-                "ready": {"type": "boolean"},
-                "reason": {"type": "string", "description": "Why it is not ready"},
-                "background": {"type": "boolean"},
-                "file": {"type": "string", "description": "Empty when never saved"},
-                "versions": {"type": "object"},
-                "running": {"type": ["object", "null"]},
-                "last": {"type": ["object", "null"]},
-                "queue": {"type": "object"},
-            },
-            "required": ["state", "ready", "versions"],
-        })),
-    )
+    tool::<NoParameters>(NAME, "Blender's status", DESCRIPTION)
+        .with_annotations(read_only())
+        .with_raw_output_schema(any_object())
 }
 
-async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let NoParameters {} = parameters(arguments)?;
     let status = caller.status().await?;
     let value = serde_json::to_value(status).map_err(|error| Failure(error.to_string()))?;

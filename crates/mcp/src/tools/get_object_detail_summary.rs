@@ -4,17 +4,16 @@
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::{Failure, ToolEntry, output_schema, parameters, read_only, run, structured, tool};
+use super::{Failure, ToolEntry, Work, any_object, parameters, read_only, run, structured, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
+    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
 
 const NAME: &str = "get_object_detail_summary";
 
-const SNIPPET: &str = include_str!("get_object_detail_summary.py");
+pub(crate) const SNIPPET: &str = include_str!("get_object_detail_summary.py");
 
 const DESCRIPTION: &str = "One object in detail: type, transform, dimensions, parent, children, modifiers, \
     constraints, materials, visibility, data-block, collections. An unknown name is answered with similar ones.";
@@ -27,36 +26,12 @@ struct Parameters {
 }
 
 fn definition() -> Tool {
-    let vector = json!({"type": "array", "items": {"type": "number"}});
-    let names = json!({"type": "array", "items": {"type": ["string", "null"]}});
-    let described = json!({"type": "array", "items": {"type": "object"}});
-    tool::<Parameters>(NAME, "One object in detail", DESCRIPTION).with_annotations(read_only()).with_raw_output_schema(
-        output_schema(json!({
-            "type": "object",
-            "properties": {
-                "status": {"const": "ok"},
-                "name": {"type": "string"},
-                "type": {"type": "string"},
-                "location": vector,
-                "rotation": {"type": "array", "items": {"type": "number"}, "description": "Euler angles in radians"},
-                "rotation_mode": {"type": "string"},
-                "scale": vector,
-                "dimensions": vector,
-                "parent": {"type": ["string", "null"]},
-                "children": names,
-                "modifiers": described,
-                "constraints": described,
-                "materials": names,
-                "visibility": {"type": "object"},
-                "data_name": {"type": ["string", "null"]},
-                "collections": names,
-            },
-            "required": ["status", "name", "type"],
-        })),
-    )
+    tool::<Parameters>(NAME, "One object in detail", DESCRIPTION)
+        .with_annotations(read_only())
+        .with_raw_output_schema(any_object())
 }
 
-async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let parameters: Parameters = parameters(arguments)?;
     structured(run(caller, NAME, SNIPPET, &parameters).await?.as_ref())
 }

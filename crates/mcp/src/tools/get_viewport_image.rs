@@ -8,11 +8,11 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ToolEntry, parameters, read, read_only, run, tool};
+use super::{Failure, ToolEntry, Work, parameters, read, read_only, run, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, call: |caller, arguments| Box::pin(call(caller, arguments)) };
+    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
 
 const NAME: &str = "get_viewport_image";
 
@@ -97,7 +97,7 @@ fn definition() -> Tool {
     tool::<Parameters>(NAME, "Picture of the scene", DESCRIPTION).with_annotations(read_only())
 }
 
-async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let parameters: Parameters = parameters(arguments)?;
     for (name, value) in [("width", parameters.width), ("height", parameters.height)] {
         if !(1..=LARGEST_SIDE).contains(&value) {

@@ -7,20 +7,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Failure, NoParameters, ToolEntry, output_schema, parameters, read_only, tool};
+use super::{Failure, NoParameters, ToolEntry, Work, any_object, parameters, read_only, tool};
 use crate::Running;
 use crate::caller::Caller;
 
 pub(super) const LIST: ToolEntry = ToolEntry {
     name: LIST_NAME,
     definition: list_definition,
-    call: |caller, arguments| Box::pin(async move { list(caller, arguments) }),
+    work: Work::Call(|caller, arguments| Box::pin(async move { list(caller, arguments) })),
 };
 
 pub(super) const SELECT: ToolEntry = ToolEntry {
     name: SELECT_NAME,
     definition: select_definition,
-    call: |caller, arguments| Box::pin(async move { select(caller, arguments) }),
+    work: Work::Call(|caller, arguments| Box::pin(async move { select(caller, arguments) })),
 };
 
 const LIST_NAME: &str = "list_blender_instances";
@@ -43,34 +43,23 @@ struct Parameters {
 fn list_definition() -> Tool {
     tool::<NoParameters>(LIST_NAME, "Running Blenders", LIST_DESCRIPTION)
         .with_annotations(read_only())
-        .with_raw_output_schema(output_schema(json!({
-            "type": "object",
-            "properties": {
-                "instances": {"type": "array", "items": {"type": "object"}},
-                "current": {"type": ["string", "null"], "description": "Null: not one of them, or not chosen yet"},
-            },
-            "required": ["instances", "current"],
-        })))
+        .with_raw_output_schema(any_object())
 }
 
 fn select_definition() -> Tool {
     tool::<Parameters>(SELECT_NAME, "Choose a Blender", SELECT_DESCRIPTION)
         .with_annotations(read_only().idempotent(true))
-        .with_raw_output_schema(output_schema(json!({
-            "type": "object",
-            "properties": {"id": {"type": "string"}, "blender": {"type": "string"}},
-            "required": ["id"],
-        })))
+        .with_raw_output_schema(any_object())
 }
 
-fn list(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+fn list(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let NoParameters {} = parameters(arguments)?;
     let Running { instances, current } = caller.instances()?;
     let instances: Vec<_> = instances.iter().map(shown).collect();
     Ok(CallToolResult::structured(json!({"instances": instances, "current": current})))
 }
 
-fn select(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
+fn select(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let Parameters { id } = parameters(arguments)?;
     Ok(CallToolResult::structured(shown(&caller.select(&id)?)))
 }

@@ -10,6 +10,8 @@ mod get_object_detail_summary;
 mod get_objects_summary;
 mod get_viewport_image;
 mod instances;
+mod jobs;
+mod launch_blender;
 mod undo;
 
 use std::pin::Pin;
@@ -25,9 +27,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::caller::Caller;
+use crate::jobs::Call;
 use crate::{NoReply, snippet};
 
-type Calling<'a> = Pin<Box<dyn Future<Output = Result<CallToolResult, Failure>> + Send + 'a>>;
+pub(crate) use self::get_object_detail_summary::SNIPPET as OBJECT;
+pub(crate) use self::get_objects_summary::SNIPPET as OBJECTS;
+pub(crate) use self::jobs::Wish;
+
+pub(crate) type Calling<'a> = Pin<Box<dyn Future<Output = Result<CallToolResult, Failure>> + Send + 'a>>;
 
 /// One tool.
 pub(crate) struct ToolEntry {
@@ -36,7 +43,16 @@ pub(crate) struct ToolEntry {
     /// Name, description, schemas and annotations as clients see them.
     pub(crate) definition: fn() -> Tool,
     /// What it does.
-    pub(crate) call: for<'a> fn(&'a Caller<'a>, JsonObject) -> Calling<'a>,
+    pub(crate) work: Work,
+}
+
+/// What a tool does.
+#[derive(Clone, Copy)]
+pub(crate) enum Work {
+    /// A job of its own.
+    Call(Call),
+    /// Something with the jobs that there are.
+    Jobs(fn(JsonObject) -> Result<Wish, Failure>),
 }
 
 /// All tools in the order of the list.
@@ -50,6 +66,9 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     get_viewport_image::TOOL,
     undo::UNDO,
     undo::REDO,
+    jobs::GET,
+    jobs::CANCEL,
+    launch_blender::TOOL,
 ];
 
 /// Why a tool could not do its work, in words for the model: what happened and what to do.
@@ -57,6 +76,15 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
 pub(crate) struct Failure(String);
 
 impl Failure {
+    pub(crate) fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+
+    /// What happened and what to do.
+    pub(crate) fn words(&self) -> &str {
+        &self.0
+    }
+
     /// The failure as the tool's result.
     pub(crate) fn into_result(self) -> CallToolResult {
         CallToolResult::error(vec![ContentBlock::text(self.0)])
@@ -119,6 +147,12 @@ fn read_only() -> ToolAnnotations {
     ToolAnnotations::new().read_only(true).open_world(false)
 }
 
+/// The output schema of a tool whose answer tells by its keys what it is. Any of them may instead be a job that is not
+/// done, or the address of what is too large.
+fn any_object() -> Arc<JsonObject> {
+    output_schema(serde_json::json!({"type": "object"}))
+}
+
 /// An output schema written by hand: what the snippet returns is decided in Python.
 fn output_schema(schema: Value) -> Arc<JsonObject> {
     Arc::new(if let Value::Object(object) = schema { object } else { JsonObject::new() })
@@ -138,8 +172,8 @@ struct Verdict {
 
 /// Runs a snippet and gives what its `main` returned. `{"status": "error", "message": …}` becomes a failure.
 /// `name` is the tool's, which people in front of Blender see.
-async fn run(
-    caller: &Caller<'_>,
+pub(crate) async fn run(
+    caller: &Caller,
     name: &'static str,
     source: &str,
     parameters: &impl Serialize,

@@ -5,22 +5,21 @@ use blendwire_client::Outcome;
 use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::{Failure, ToolEntry, output_schema, parameters, structured, tool};
+use super::{Failure, ToolEntry, Work, any_object, parameters, structured, tool};
 use crate::Travel;
 use crate::caller::Caller;
 
 pub(super) const UNDO: ToolEntry = ToolEntry {
     name: "undo",
     definition: || definition("undo", "Undo", UNDO_DESCRIPTION),
-    call: |caller, arguments| Box::pin(travel(caller, arguments, Travel::Undo)),
+    work: Work::Call(|caller, arguments| Box::pin(travel(caller, arguments, Travel::Undo))),
 };
 
 pub(super) const REDO: ToolEntry = ToolEntry {
     name: "redo",
     definition: || definition("redo", "Redo", "Redo what was undone last, as Ctrl+Shift+Z in Blender."),
-    call: |caller, arguments| Box::pin(travel(caller, arguments, Travel::Redo)),
+    work: Work::Call(|caller, arguments| Box::pin(travel(caller, arguments, Travel::Redo))),
 };
 
 const UNDO_DESCRIPTION: &str = "Undo the last steps, as Ctrl+Z in Blender: each call that changed the file is one, and so \
@@ -41,14 +40,10 @@ fn one() -> u32 {
 fn definition(name: &'static str, title: &str, description: &'static str) -> Tool {
     tool::<Parameters>(name, title, description)
         .with_annotations(ToolAnnotations::new().read_only(false).destructive(true).idempotent(false).open_world(false))
-        .with_raw_output_schema(output_schema(json!({
-            "type": "object",
-            "properties": {"steps": {"type": "integer", "description": "How many there were"}},
-            "required": ["steps"],
-        })))
+        .with_raw_output_schema(any_object())
 }
 
-async fn travel(caller: &Caller<'_>, arguments: JsonObject, way: Travel) -> Result<CallToolResult, Failure> {
+async fn travel(caller: &Caller, arguments: JsonObject, way: Travel) -> Result<CallToolResult, Failure> {
     let Parameters { steps } = parameters(arguments)?;
     match caller.travel(way, steps).await? {
         Outcome::Finished { result, .. } => structured(&result),

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `blendwire mcp`: serves one MCP client over stdio. stdout carries MCP only.
+//! `blendwire mcp`: serves one MCP client over stdio, where stdout carries MCP only; or any number over HTTP.
+
+mod http;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -11,12 +13,14 @@ use crate::followed::Followed;
 use crate::printer;
 
 pub(crate) fn run(args: &McpArgs) -> Ended {
-    let blender = Followed::new(&args.endpoint).map_err(Failure::could_not_start)?;
+    let blender = Arc::new(Followed::new(&args.endpoint).map_err(Failure::could_not_start)?);
+    if let Some(address) = &args.http {
+        return block_on(http::serve(address, blender));
+    }
     if std::io::stdin().is_terminal() {
         printer::talk(
             "This speaks MCP on stdin and stdout and is meant to be started by an MCP client; Ctrl-D ends it.",
         );
     }
-    let blender = Arc::new(blender);
     block_on(async { blendwire_mcp::serve_stdio(blender).await.map_err(Failure::failed) })
 }

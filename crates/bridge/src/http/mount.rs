@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A service of the host program at a path of its own. It is called once the request has passed everything that is asked of
+//! one, the token included.
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use blendwire_credentials::{Fingerprint, Folder};
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+
+/// An answer under way.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Response<UnsyncBoxBody<Bytes, Infallible>>> + Send + 'a>>;
+
+/// Answers requests over HTTP.
+pub trait HttpService: Send + Sync + Debug {
+    /// Answers one. Runs on the network thread and must not keep it.
+    fn answer(&self, request: Request<Incoming>) -> Answering<'_>;
+}
+
+/// What is mounted where.
+#[derive(Clone, Copy, Debug)]
+pub struct Mount {
+    /// The path, exactly; also pages of this machine may ask there, if they have the token.
+    pub path: &'static str,
+    /// Makes the service, when the server listens.
+    pub make: fn(At) -> Box<dyn HttpService>,
+}
+
+/// How the server is reached that the service is mounted in.
+#[derive(Clone, Debug)]
+pub struct At {
+    /// Where it listens.
+    pub endpoints: Vec<SocketAddr>,
+    /// Where its token is.
+    pub credentials: Option<Folder>,
+    /// Of its certificate, where it has one.
+    pub fingerprint: Option<Fingerprint>,
+}

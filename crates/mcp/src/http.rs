@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! MCP over streamable HTTP. Whoever calls this has made sure that the request may come in: that it brings the token, and
+//! that no web page made it.
+
+use std::convert::Infallible;
+use std::fmt::{self, Debug, Display, Formatter};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+
+use crate::Server;
+
+/// Longest request in bytes: the 64 MiB that the wire allows a script, written as JSON.
+const LONGEST_REQUEST_BYTES: usize = 128 * 1024 * 1024;
+
+/// How long a session is kept that nothing is heard of: people come back to a conversation after hours, and few clients begin
+/// again by themselves.
+const SESSION_KEPT: Duration = Duration::from_hours(12);
+
+/// Where a page may come from that asks: this machine, as tools in a browser do. Any port, since they choose one.
+const ORIGINS: [&str; 6] = [
+    "http://localhost:*",
+    "http://127.0.0.1:*",
+    "http://[::1]:*",
+    "https://localhost:*",
+    "https://127.0.0.1:*",
+    "https://[::1]:*",
+];
+
+/// What the `Host` of a request may name, lest a page have its own name lead here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hosts {
+    /// `localhost` and loopback addresses.
+    Loopback,
+    /// Whatever it is: the caller has looked.
+    Checked,
+}
+
+/// One MCP server for any number of clients over HTTP.
+pub struct HttpServer {
+    service: StreamableHttpService<Server, LocalSessionManager>,
+}
+
+impl Debug for HttpServer {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("HttpServer")
+    }
+}
+
+impl HttpServer {
+    /// Serves `server` to whoever asks by a name of this machine alone, or by any of the names that the caller has let pass.
+    pub fn new(server: Server, hosts: Hosts) -> Self {
+        let mut sessions = LocalSessionManager::default();
+        sessions.session_config.keep_alive = Some(SESSION_KEPT);
+        let config = match hosts {
+            Hosts::Loopback => StreamableHttpServerConfig::default(),
+            Hosts::Checked => StreamableHttpServerConfig::default().disable_allowed_hosts(),
+        };
+        let config = config
+            .with_allowed_origins(ORIGINS)
+            .enforce_origin_validation()
+            .with_max_request_body_bytes(LONGEST_REQUEST_BYTES);
+        let service = StreamableHttpService::new(move || Ok(server.another_session()), Arc::new(sessions), config);
+        Self { service }
+    }
+
+    /// Answers one request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<UnsyncBoxBody<Bytes, Infallible>>
+    where
+        B: Body + Send + 'static,
+        B::Error: Display,
+    {
+        self.service.handle(request).await.map(BodyExt::boxed_unsync)
+    }
+}

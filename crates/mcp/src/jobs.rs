@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Calls under way. Each is a job with a task of its own, so that a client need not wait for the end of one: what is not
+//! done in time is kept here, and asked for by its number.
+//!
+//! A job that nobody keeps and nobody waits for is cancelled in Blender.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rmcp::model::{CallToolResult, JsonObject};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::Blender;
+use crate::caller::{Caller, Heard};
+use crate::tools::{Calling, Failure};
+
+/// Jobs that are kept; the oldest that are done go first.
+const MOST_KEPT: usize = 32;
+
+/// What is shown of the output of a job that still runs.
+const SHOWN_OUTPUT_BYTES: usize = 4000;
+
+/// What runs a tool.
+pub(crate) type Call = for<'a> fn(&'a Caller, JsonObject) -> Calling<'a>;
+
+/// One call of a tool.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// By which it is asked for.
+    pub(crate) id: String,
+    tool: &'static str,
+    blender: Arc<dyn Blender>,
+    heard: watch::Receiver<Heard>,
+    done: watch::Receiver<Option<CallToolResult>>,
+    began: Instant,
+    task: AbortHandle,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Job {
+    /// The Blender that it runs in.
+    pub(crate) fn blender(&self) -> &dyn Blender {
+        self.blender.as_ref()
+    }
+
+    /// What is heard of it.
+    pub(crate) fn heard(&self) -> watch::Receiver<Heard> {
+        self.heard.clone()
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&self) -> CallToolResult {
+        let mut done = self.done.clone();
+        match done.wait_for(Option::is_some).await {
+            Ok(result) => result.clone(),
+            Err(_) => None,
+        }
+        .unwrap_or_else(|| Failure::cancelled().into_result())
+    }
+
+    fn cancel(&self) {
+        self.task.abort();
+    }
+
+    fn is_done(&self) -> bool {
+        // A task that was cancelled has no result.
+        self.done.borrow().is_some() || self.done.has_changed().is_err()
+    }
+
+    /// How far it is, for the model.
+    pub(crate) fn shown(&self) -> Value {
+        let heard = self.heard.borrow();
+        let mut shown = json!({
+            "status": if self.is_done() { "done" } else { "running" },
+            "job": self.id,
+            "tool": self.tool,
+            "seconds": Duration::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(0)).as_secs_f64(),
+        });
+        let output = heard.last_output(SHOWN_OUTPUT_BYTES);
+        if !output.is_empty() {
+            shown["output"] = output.into();
+        }
+        if let Some(progress) = &heard.progress {
+            shown["progress"] = json!({"value": progress.value, "message": progress.message});
+        }
+        if let Some(question) = &heard.question {
+            shown["waits_for_consent_to"] = json!(question.wants);
+        }
+        shown
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    count: AtomicU64,
+    kept: Mutex<VecDeque<Arc<Job>>>,
+}
+
+impl Jobs {
+    /// Begins a call.
+    pub(crate) fn begin(
+        &self,
+        blender: Arc<dyn Blender>,
+        tool: &'static str,
+        call: Call,
+        arguments: JsonObject,
+    ) -> Arc<Job> {
+        let (caller, heard) = Caller::new(blender.clone());
+        let (sender, done) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            let result = call(&caller, arguments).await.unwrap_or_else(Failure::into_result);
+            // With nobody left to tell, nobody wants to know.
+            let _ = sender.send(Some(result));
+        });
+        let id = format!("job-{}", self.count.fetch_add(1, Ordering::Relaxed) + 1);
+        Arc::new(Job { id, tool, blender, heard, done, began: Instant::now(), task: task.abort_handle() })
+    }
+
+    /// Keeps a job that is not done for whoever asks for it.
+    ///
+    /// # Errors
+    /// When too many run; the job is then cancelled with its last owner.
+    pub(crate) fn keep(&self, job: &Arc<Job>) -> Result<(), Failure> {
+        let mut kept = self.kept();
+        if kept.iter().any(|other| Arc::ptr_eq(other, job)) {
+            return Ok(());
+        }
+        if kept.len() >= MOST_KEPT {
+            let Some(oldest) = kept.iter().position(|job| job.is_done()) else {
+                return Err(Failure::new(format!(
+                    "{MOST_KEPT} jobs run already, so this one was cancelled: wait for one with get_job, or end one with \
+                     cancel_job"
+                )));
+            };
+            kept.remove(oldest);
+        }
+        kept.push_back(job.clone());
+        Ok(())
+    }
+
+    /// The job of this number.
+    ///
+    /// # Errors
+    /// When there is none, with those that there are.
+    pub(crate) fn named(&self, id: &str) -> Result<Arc<Job>, Failure> {
+        let kept = self.kept();
+        kept.iter().find(|job| job.id == id).cloned().ok_or_else(|| {
+            let ids: Vec<_> = kept.iter().map(|job| job.id.as_str()).collect();
+            let there =
+                if ids.is_empty() { "there are none".to_owned() } else { format!("there are {}", ids.join(", ")) };
+            Failure::new(format!("there is no job {id:?}; {there}"))
+        })
+    }
+
+    /// Ends the job of this number.
+    ///
+    /// # Errors
+    /// As [`Self::named`].
+    pub(crate) fn cancel(&self, id: &str) -> Result<Value, Failure> {
+        let job = self.named(id)?;
+        let was_done = job.is_done();
+        job.cancel();
+        self.kept().retain(|kept| !Arc::ptr_eq(kept, &job));
+        Ok(json!({"status": if was_done { "had ended before" } else { "cancelled" }, "job": id}))
+    }
+
+    /// All of them, newest last.
+    pub(crate) fn list(&self) -> Value {
+        let jobs: Vec<_> = self.kept().iter().map(|job| job.shown()).collect();
+        json!({"jobs": jobs})
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Job>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

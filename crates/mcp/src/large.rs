@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Results that are too large for one answer: kept here, and read in pages as a resource. Nothing is cut off.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rmcp::model::{CallToolResult, ContentBlock, Resource};
+use serde_json::json;
+
+/// Longest result that goes out as it is, in bytes of JSON: about 25,000 tokens, beyond which some clients cut.
+pub(crate) const DEFAULT_LIMIT_BYTES: usize = 100_000;
+
+/// Bytes of one page.
+const PAGE_BYTES: usize = 50_000;
+
+/// Results that are kept; the oldest go first.
+const MOST_KEPT: usize = 16;
+
+/// And their bytes, the newest aside.
+const MOST_KEPT_BYTES: usize = 64 * 1024 * 1024;
+
+/// What of it goes out at once.
+const BEGINNING_BYTES: usize = 1000;
+
+/// How the addresses of results begin.
+const ADDRESS: &str = "blender://result/";
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct LargeResults {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    count: u64,
+    results: VecDeque<(u64, Arc<str>)>,
+}
+
+impl LargeResults {
+    /// `result`, or what stands for it where its JSON is longer than `limit_bytes`.
+    pub(crate) fn fit(&self, result: CallToolResult, limit_bytes: usize) -> CallToolResult {
+        let Some(value) = &result.structured_content else { return result };
+        let text = value.to_string();
+        if text.len() <= limit_bytes {
+            return result;
+        }
+        let (bytes, pages) = (text.len(), pages(&text).len());
+        let beginning = text[..text.floor_char_boundary(BEGINNING_BYTES)].to_owned();
+        let number = self.keep(text);
+        let uri = format!("{ADDRESS}{number}/1");
+        let told = json!({
+            "status": "ok",
+            "too_large": {
+                "bytes": bytes,
+                "pages": pages,
+                "first_page": uri,
+                "beginning": beginning,
+                "next": "read the pages as resources, or ask for less; max_result_bytes of execute_blender_code sets the limit",
+            },
+        });
+        let link = Resource::new(uri, format!("result {number}")).with_mime_type("application/json");
+        let mut shown = CallToolResult::structured(told);
+        shown.content.push(ContentBlock::resource_link(link));
+        shown
+    }
+
+    /// The page at this address; `None` when it is no address of a result.
+    ///
+    /// # Errors
+    /// When there is no such page (any more), in words for the model.
+    pub(crate) fn read(&self, uri: &str) -> Option<Result<String, String>> {
+        let (number, page) = uri.strip_prefix(ADDRESS)?.split_once('/')?;
+        let (number, page): (u64, usize) = (number.parse().ok()?, page.parse().ok()?);
+        let text = self.kept().results.iter().find(|(kept, _)| *kept == number).map(|(_, text)| text.clone());
+        let Some(text) = text else {
+            return Some(Err(format!("result {number} is not kept any more: run the tool again")));
+        };
+        let pages = pages(&text);
+        let found = page.checked_sub(1).and_then(|index| pages.get(index));
+        Some(
+            found
+                .map(|page| (*page).to_owned())
+                .ok_or_else(|| format!("result {number} has pages 1 to {}", pages.len())),
+        )
+    }
+
+    /// Addresses of the first pages, with their bytes.
+    pub(crate) fn list(&self) -> Vec<Resource> {
+        let describe = |(number, text): &(u64, Arc<str>)| {
+            let pages = pages(text).len();
+            Resource::new(format!("{ADDRESS}{number}/1"), format!("result {number}"))
+                .with_description(format!("A large result, page 1 of {pages}"))
+                .with_mime_type("application/json")
+        };
+        self.kept().results.iter().map(describe).collect()
+    }
+
+    fn keep(&self, text: String) -> u64 {
+        let mut kept = self.kept();
+        let bytes = |kept: &Kept| kept.results.iter().map(|(_, text)| text.len()).sum::<usize>();
+        while kept.results.len() >= MOST_KEPT || bytes(&kept) > MOST_KEPT_BYTES {
+            kept.results.pop_front();
+        }
+        kept.count += 1;
+        let number = kept.count;
+        kept.results.push_back((number, text.into()));
+        number
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `text` in pages that end between characters.
+fn pages(text: &str) -> Vec<&str> {
+    let mut pages = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (page, after) = rest.split_at(rest.floor_char_boundary(PAGE_BYTES));
+        pages.push(page);
+        rest = after;
+    }
+    pages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_together_are_the_result() {
+        let results = LargeResults::default();
+        let value = json!({"text": "ü€x".repeat(60_000)});
+        let shown = results.fit(CallToolResult::structured(value.clone()), DEFAULT_LIMIT_BYTES);
+        let told = shown.structured_content.unwrap();
+        let count = told["too_large"]["pages"].as_u64().unwrap();
+        let text: String =
+            (1..=count).map(|page| results.read(&format!("blender://result/1/{page}")).unwrap().unwrap()).collect();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        assert!(count > 5 && told["too_large"]["bytes"] == text.len());
+        let beyond = results.read(&format!("blender://result/1/{}", count + 1)).unwrap().unwrap_err();
+        assert!(beyond.contains(&format!("1 to {count}")), "{beyond}");
+        assert!(results.read("blender://scene").is_none());
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let results = LargeResults::default();
+        for number in 0..40 {
+            results.fit(CallToolResult::structured(json!({"text": "x".repeat(200_000), "number": number})), 1000);
+        }
+        assert_eq!(results.list().len(), MOST_KEPT);
+        assert!(results.read("blender://result/1/1").unwrap().unwrap_err().contains("not kept any more"));
+        assert!(results.read("blender://result/40/1").unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_small_result_goes_as_it_is() {
+        let result = CallToolResult::structured(json!({"a": 1}));
+        assert_eq!(LargeResults::default().fit(result.clone(), 1000).structured_content, result.structured_content);
+    }
+}
