@@ -129,9 +129,9 @@ where
             poll_fn(|context| connection.poll_without_shutdown(context)).await
         }
     };
-    served.map_err(io::Error::other)?;
-    // A client may still be sending what was refused by its headers.
-    close(connection.into_parts().io.into_inner()).await
+    // A client may still be sending what was refused, by its headers or as no HTTP at all.
+    let closed = close(connection.into_parts().io.into_inner()).await;
+    served.map_err(io::Error::other).and(closed)
 }
 
 /// Has browsers keep every answer from pages, also what they asked for without saying so: as a picture or a script, by
