@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Failure, ToolEntry, output_schema, parameters, read, tool};
+use super::{Failure, ToolEntry, blend_file, output_schema, parameters, read, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
@@ -36,6 +36,10 @@ struct Parameters {
     rollback: bool,
     /// Interrupt it after this many seconds
     timeout_secs: Option<f64>,
+    /// Run in a background Blender on this .blend, as saved; the open file stays as it is
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    blend_file: Option<String>,
 }
 
 fn definition() -> Tool {
@@ -57,7 +61,7 @@ fn definition() -> Tool {
 }
 
 async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResult, Failure> {
-    let Parameters { code, title, rollback, timeout_secs } = parameters(arguments)?;
+    let Parameters { code, title, rollback, timeout_secs, blend_file } = parameters(arguments)?;
     let timeout = timeout_secs.map(|secs| {
         let timeout = Duration::try_from_secs_f64(secs).ok().filter(|timeout| !timeout.is_zero());
         timeout.ok_or_else(|| Failure(format!("timeout_secs must be a number of seconds above 0, not {secs}")))
@@ -66,6 +70,11 @@ async fn call(caller: &Caller<'_>, arguments: JsonObject) -> Result<CallToolResu
     let title: Option<String> = title.map(|title| title.chars().take(LONGEST_TITLE_CHARS).collect());
     let title = title.as_deref();
     let options = Options { timeout: timeout.transpose()?, title, rollback, changes: true, ..Options::default() };
+    if let Some(blend_file) = blend_file {
+        let blend_file::Answer { result, stdout, .. } =
+            blend_file::execute(caller, &code, &blend_file, options).await?;
+        return Ok(CallToolResult::structured(json!({"status": "ok", "result": value(&result), "stdout": stdout})));
+    }
     match caller.run(&code, options).await? {
         Outcome::Finished { result, stdout, effects } => {
             let mut reply = json!({"status": "ok", "result": value(&result), "stdout": stdout});

@@ -4,6 +4,8 @@
 //! Names and parameters are those of Blender's official connector where the function is the same, so that prompts and
 //! skills written for it keep working.
 
+mod blend_file;
+mod blendfile_summaries;
 mod execute_blender_code;
 mod get_blender_status;
 mod get_object_detail_summary;
@@ -47,6 +49,11 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     instances::SELECT,
     get_objects_summary::TOOL,
     get_object_detail_summary::TOOL,
+    blendfile_summaries::DATABLOCKS,
+    blendfile_summaries::MISSING_FILES,
+    blendfile_summaries::LINKED_LIBRARIES,
+    blendfile_summaries::PATH_INFO,
+    blendfile_summaries::USAGE_GUESS,
     get_viewport_image::TOOL,
     undo::UNDO,
     undo::REDO,
@@ -114,6 +121,15 @@ fn tool<P: JsonSchema + 'static>(name: &'static str, title: &str, description: &
     Tool::new(name, description, schema).with_title(title)
 }
 
+/// The same for a tool that its name and one sentence tell all of: every session pays for the list, so that title and
+/// output schema are left out, and so is that unknown arguments are refused, which they are all the same.
+fn lean_tool<P: JsonSchema + 'static>(name: &'static str, description: &'static str) -> Tool {
+    let mut tool = tool::<P>(name, "", description);
+    tool.title = None;
+    Arc::make_mut(&mut tool.input_schema).remove("additionalProperties");
+    tool
+}
+
 /// Annotations of a tool that only looks.
 fn read_only() -> ToolAnnotations {
     ToolAnnotations::new().read_only(true).open_world(false)
@@ -144,13 +160,26 @@ async fn run(
     source: &str,
     parameters: &impl Serialize,
 ) -> Result<Box<RawValue>, Failure> {
+    // They only look: a picture makes data and takes it away again.
+    run_with(caller, source, parameters, Options { title: Some(name), no_undo_step: true, ..Options::default() }).await
+}
+
+/// The same for a snippet that does more than look.
+async fn run_with(
+    caller: &Caller<'_>,
+    source: &str,
+    parameters: &impl Serialize,
+    options: Options<'_>,
+) -> Result<Box<RawValue>, Failure> {
     let script = snippet::call(source, parameters).map_err(|error| Failure(error.to_string()))?;
-    // All of them only look: a picture makes data and takes it away again.
-    let options = Options { title: Some(name), no_undo_step: true, ..Options::default() };
-    let result = match caller.run(&script, options).await? {
-        Outcome::Finished { result, .. } => result,
-        Outcome::Failed { message, stdout, .. } => return Err(Failure::of_script(message, stdout)),
-    };
+    match caller.run(&script, options).await? {
+        Outcome::Finished { result, .. } => verdict(result),
+        Outcome::Failed { message, stdout, .. } => Err(Failure::of_script(message, stdout)),
+    }
+}
+
+/// What a snippet's `main` returned, unless that tells of an error.
+fn verdict(result: Box<RawValue>) -> Result<Box<RawValue>, Failure> {
     match read::<Verdict>(&result)? {
         Verdict { status, message } if status != "ok" => Err(Failure(message)),
         _ => Ok(result),
