@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 import bpy
 
@@ -30,19 +31,27 @@ class BackgroundBlender:
 
     def __init__(self, blend_file, script, loader):
         self.blend_file, self.script, self.loader = blend_file, script, loader
-        self.folder = self.process = None
+        self.folder = self.process = self.error = None
 
     def __call__(self):
         """A poll of a deferred result: None until there is one."""
         # Functions keep their namespace alive, and while that knows this object, cancelling would not let go of it.
         globals().pop("check_is_finished", None)
+        if self.process is None:
+            # In a thread, which nothing interrupts between the start of the process and our knowing of it.
+            starter = threading.Thread(target=self.try_to_start)
+            starter.start()
+            starter.join()
+        if self.error is not None:
+            return {"status": "error", "message": f"cannot run a background Blender: {self.error}"}
+        return self.answer() if self.process.poll() is not None else None
+
+    def try_to_start(self):
+        """Starts it, or keeps why that was not possible."""
         try:
-            if self.process is None:
-                self.start()
-                return None
-            return self.answer() if self.process.poll() is not None else None
-        except OSError as error:
-            return {"status": "error", "message": f"cannot run a background Blender: {error}"}
+            self.start()
+        except Exception as error:
+            self.error = error
 
     def start(self):
         """Starts it. All that it needs lies in the folder, and so does all that it leaves."""
