@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 14] = [
+const TOOLS: [&str; 23] = [
     "execute_blender_code",
     "get_blender_status",
     "get_blendfile_summary_datablocks",
@@ -23,9 +23,18 @@ const TOOLS: [&str; 14] = [
     "get_blendfile_summary_usage_guess",
     "get_object_detail_summary",
     "get_objects_summary",
+    "get_screenshot_of_area_as_image",
+    "get_screenshot_of_window_as_image",
+    "get_screenshot_of_window_as_json",
     "get_viewport_image",
+    "jump_to_tab_by_name",
+    "jump_to_tab_by_space_type",
+    "jump_to_view3d_object_by_name",
+    "jump_to_view3d_object_data_by_name",
     "list_blender_instances",
     "redo",
+    "render_thumbnail_to_path",
+    "render_viewport_to_path",
     "select_blender_instance",
     "undo",
 ];

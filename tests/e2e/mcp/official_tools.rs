@@ -2,6 +2,9 @@
 //! The tools that carry the names of Blender's official connector, in front of real Blenders: summaries of the open file
 //! and of others. `screen` has those that need a window, `renders` those that write pictures.
 
+mod renders;
+mod screen;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,9 +17,16 @@ use super::session;
 use crate::suite::{EVERYWHERE, Suite};
 
 /// A background Blender is there within this time, on a busy machine too.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 pub(crate) fn add(suite: &mut Suite) {
+    screen::add(suite);
+    renders::add(suite);
+    // In a window its rules are preferences.
+    for flavour in [Flavour::Bpy50, Flavour::Bpy52] {
+        let name = format!("{}::official_tools::a_background_blender_is_a_process_to_the_guard", flavour.name());
+        suite.own(&name, move |environment| guarded(environment, flavour));
+    }
     for flavour in EVERYWHERE {
         let mut own = |name: &str, test: fn(&Environment, Flavour) -> Result<()>| {
             let name = format!("{}::official_tools::{name}", flavour.name());
@@ -200,6 +210,23 @@ fn cancelled(environment: &Environment, flavour: Flavour) -> Result<()> {
         signal("-STOP", other)
     })?;
     wait_until("it to end", Duration::from_secs(10), || (!runs(other)).then_some(()))?;
+    Ok(())
+}
+
+/// The rules of the user hold for it: it is refused where processes are, and its folder needs no leave.
+fn guarded(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let ruled = |rule: &str| {
+        let arguments = vec!["--guard".to_owned(), rule.to_owned()];
+        let blender = Blender::start(environment, flavour, &Settings { arguments, ..Settings::default() })?;
+        let session = session(environment, blender.port)?;
+        anyhow::Ok((blender, session))
+    };
+    let (blender, without_processes) = ruled("processes=deny")?;
+    let arguments = json!({"blend_file": saved(&blender)?});
+    let refused = failure(&without_processes, "get_blendfile_summary_path_info", arguments.clone())?;
+    ensure!(refused.contains("cannot run a background Blender") && refused.contains("“Deny”"), "{refused}");
+    let (_other, without_files) = ruled("files=deny")?;
+    value(&without_files, "get_blendfile_summary_path_info", arguments)?;
     Ok(())
 }
 

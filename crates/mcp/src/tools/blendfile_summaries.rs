@@ -5,7 +5,7 @@ use rmcp::model::{CallToolResult, JsonObject};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Failure, NoParameters, ToolEntry, blend_file, lean_tool, parameters, read_only, structured};
+use super::{Failure, NoParameters, ToolEntry, blend_file, lean_tool, looks, parameters, structured};
 use crate::caller::Caller;
 
 /// The entry of one, with its snippet from the file of the same name.
@@ -13,7 +13,7 @@ macro_rules! summary {
     ($constant:ident, $name:literal, $description:literal) => {
         pub(super) const $constant: ToolEntry = ToolEntry {
             name: $name,
-            definition: || lean_tool::<Parameters>($name, $description).with_annotations(read_only()),
+            definition: || lean_tool::<Parameters>($name, $description, looks()),
             call: |caller, arguments| Box::pin(call(caller, arguments, $name, include_str!(concat!($name, ".py")))),
         };
     };

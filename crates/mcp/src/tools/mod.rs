@@ -12,6 +12,9 @@ mod get_object_detail_summary;
 mod get_objects_summary;
 mod get_viewport_image;
 mod instances;
+mod jumps;
+mod renders;
+mod screenshots;
 mod undo;
 
 use std::pin::Pin;
@@ -55,6 +58,15 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     blendfile_summaries::PATH_INFO,
     blendfile_summaries::USAGE_GUESS,
     get_viewport_image::TOOL,
+    screenshots::WINDOW,
+    screenshots::AREA,
+    screenshots::LAYOUT,
+    jumps::TAB_BY_NAME,
+    jumps::TAB_BY_SPACE_TYPE,
+    jumps::OBJECT,
+    jumps::OBJECT_DATA,
+    renders::VIEWPORT,
+    renders::THUMBNAIL,
     undo::UNDO,
     undo::REDO,
 ];
@@ -121,18 +133,41 @@ fn tool<P: JsonSchema + 'static>(name: &'static str, title: &str, description: &
     Tool::new(name, description, schema).with_title(title)
 }
 
-/// The same for a tool that its name and one sentence tell all of: every session pays for the list, so that title and
-/// output schema are left out, and so is that unknown arguments are refused, which they are all the same.
-fn lean_tool<P: JsonSchema + 'static>(name: &'static str, description: &'static str) -> Tool {
-    let mut tool = tool::<P>(name, "", description);
+/// The same for a tool that its name and a sentence tell all of. Every session pays for the list, so that what a model
+/// knows without being told is left out: title and output schema, widths of numbers, that what may be left out is off
+/// then, that unknown arguments are refused.
+fn lean_tool<P: JsonSchema + 'static>(
+    name: &'static str,
+    description: &'static str,
+    annotations: ToolAnnotations,
+) -> Tool {
+    let mut tool = tool::<P>(name, "", description).with_annotations(annotations);
     tool.title = None;
-    Arc::make_mut(&mut tool.input_schema).remove("additionalProperties");
+    let schema = Arc::make_mut(&mut tool.input_schema);
+    schema.remove("additionalProperties");
+    for parameter in
+        schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(|all| all.values_mut())
+    {
+        if let Value::Object(parameter) = parameter {
+            parameter.retain(|key, _| key != "format" && key != "default");
+        }
+    }
     tool
 }
 
 /// Annotations of a tool that only looks.
 fn read_only() -> ToolAnnotations {
     ToolAnnotations::new().read_only(true).open_world(false)
+}
+
+/// The same for a lean tool.
+fn looks() -> ToolAnnotations {
+    ToolAnnotations::new().read_only(true)
+}
+
+/// Annotations of a lean tool that changes what is shown or selected, or adds something, and takes nothing away.
+fn adds() -> ToolAnnotations {
+    ToolAnnotations::new().destructive(false)
 }
 
 /// An output schema written by hand: what the snippet returns is decided in Python.
