@@ -152,6 +152,9 @@ fn another_file(environment: &Environment, flavour: Flavour) -> Result<()> {
     let slow = json!({"code": "while True: pass", "blend_file": file, "timeout_secs": 3});
     let slow = failure(&session, "execute_blender_code", slow)?;
     ensure!(slow.contains("time limit"), "{slow}");
+    wait_until("it to end", Duration::from_secs(10), || {
+        background_blender(blender.process.pid()).is_none().then_some(())
+    })?;
 
     let crash = json!({"code": "import os\nprint('last words')\nos.abort()", "blend_file": file});
     let crashed = failure(&session, "execute_blender_code", crash)?;
