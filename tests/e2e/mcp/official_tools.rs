@@ -130,6 +130,10 @@ fn another_file(environment: &Environment, flavour: Flavour) -> Result<()> {
     blender.result("bpy.ops.wm.read_factory_settings()\nbpy.data.objects['Light'].name = 'Lamp'")?;
     let before = blender.result(OPEN)?;
     check_summaries(&session, &file, &json!({"blend_file": file}))?;
+    // One that lacks what it links is opened all the same.
+    fs_err::remove_file(file.with_file_name("library.blend"))?;
+    let missing = value(&session, "get_blendfile_summary_missing_files", json!({"blend_file": file}))?;
+    ensure!(missing["missing_files"].as_array().is_some_and(|files| files.len() == 2), "{missing}");
 
     // Its main thread is free meanwhile.
     let code = "import time\ntime.sleep(2)\nprint('there')\nbpy.data.objects[0].hide_render = True\n\

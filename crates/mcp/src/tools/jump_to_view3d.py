@@ -72,8 +72,8 @@ def select_only(item):
     objects.active = item
 
 
-def frame():
-    """Turns the largest 3D viewport to what is selected; None, or why that was not possible."""
+def frame(item):
+    """Turns the largest 3D viewport to the object, which is selected; None, or why that was not possible."""
     windows = bpy.context.window_manager.windows
     # Another window may show another scene.
     areas = [
@@ -87,7 +87,12 @@ def frame():
         return "the window shows no 3D viewport: it is selected, not framed; jump_to_tab_by_space_type finds VIEW_3D"
     window, area = max(areas, key=lambda found: found[1].width * found[1].height)
     region = next(region for region in area.regions if region.type == "WINDOW")
-    view = area.spaces.active.region_3d
+    space = area.spaces.active
+    if not item.visible_get(viewport=space):
+        return (
+            "the 3D viewport hides it: it is selected, not framed; is that in local view, or is its type hidden?"
+        )
+    view = space.region_3d
     # Through the scene's camera one sees only where that looks, and framing would move it where it is locked.
     if view.view_perspective == "CAMERA":
         view.view_perspective = "PERSP"
@@ -108,13 +113,13 @@ def main(name, by_data, allow_edits=False):
                 raise Problem(f"{item.name!r} is hidden, or its collection is; allow_edits=true makes it visible")
             reveal(item)
             if not is_visible(item):
-                raise Problem(f"{item.name!r} stays hidden: is the viewport in local view, or is its type hidden?")
+                raise Problem(f"{item.name!r} stays hidden: is it, or its collection, linked from another file?")
     except Problem as problem:
         return {"status": "error", "message": str(problem)}
     select_only(item)
     answer = {"status": "ok", "object": item.name, "type": item.type, "location": list(item.location)}
     if by_data:
         answer["data_name"] = item.data.name
-    if message := frame():
+    if message := frame(item):
         answer["message"] = message
     return answer

@@ -123,8 +123,13 @@ def render(scene, path):
 def size(scene):
     """Pixels of the picture."""
     settings = scene.render
-    share = settings.resolution_percentage / 100
-    return int(settings.resolution_x * share), int(settings.resolution_y * share)
+    width, height = (
+        int(side * settings.resolution_percentage / 100) for side in (settings.resolution_x, settings.resolution_y)
+    )
+    if settings.use_border and settings.use_crop_to_border:
+        width = round(width * (settings.border_max_x - settings.border_min_x))
+        height = round(height * (settings.border_max_y - settings.border_min_y))
+    return width, height
 
 
 def main(output_path, is_thumbnail):

@@ -182,6 +182,12 @@ fn objects(environment: &Environment) -> Result<()> {
     ensure!(unknown.contains("'Ring'"), "{unknown}");
     let unknown = failure(&session, DATA, json!({"name": "Bands"}))?;
     ensure!(unknown.contains("'Band'"), "{unknown}");
+    value(&session, OBJECT, json!({"name": "Ring"}))?;
+    let local = "areas = [a for a in bpy.context.window.screen.areas if a.type == 'VIEW_3D']\n\
+        with bpy.context.temp_override(area=areas[0], region=areas[0].regions[-1]):\n    bpy.ops.view3d.localview()";
+    blender.result(local)?;
+    let elsewhere = value(&session, OBJECT, json!({"name": "Cube"}))?;
+    ensure!(elsewhere["message"].as_str().is_some_and(|message| message.contains("local view")), "{elsewhere}");
     Ok(())
 }
 
