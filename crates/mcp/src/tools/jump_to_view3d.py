@@ -89,9 +89,7 @@ def frame(item):
     region = next(region for region in area.regions if region.type == "WINDOW")
     space = area.spaces.active
     if not item.visible_get(viewport=space):
-        return (
-            "the 3D viewport hides it: it is selected, not framed; is that in local view, or is its type hidden?"
-        )
+        return "the 3D viewport hides it: it is selected, not framed; is that in local view, or is its type hidden?"
     view = space.region_3d
     # Through the scene's camera one sees only where that looks, and framing would move it where it is locked.
     if view.view_perspective == "CAMERA":
