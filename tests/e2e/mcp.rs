@@ -2,6 +2,7 @@
 //! Our MCP server over stdio, driven by the SDK's own client, in front of real Blenders.
 
 mod official_tools;
+mod render_image;
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 26] = [
+const TOOLS: [&str; 27] = [
     "cancel_job",
     "execute_blender_code",
     "get_blender_status",
@@ -36,6 +37,7 @@ const TOOLS: [&str; 26] = [
     "launch_blender",
     "list_blender_instances",
     "redo",
+    "render_image",
     "render_thumbnail_to_path",
     "render_viewport_to_path",
     "select_blender_instance",
@@ -49,6 +51,7 @@ pub(crate) fn add(suite: &mut Suite) {
         });
     }
     official_tools::add(suite);
+    render_image::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
 }

@@ -15,6 +15,7 @@ mod instances;
 mod jobs;
 mod jumps;
 mod launch_blender;
+mod render_image;
 mod renders;
 mod screenshots;
 mod undo;
@@ -81,6 +82,7 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     jumps::TAB_BY_SPACE_TYPE,
     jumps::OBJECT,
     jumps::OBJECT_DATA,
+    render_image::TOOL,
     renders::VIEWPORT,
     renders::THUMBNAIL,
     undo::UNDO,
