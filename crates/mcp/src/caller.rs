@@ -9,11 +9,13 @@ use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RoleServer};
 use tokio::sync::watch;
 
-use crate::{Blender, NoReply, Running, Travel, elicit};
+use crate::{Blender, NoReply, Running, Travel, docs, elicit};
 
 /// See the module.
 pub(crate) struct Caller<'a> {
     blender: &'a dyn Blender,
+    /// What was read of Blender's API so far.
+    pub(crate) docs: &'a docs::Library,
     /// `None` where the client wants no progress: then Blender sends no events.
     progress: Option<watch::Sender<Option<Progress>>>,
     /// A client that can ask its user; `None` where it cannot.
@@ -24,13 +26,14 @@ impl<'a> Caller<'a> {
     /// A call, and what is to be told meanwhile to a client that wants it.
     pub(crate) fn new(
         blender: &'a dyn Blender,
+        docs: &'a docs::Library,
         peer: &'a Peer<RoleServer>,
         wants_progress: bool,
     ) -> (Self, watch::Receiver<Option<Progress>>) {
         // Only the latest is kept: a client that does not read is owed no more.
         let (sender, progress) = watch::channel(None);
         let asker = elicit::can(peer).then_some(peer);
-        (Self { blender, progress: wants_progress.then_some(sender), asker }, progress)
+        (Self { blender, docs, progress: wants_progress.then_some(sender), asker }, progress)
     }
 
     /// Runs a script in Blender.

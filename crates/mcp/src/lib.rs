@@ -10,6 +10,7 @@
 
 mod blender;
 mod caller;
+mod docs;
 mod elicit;
 mod greeting;
 mod server;
@@ -17,5 +18,6 @@ mod snippet;
 mod tools;
 
 pub use blender::{Blender, Call, NoReply, OnEvent, Running, Travel};
+pub use docs::api_changes;
 pub use greeting::{greeted, greeting};
 pub use server::{INSTRUCTIONS, ServeError, Server, serve_stdio, tool_definitions};

@@ -12,7 +12,7 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ServerHandler, ServiceExt};
 
 use crate::caller::{self, Caller};
-use crate::{Blender, tools};
+use crate::{Blender, docs, tools};
 
 /// What the model is told about this server, once per session.
 pub const INSTRUCTIONS: &str = include_str!("instructions.md");
@@ -35,12 +35,13 @@ pub enum ServeError {
 #[derive(Clone)]
 pub struct Server {
     blender: Arc<dyn Blender>,
+    docs: Arc<docs::Library>,
 }
 
 impl Server {
     /// A server for this Blender. Touches neither Blender nor the network.
     pub fn new(blender: Arc<dyn Blender>) -> Self {
-        Self { blender }
+        Self { blender, docs: Arc::default() }
     }
 }
 
@@ -91,7 +92,7 @@ impl ServerHandler for Server {
         };
         let arguments = request.arguments.unwrap_or_default();
         let token = context.meta.get_progress_token();
-        let (caller, progress) = Caller::new(self.blender.as_ref(), &context.peer, token.is_some());
+        let (caller, progress) = Caller::new(self.blender.as_ref(), &self.docs, &context.peer, token.is_some());
         let call = (entry.call)(&caller, arguments);
         // A call that is dropped is cancelled in Blender. The client has said that it wants no answer.
         let done = tokio::select! {

@@ -113,7 +113,7 @@ async fn every_revision_is_negotiated() {
 async fn tools_are_listed_without_touching_blender() {
     let (mut session, blender) = session(Vec::new()).await;
     let listed = session.request("tools/list", &json!({})).await;
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 9);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 11);
     assert!(blender.scripts.lock().unwrap().is_empty());
 }
 

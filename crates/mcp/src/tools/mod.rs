@@ -4,12 +4,15 @@
 //! Names and parameters are those of Blender's official connector where the function is the same, so that prompts and
 //! skills written for it keep working.
 
+mod api_docs;
 mod execute_blender_code;
 mod get_blender_status;
 mod get_object_detail_summary;
 mod get_objects_summary;
+mod get_python_api_docs;
 mod get_viewport_image;
 mod instances;
+mod search_api_docs;
 mod undo;
 
 use std::pin::Pin;
@@ -48,6 +51,8 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     get_objects_summary::TOOL,
     get_object_detail_summary::TOOL,
     get_viewport_image::TOOL,
+    search_api_docs::TOOL,
+    get_python_api_docs::TOOL,
     undo::UNDO,
     undo::REDO,
 ];
