@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Our MCP server over stdio, driven by the SDK's own client, in front of real Blenders.
 
+mod api_docs;
+
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,14 +13,16 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 9] = [
+const TOOLS: [&str; 11] = [
     "execute_blender_code",
     "get_blender_status",
     "get_object_detail_summary",
     "get_objects_summary",
+    "get_python_api_docs",
     "get_viewport_image",
     "list_blender_instances",
     "redo",
+    "search_api_docs",
     "select_blender_instance",
     "undo",
 ];
@@ -29,6 +33,7 @@ pub(crate) fn add(suite: &mut Suite) {
             every_tool(environment, flavour)
         });
     }
+    api_docs::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
 }

@@ -76,8 +76,10 @@ async fn fingerprint(caller: &Caller<'_>, tool: &'static str) -> Result<String, 
 /// What comes after `at`.
 async fn part(caller: &Caller<'_>, tool: &'static str, at: &Value) -> Result<Part, Failure> {
     let parameters = json!({"kept_as": KEPT_AS, "at": at, "milliseconds": PART_MILLISECONDS});
+    // Blender draws its viewports anew after each part with nodes, unless the next is there already.
+    let pause = if at.get(0).is_some_and(|stage| stage == "nodes") { Duration::ZERO } else { PAUSE };
     for _ in 0..MOST_BEGINNINGS {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         let part: Part = read(&run(caller, tool, PART, &parameters).await?)?;
         if part.rows.is_some() {
             return Ok(part);

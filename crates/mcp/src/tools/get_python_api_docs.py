@@ -3,6 +3,7 @@
 
 import inspect
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import bpy
@@ -252,6 +253,9 @@ def operator_named(names):
     """An operator, or one of its parameters."""
     if len(names) < 2 or names[1] not in dir(getattr(bpy.ops, names[0])):
         return None
+    # In a Blender without a window, something else stands in the place of the one that quits it.
+    if not hasattr(getattr(getattr(bpy.ops, names[0]), names[1]), "get_rna_type"):
+        return None
     described = describe_operator(*names[:2])
     if len(names) == 2:
         return described
@@ -309,7 +313,10 @@ def candidates(names):
         yield ["bpy", *names]
         yield ["bpy", "types", *names]
         yield ["bpy", "ops", *names]
-        for module in sorted(MODULES, key=lambda name: name.startswith("freestyle")):
+        for module in MODULES:
+            # A name that means nothing here is no reason to import what nobody has asked for.
+            if module not in sys.modules and module.startswith(("bpy_extras", "freestyle", "gpu_extras")):
+                continue
             yield [*module.split("."), *names]
         yield ["bpy", "types", names[0].title().replace("_", ""), *names[1:]]
 

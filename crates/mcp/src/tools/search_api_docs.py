@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A part of what there is in Blender's API: as much as fits the time. Reads only."""
 
+import contextlib
 import gc
 import inspect
 import sys
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
         EVERYWHERE,
         INTERFACE,
         MODULES,
+        TREES,
         Scratch,
         callable_line,
         class_named,
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
         parameters_of,
         property_line,
         static_items,
+        tree_for,
     )
 
-STAGES = ["types", "operators", "modules", "context"]
+STAGES = ["types", "nodes", "operators", "modules", "context"]
 # Of an enumeration and of a list of parameters, as many as somebody might search for.
 MOST_WORDS = 60
 
@@ -117,11 +120,20 @@ def module_rows(name):
             yield "attribute", path, "", first_sentence(told), f"{each}: {type(thing).__name__}", ""
 
 
+def is_node(name):
+    """Whether it is a built-in node, whose sockets are asked for."""
+    return name.startswith(tuple(TREES)) and tree_for(class_named(name)) is not None
+
+
 def names_of(stage, after):
     """The names of what a stage has beyond `after`, in an order that two calls agree on."""
     if stage == "types":
         groups = (cls.__name__ for cls in bpy.types.PropertyGroup.__subclasses__())
-        return sorted(name for name in {*dir(bpy.types), *groups} if name > after and not INTERFACE.search(name))
+        names = (name for name in {*dir(bpy.types), *groups} if name > after and not INTERFACE.search(name))
+        return sorted(name for name in names if not is_node(name))
+    # Apart from other types, and so in one go: after each part with some, Blender draws its viewports anew.
+    if stage == "nodes":
+        return sorted(name for name in dir(bpy.types) if name > after and is_node(name))
     if stage == "operators":
         module, _, last = after.partition(".")
         modules = (each for each in sorted(dir(bpy.ops)) if each >= module)
@@ -135,7 +147,7 @@ def names_of(stage, after):
 
 def rows_of(stage, name, scratch):
     """All rows of one thing."""
-    if stage == "types":
+    if stage in {"types", "nodes"}:
         return type_rows(name, scratch)
     if stage == "operators":
         return operator_rows(*name.split("."))
@@ -159,7 +171,9 @@ def part(at, milliseconds):
                 # The first import of a module takes as long as all of a part should.
                 if rows and (took > milliseconds or (stage == "modules" and name not in sys.modules)):
                     return {"status": "ok", "rows": rows, "at": done}
-                rows += rows_of(stage, name, scratch)
+                # What an add-on has broken is not found, and everything else is.
+                with contextlib.suppress(Exception):
+                    rows += rows_of(stage, name, scratch)
                 done = [stage, name]
     finally:
         scratch.close()
