@@ -10,10 +10,10 @@ use super::index::{FIELDS, Index, NAME, OWNER, Posting, TEXT, WORDS};
 /// What a word in each field is worth.
 const WEIGHT: [f32; FIELDS] = {
     let mut weight = [0.0; FIELDS];
-    weight[NAME] = 4.0;
+    weight[NAME] = 3.0;
     weight[OWNER] = 2.0;
     weight[TEXT] = 1.0;
-    weight[WORDS] = 1.0;
+    weight[WORDS] = 0.7;
     weight
 };
 
@@ -31,8 +31,11 @@ const LENGTH: [f32; FIELDS] = {
 const SATURATION: f32 = 1.5;
 
 /// What another word for the same is worth, and one that is spelt nearly so.
-const SYNONYM: f32 = 0.6;
+const SYNONYM: f32 = 0.5;
 const MISSPELT: f32 = 0.7;
+
+/// What an operator or a function is worth to who asks how to do something.
+const DOES: f32 = 1.2;
 
 /// How alike words must be to be one misspelt.
 const ALIKE: f64 = 0.8;
@@ -72,6 +75,7 @@ impl Index {
             }
         }
         let exact = self.find(question.trim()).or_else(|| self.find(&format!("bpy.{}", question.trim())));
+        let is_doing = asked.first().is_some_and(|first| self.words.is_doing(first));
         let mut ranked: Vec<(u32, f32)> = scores
             .into_iter()
             .map(|(entry, (score, covered, in_name, in_owner))| {
@@ -79,19 +83,26 @@ impl Index {
                 let in_name = (in_name as f32 / name).min(1.0);
                 let in_owner = (in_owner as f32 / owner).min(1.0);
                 let is_exact = if exact == Some(entry) { 100.0 } else { 1.0 };
-                let covered = (covered / all.max(f32::MIN_POSITIVE)).powf(1.5);
+                let covered = (covered / all.max(f32::MIN_POSITIVE)).powf(1.2);
                 (
                     entry,
                     score
                         * covered
-                        * (1.0 + 0.5 * in_name + 0.25 * in_owner)
+                        * (1.0 + 1.1 * in_name + 0.25 * in_owner)
                         * self.standing[entry as usize]
-                        * is_exact,
+                        * is_exact
+                        * self.acts(entry, is_doing),
                 )
             })
             .collect();
         ranked.sort_by(|(one, high), (other, low)| low.total_cmp(high).then_with(|| self.order(*one, *other)));
         ranked
+    }
+
+    /// What it counts for that an entry does something, where that is asked for.
+    fn acts(&self, entry: u32, is_doing: bool) -> f32 {
+        let can = ["operator", "function", "method"].contains(&&*self.entries[entry as usize].kind);
+        if is_doing && can { DOES } else { 1.0 }
     }
 
     /// Paths that are spelt most like this one, best first.
@@ -112,25 +123,27 @@ impl Index {
     /// The entries that match a word, or another one for the same.
     fn matches(&self, word: &str) -> HashMap<u32, Match> {
         let mut found = HashMap::new();
-        self.matches_as(word, 1.0, &mut found);
+        // Another word for the same says no more than the word that was asked for, however rare it is.
+        let most = self.rarity_of(word);
+        self.matches_as(word, 1.0, most, &mut found);
         for other in self.words.alternatives(word) {
-            self.matches_as(other, SYNONYM, &mut found);
+            self.matches_as(other, SYNONYM, most, &mut found);
         }
         if found.is_empty() && word.len() > 3 {
             let likeness = |known: &str| strsim::normalized_damerau_levenshtein(known, word);
             let known = self.postings.keys().map(|known| (likeness(known), known));
             let best = known.filter(|(alike, _)| *alike >= ALIKE).max_by(|(one, _), (other, _)| one.total_cmp(other));
             if let Some((_, known)) = best {
-                self.matches_as(known, MISSPELT, &mut found);
+                self.matches_as(known, MISSPELT, most, &mut found);
             }
         }
         found
     }
 
     /// Adds the entries that match exactly this word, where they do so better than what was found before.
-    fn matches_as(&self, word: &str, worth: f32, found: &mut HashMap<u32, Match>) {
+    fn matches_as(&self, word: &str, worth: f32, most: f32, found: &mut HashMap<u32, Match>) {
         let Some(postings) = self.postings.get(word) else { return };
-        let rarity = self.rarity(Some(postings)) * worth;
+        let rarity = self.rarity(Some(postings)).min(most) * worth;
         for posting in postings {
             let lengths = self.lengths[posting.entry as usize];
             let mut weight = 0.0;
@@ -165,5 +178,59 @@ impl Index {
     fn order(&self, one: u32, other: u32) -> std::cmp::Ordering {
         let path = |entry: u32| &self.entries[entry as usize].path;
         path(one).len().cmp(&path(other).len()).then_with(|| path(one).cmp(path(other)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index() -> Index {
+        let rows = serde_json::json!([
+            [
+                "type",
+                "bpy.types.BevelModifier",
+                "Bevel Modifier",
+                "Makes edges round",
+                "class BevelModifier(Modifier)",
+                ""
+            ],
+            ["property", "bpy.types.BevelModifier.segments", "Segments", "Number of segments", "int = 1", ""],
+            ["property", "bpy.types.BevelModifier.width", "Width", "Bevel amount", "float = 0.1", ""],
+            ["operator", "bpy.ops.mesh.primitive_cube_add", "Add Cube", "Construct a cube", "…", "size Size"],
+            ["operator", "bpy.ops.mesh.bevel", "Bevel", "Cut into selected items", "…", "segments Segments"],
+        ]);
+        Index::new(serde_json::from_value(rows).unwrap())
+    }
+
+    fn first(question: &str) -> String {
+        let index = index();
+        let ranked = index.search(question);
+        ranked.first().map(|(entry, _)| index.entries[*entry as usize].path.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_name_counts_most_and_synonyms_and_misspellings_find_it_too() {
+        assert_eq!(first("how many segments has a bevel modifier?"), "bpy.types.BevelModifier.segments");
+        assert_eq!(first("create cube"), "bpy.ops.mesh.primitive_cube_add");
+        assert_eq!(first("bevle modifer width"), "bpy.types.BevelModifier.width");
+        assert_eq!(first("bpy.ops.mesh.bevel"), "bpy.ops.mesh.bevel");
+        assert_eq!(first("qwertzuiop"), "");
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_right_has_the_right_one_first() {
+        assert_eq!(index().nearest("BevelModifier.segmets", 1), ["bpy.types.BevelModifier.segments"]);
+    }
+
+    #[test]
+    fn what_has_gone_is_found_with_what_to_write_instead() {
+        assert_eq!(first("mesh use_auto_smooth"), "bpy.types.Mesh.use_auto_smooth");
+    }
+
+    #[test]
+    fn names_are_listed_below_a_group() {
+        assert_eq!(index().below("bpy.ops"), ["bpy.ops.mesh"]);
+        assert_eq!(index().below("bpy.types.BevelModifier").len(), 2);
     }
 }

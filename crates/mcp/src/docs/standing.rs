@@ -10,7 +10,7 @@ use super::index::Row;
 const ROOTS: [&str; 2] = ["Scene", "BlendData"];
 
 /// What a type is worth that many steps from there.
-const BY_DISTANCE: [f32; 4] = [1.3, 1.2, 1.1, 1.05];
+const BY_DISTANCE: [f32; 4] = [1.4, 1.25, 1.1, 1.05];
 
 /// Of the user interface, of add-ons' inner life, or for few.
 const RARE: [&str; 7] =

@@ -74,18 +74,32 @@ const SYNONYMS: &[&str] = &[
     "run call execute invoke",
 ];
 
+/// With which people begin when they ask how to do something, and not what something is.
+const DOING: &str = "add apply assign bake change clear copy create deform delete disable duplicate edit enable export \
+    extrude find flip generate get go hide import insert invert join jump keyframe link load make merge move new open \
+    parent paste play print recalculate register remove rename render replace reset reverse rotate run save scale sculpt \
+    select separate set shade show snap sort split store subdivide switch toggle transfer translate triangulate unwrap \
+    update weld write";
+
 /// Makes words comparable.
 pub(crate) struct Words {
     stemmer: Stemmer,
     /// For each stem the lines of synonyms that it stands in.
     synonyms: Vec<Vec<String>>,
+    doing: Vec<String>,
 }
 
 impl Words {
     pub(crate) fn new() -> Self {
-        let mut words = Self { stemmer: Stemmer::create(Algorithm::English), synonyms: Vec::new() };
+        let mut words = Self { stemmer: Stemmer::create(Algorithm::English), synonyms: Vec::new(), doing: Vec::new() };
         words.synonyms = SYNONYMS.iter().map(|line| line.split(' ').map(|word| words.stem(word)).collect()).collect();
+        words.doing = DOING.split_whitespace().map(|word| words.stem(word)).collect();
         words
+    }
+
+    /// Whether a question that begins with this word is after something that does it.
+    pub(crate) fn is_doing(&self, stem: &str) -> bool {
+        self.doing.iter().any(|each| each == stem)
     }
 
     /// The words of a text or an identifier: `snake_case`, `CamelCase` and `dotted.paths` are split, each word is

@@ -130,10 +130,10 @@ def names_of(stage, after):
     if stage == "types":
         groups = (cls.__name__ for cls in bpy.types.PropertyGroup.__subclasses__())
         names = (name for name in {*dir(bpy.types), *groups} if name > after and not INTERFACE.search(name))
-        return sorted(name for name in names if not is_node(name))
+        return (name for name in sorted(names) if not is_node(name))
     # Apart from other types, and so in one go: after each part with some, Blender draws its viewports anew.
     if stage == "nodes":
-        return sorted(name for name in dir(bpy.types) if name > after and is_node(name))
+        return (name for name in sorted(dir(bpy.types)) if name > after and is_node(name))
     if stage == "operators":
         module, _, last = after.partition(".")
         modules = (each for each in sorted(dir(bpy.ops)) if each >= module)
