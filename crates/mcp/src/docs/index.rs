@@ -150,12 +150,17 @@ impl Index {
         self.by_path.get(path.to_lowercase().as_str()).copied()
     }
 
+    /// What there is, without what has gone.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| &*entry.kind != "changed")
+    }
+
     /// Paths right below this one, sorted; below nothing, the modules.
     pub(crate) fn below(&self, path: &str) -> Vec<&str> {
         let depth = if path.is_empty() { 0 } else { path.split('.').count() };
         let begin = if path.is_empty() { String::new() } else { format!("{path}.") };
         let mut found: BTreeSet<&str> = BTreeSet::new();
-        for entry in self.entries.iter().filter(|entry| entry.path.starts_with(&begin)) {
+        for entry in self.present().filter(|entry| entry.path.starts_with(&begin)) {
             let end = entry.path.match_indices('.').nth(depth).map_or(entry.path.len(), |(at, _)| at);
             found.insert(&entry.path[..end]);
         }

@@ -114,8 +114,7 @@ impl Index {
             let name = path.rsplit('.').next().unwrap_or(&path);
             strsim::jaro_winkler(name, last) + 0.7 * strsim::normalized_levenshtein(&path, &asked)
         };
-        let mut found: Vec<(f64, &str)> =
-            self.entries.iter().map(|entry| (likeness(&entry.path), &*entry.path)).collect();
+        let mut found: Vec<(f64, &str)> = self.present().map(|entry| (likeness(&entry.path), &*entry.path)).collect();
         found.sort_by(|(one, _), (other, _)| other.total_cmp(one));
         found.into_iter().take(most).map(|(_, path)| path).collect()
     }

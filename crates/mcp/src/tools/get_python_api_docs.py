@@ -313,7 +313,8 @@ def candidates(names):
         yield ["bpy", *names]
         yield ["bpy", "types", *names]
         yield ["bpy", "ops", *names]
-        for module in MODULES:
+        # Freestyle's hold much that is others'.
+        for module in sorted(MODULES, key=lambda name: name.startswith("freestyle")):
             # A name that means nothing here is no reason to import what nobody has asked for.
             if module not in sys.modules and module.startswith(("bpy_extras", "freestyle", "gpu_extras")):
                 continue
