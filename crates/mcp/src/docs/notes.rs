@@ -173,7 +173,7 @@ pub(crate) const NOTES: &[Note] = &[
         since: (5, 0),
         text: "the module bgl is removed; use gpu (gpu.state.blend_set('ALPHA'), gpu.shader.from_builtin('UNIFORM_COLOR'), \
             gpu_extras.batch.batch_for_shader).",
-        holds: "'bgl' not in __import__('sys').modules",
+        holds: "'bgl' not in (*(sys := __import__('sys')).modules, *sys.builtin_module_names)",
     },
     Note {
         about: &["bpy.types.SequenceEditor.sequences", "bpy.types.SequenceEditor.sequences_all", "bpy.types.Sequence"],

@@ -101,8 +101,15 @@ EVERYWHERE = frozenset(
         "unregister",
     ]
 )
-# They stand in a scene's own tree only, until 5.0.
-OF_SCENES = {"CompositorNodeCryptomatteV2", "CompositorNodeRLayers"} if bpy.app.version < (5, 0) else set()
+# Nodes that, wherever they are made, take the user's scene or have the user's file get a font or an image.
+REACHING_OUT = {
+    "CompositorNodeCryptomatteV2",
+    "CompositorNodeRLayers",
+    "CompositorNodeStringToImage",
+    "CompositorNodeSwitchView",
+    "CompositorNodeViewer",
+    "GeometryNodeStringToCurves",
+}
 # Each order of a vector's components is an attribute.
 SWIZZLE = re.compile("[xyzw]{2,4}")
 DIRECTIVE = re.compile(r"\.\. (?:method|function|classmethod|staticmethod|class|attribute|data|decorator)::\s*(.+)")
@@ -247,7 +254,7 @@ def tree_for(cls):
         not issubclass(cls, bpy.types.NodeInternal)
         or name in TREES
         or name.endswith("CustomGroup")
-        or name in OF_SCENES
+        or name in REACHING_OUT
     ):
         return None
     return next((tree for prefix, tree in TREES.items() if name.startswith(prefix)), None)
@@ -275,7 +282,6 @@ class Scratch:
             return None
         told = [[(item.name, item.identifier, item) for item in each] for each in (node.inputs, node.outputs)]
         described = [[describe_socket(*item) for item in each] for each in told]
-        # Before the tree goes: some nodes use the user's scene, and count as its users until they are removed.
         nodes.remove(node)
         return described
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from api_signatures import (
         EVERYWHERE,
         MODULES,
+        REACHING_OUT,
         Scratch,
         callable_line,
         class_named,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         parameters_of,
         property_line,
         static_items,
+        tree_for,
         type_of,
     )
 
@@ -126,6 +128,9 @@ def describe_type(path, cls, rna):
             scratch.close()
         if sockets is not None:
             described["inputs"], described["outputs"] = sockets
+        elif cls.__name__ in REACHING_OUT:
+            described["more"] = "its sockets are told by a node of a tree: node.inputs.keys(), node.outputs.keys()"
+        if tree_for(cls) or cls.__name__ in REACHING_OUT:
             described["new"] = f"node_tree.nodes.new({rna.identifier!r})"
     return {key: value for key, value in described.items() if value not in ({}, [], "")}
 
