@@ -108,6 +108,7 @@ REACHING_OUT = {
     "CompositorNodeStringToImage",
     "CompositorNodeSwitchView",
     "CompositorNodeViewer",
+    "GeometryNodeInputFont",
     "GeometryNodeStringToCurves",
 }
 # Each order of a vector's components is an attribute.
