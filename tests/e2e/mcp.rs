@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Our MCP server over stdio, driven by the SDK's own client, in front of real Blenders.
 
+mod api_docs;
 mod official_tools;
 mod render_image;
 
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 27] = [
+const TOOLS: [&str; 29] = [
     "cancel_job",
     "execute_blender_code",
     "get_blender_status",
@@ -26,6 +27,7 @@ const TOOLS: [&str; 27] = [
     "get_job",
     "get_object_detail_summary",
     "get_objects_summary",
+    "get_python_api_docs",
     "get_screenshot_of_area_as_image",
     "get_screenshot_of_window_as_image",
     "get_screenshot_of_window_as_json",
@@ -40,6 +42,7 @@ const TOOLS: [&str; 27] = [
     "render_image",
     "render_thumbnail_to_path",
     "render_viewport_to_path",
+    "search_api_docs",
     "select_blender_instance",
     "undo",
 ];
@@ -52,6 +55,7 @@ pub(crate) fn add(suite: &mut Suite) {
     }
     official_tools::add(suite);
     render_image::add(suite);
+    api_docs::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
 }

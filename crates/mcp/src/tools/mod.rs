@@ -4,12 +4,14 @@
 //! Names and parameters are those of Blender's official connector where the function is the same, so that prompts and
 //! skills written for it keep working.
 
+mod api_docs;
 mod blend_file;
 mod blendfile_summaries;
 mod execute_blender_code;
 mod get_blender_status;
 mod get_object_detail_summary;
 mod get_objects_summary;
+mod get_python_api_docs;
 mod get_viewport_image;
 mod instances;
 mod jobs;
@@ -18,6 +20,7 @@ mod launch_blender;
 mod render_image;
 mod renders;
 mod screenshots;
+mod search_api_docs;
 mod undo;
 
 use std::pin::Pin;
@@ -85,6 +88,8 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     render_image::TOOL,
     renders::VIEWPORT,
     renders::THUMBNAIL,
+    search_api_docs::TOOL,
+    get_python_api_docs::TOOL,
     undo::UNDO,
     undo::REDO,
     jobs::GET,
