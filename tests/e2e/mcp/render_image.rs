@@ -92,6 +92,6 @@ fn wrong(environment: &Environment, flavour: Flavour) -> Result<()> {
     ensure!(said.contains("cannot open /nowhere/at/all.blend"), "{said}");
     blender.result("bpy.data.objects.remove(bpy.data.objects['Camera'])")?;
     let said = failure(&session, "render_image", json!({"width": 64}))?;
-    ensure!(said.contains("has no camera"), "{said}");
+    ensure!(said.contains("no camera: add one"), "{said}");
     Ok(())
 }

@@ -42,9 +42,6 @@ def set_up(scene, wanted):
         if camera not in cameras:
             return f"there is no camera {camera!r} in the scene; there are: {', '.join(cameras) or 'none'}"
         scene.camera = scene.objects[camera]
-    # A video of strips needs none.
-    if scene.camera is None and not (render.use_sequencer and scene.sequence_editor):
-        return "the scene has no camera: add one, or use get_viewport_image"
     if frame is not None:
         scene.frame_set(frame)
     if samples is not None:
@@ -98,7 +95,9 @@ def main(wanted, limit):
     try:
         bpy.ops.render.render()
     except RuntimeError as error:
-        return {"status": "error", "message": f"Blender could not render: {str(error).strip()}"}
+        # Not looked for before: a video of strips needs none.
+        advice = ": add one, or use get_viewport_image" if "no camera" in str(error) else ""
+        return {"status": "error", "message": f"Blender could not render: {str(error).strip()}{advice}"}
     seconds = time.monotonic() - began
     image = bpy.data.images["Render Result"]
     scale = scene.render.resolution_percentage / 100
