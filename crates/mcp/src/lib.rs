@@ -11,6 +11,8 @@
 mod blender;
 mod caller;
 mod elicit;
+#[cfg(feature = "fixtures")]
+mod fixtures;
 mod greeting;
 mod http;
 mod jobs;
