@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Our MCP server over stdio, driven by the SDK's own client, in front of real Blenders.
 
+mod clients;
+mod concurrent;
+mod conformance;
+
 use std::process::Command;
 use std::time::Duration;
 
@@ -34,6 +38,9 @@ pub(crate) fn add(suite: &mut Suite) {
     }
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
+    conformance::add(suite);
+    clients::add(suite);
+    concurrent::add(suite);
 }
 
 fn session(environment: &Environment, port: u16) -> Result<McpSession> {

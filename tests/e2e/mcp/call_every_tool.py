@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls every tool of a server, as a client that is made with MCP's Python SDK does.
+
+The SDK itself checks each result against the output schema of its tool. Versions 1 and 2 of the SDK both run this.
+
+    call_every_tool.py stdio COMMAND ARGUMENT…
+    call_every_tool.py http URL TOKEN
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.metadata import version
+from typing import Any
+
+import mcp
+
+Arguments = dict[str, Any]
+Call = Callable[[str, Arguments], Awaitable[Any]]
+
+SLEEP = "import time\nprint('asleep')\ntime.sleep(60)"
+
+
+class Job:
+    """Stands for the number of a job, which is begun for the call."""
+
+
+class Instance:
+    """Stands for the Blender that runs."""
+
+
+# What each tool is called with. Whoever adds a tool adds a line.
+CALLS: dict[str, list[Arguments]] = {
+    "execute_blender_code": [
+        {"code": "result = {'objects': [o.name for o in bpy.data.objects], 'whole': 2**80, 'not': float('nan')}"},
+        {"code": "print('é' * 10)\nresult = 'ok'", "title": "Ein Gruß", "rollback": True, "timeout_secs": 20},
+        {"code": "result = 'x' * 300_000"},
+        {"code": SLEEP, "wait_secs": 0.2, "timeout_secs": 2},
+        {"code": "1 / 0"},
+    ],
+    "get_blender_status": [{}],
+    "list_blender_instances": [{}],
+    "select_blender_instance": [{"id": Instance}],
+    "get_objects_summary": [{}],
+    "get_object_detail_summary": [{"name": "Cube"}],
+    "get_viewport_image": [{}, {"view": "front", "shading": "wireframe", "width": 320, "height": 200}],
+    "undo": [{"steps": 1}],
+    "redo": [{"steps": 1}],
+    "get_job": [{}, {"job": Job, "wait_secs": 0.1}],
+    "cancel_job": [{"job": Job}],
+    "launch_blender": [{"file": "/nowhere/there-is-no-such.blend", "background": True}],
+}
+
+# Tools that may say that they could not do it, and the words that they say it with.
+REFUSALS: dict[str, list[str]] = {
+    "execute_blender_code": ["ZeroDivisionError"],
+    "undo": ["without a window"],
+    "redo": ["without a window", "nothing to redo"],
+    "launch_blender": ["no-such.blend", "inside", "already", "no Blender"],
+}
+
+
+@contextlib.asynccontextmanager
+async def connected(way: str, arguments: list[str]) -> AsyncIterator[Any]:
+    """A session: the newest revision that the SDK knows, with a handshake where it wants one."""
+    if way == "stdio":
+        transport = mcp.stdio_client(mcp.StdioServerParameters(command=arguments[0], args=arguments[1:], env=ENVIRONMENT))
+    else:
+        url, token = arguments
+        from mcp.client.streamable_http import streamable_http_client
+
+        try:
+            import httpx2 as httpx
+        except ImportError:
+            import httpx
+        http_client = httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=120)
+        transport = streamable_http_client(url, http_client=http_client)
+    if hasattr(mcp, "Client"):
+        async with mcp.Client(transport) as client:
+            yield client
+        return
+    async with transport as streams, mcp.ClientSession(streams[0], streams[1]) as session:
+        await session.initialize()
+        yield session
+
+
+def structured(result: Any) -> Any:
+    """What the first version of the SDK calls otherwise."""
+    return getattr(result, "structured_content", None) or getattr(result, "structuredContent", None)
+
+
+def is_error(result: Any) -> bool:
+    """Likewise."""
+    return bool(getattr(result, "is_error", False) or getattr(result, "isError", False))
+
+
+def text(result: Any) -> str:
+    """All text of a result."""
+    return "".join(getattr(part, "text", "") for part in result.content)
+
+
+async def arguments_of(call: Call, arguments: Arguments) -> Arguments:
+    """The arguments with what stands for something in place."""
+    found = {}
+    for name, value in arguments.items():
+        if value is Job:
+            begun = structured(await call("execute_blender_code", {"code": SLEEP, "wait_secs": 0, "timeout_secs": 1}))
+            assert begun["status"] == "running", begun
+            value = begun["job"]
+        elif value is Instance:
+            value = structured(await call("list_blender_instances", {}))["instances"][0]["id"]
+        found[name] = value
+    return found
+
+
+async def main(way: str, arguments: list[str]) -> None:
+    """Calls all of them, and says what it called."""
+    async with connected(way, arguments) as session:
+        tools = (await session.list_tools()).tools
+        names = [tool.name for tool in tools]
+        fixtures = [name for name in names if name.startswith("test_")]
+        assert not fixtures, f"what ships must not have tools for tests, but has {fixtures}"
+        unknown = [name for name in names if name not in CALLS]
+        assert not unknown, f"new tools: give them arguments in CALLS of {__file__}: {unknown}"
+        gone = [name for name in CALLS if name not in names]
+        assert not gone, f"these tools are gone: take them out of CALLS of {__file__}: {gone}"
+        assert len(json.dumps([tool.model_dump(mode="json", exclude_none=True) for tool in tools])) < 24_000
+        calls = 0
+        for name in names:
+            for written in CALLS[name]:
+                given = await arguments_of(session.call_tool, written)
+                # What is no result of a tool is raised here; and what does not match its output schema.
+                result = await session.call_tool(name, given)
+                calls += 1
+                said = text(result)
+                if is_error(result):
+                    assert any(words in said for words in REFUSALS.get(name, [])), f"{name} {given}: {said}"
+                else:
+                    assert structured(result) is not None or name == "get_viewport_image", f"{name} {given}: {result}"
+        negotiated = getattr(session, "protocol_version", None)
+        print(f"mcp {version('mcp')} over {way}: {len(names)} tools, {calls} calls, revision {negotiated}")
+
+
+if __name__ == "__main__":
+    import os
+
+    ENVIRONMENT = dict(os.environ)
+    asyncio.run(main(sys.argv[1], sys.argv[2:]))

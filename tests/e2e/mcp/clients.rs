@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Clients made with MCP's Python SDK, in the first and the second major version of it: every tool, over stdio and HTTP.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings};
+
+use super::conformance::{token, url};
+use crate::suite::Suite;
+
+pub(super) fn add(suite: &mut Suite) {
+    for flavour in [Flavour::Bpy52, Flavour::Windowed] {
+        suite.own(&format!("{}::mcp::clients_of_both_sdks_call_every_tool", flavour.name()), move |environment| {
+            let blender = Blender::start(environment, flavour, &Settings::default())?;
+            for python in [&environment.connector, &environment.mcp_2_3] {
+                let command = environment.blendwire.display().to_string();
+                call(environment, &blender, python, &["stdio", &command, "mcp", "--port", &blender.port.to_string()])?;
+                call(environment, &blender, python, &["http", &url(&blender), &token(&blender)?])?;
+            }
+            Ok(())
+        });
+    }
+}
+
+fn call(environment: &Environment, blender: &Blender, python: &Path, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(python);
+    command.arg(environment.workspace.join("tests/e2e/mcp/call_every_tool.py")).args(arguments);
+    // Where the command finds the one Blender that is listed.
+    command.env("XDG_RUNTIME_DIR", blender.folder.path()).env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
+    command.env("PYTHONUTF8", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = command.output()?;
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{} {arguments:?}:\n{said}\n{complained}", python.display());
+    print!("{}: {said}", blender.flavour.name());
+    Ok(())
+}
