@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -79,6 +79,12 @@ impl HttpServer {
         B: Body + Send + 'static,
         B::Error: Display,
     {
-        self.service.handle(request).await.map(BodyExt::boxed_unsync)
+        let ends_session = request.method() == Method::DELETE;
+        let mut response = self.service.handle(request).await.map(BodyExt::boxed_unsync);
+        if ends_session && response.status() == StatusCode::ACCEPTED {
+            // MCP names no status for this. Clients take any other for a failure, and warn their user.
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        response
     }
 }

@@ -56,6 +56,8 @@ CALLS: dict[str, list[Arguments]] = {
 # Tools that may say that they could not do it, and the words that they say it with.
 REFUSALS: dict[str, list[str]] = {
     "execute_blender_code": ["ZeroDivisionError"],
+    "list_blender_instances": ["drives one Blender"],
+    "select_blender_instance": ["drives one Blender"],
     "undo": ["without a window"],
     "redo": ["without a window", "nothing to redo"],
     "launch_blender": ["no-such.blend", "inside", "already", "no Blender"],
@@ -110,7 +112,9 @@ async def arguments_of(call: Call, arguments: Arguments) -> Arguments:
             assert begun["status"] == "running", begun
             value = begun["job"]
         elif value is Instance:
-            value = structured(await call("list_blender_instances", {}))["instances"][0]["id"]
+            listed = structured(await call("list_blender_instances", {}))
+            # Inside Blender there is one, which needs no choosing.
+            value = listed["instances"][0]["id"] if listed else "the one"
         found[name] = value
     return found
 

@@ -138,8 +138,24 @@ fn tool<P: JsonSchema + 'static>(name: &'static str, title: &str, description: &
     let mut schema = schema_for_input::<P>().map(Arc::unwrap_or_clone).unwrap_or_default();
     schema.remove("$schema");
     // Some clients refuse an object without them.
-    schema.entry("properties").or_insert_with(|| Value::Object(JsonObject::new()));
+    let properties = schema.entry("properties").or_insert_with(|| Value::Object(JsonObject::new()));
+    properties.as_object_mut().into_iter().flat_map(|all| all.values_mut()).for_each(without_null);
     Tool::new(name, description, schema).with_title(title)
+}
+
+/// An optional property without `null` beside its type: it is left out where it is not wanted, and some clients know but one
+/// type for each. `null` is taken all the same.
+fn without_null(property: &mut Value) {
+    let Some(property) = property.as_object_mut() else { return };
+    for several in ["type", "anyOf", "enum"] {
+        let Some(Value::Array(kinds)) = property.get_mut(several) else { continue };
+        kinds.retain(|kind| !(kind.is_null() || *kind == "null" || kind["type"] == "null"));
+        if let ("type", [kind]) = (several, kinds.as_slice()) {
+            let kind = kind.clone();
+            property.insert(several.to_owned(), kind);
+        }
+    }
+    property.retain(|key, value| !(key == "default" && value.is_null()));
 }
 
 /// Annotations of a tool that only looks.
