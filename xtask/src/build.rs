@@ -36,6 +36,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Built> {
 pub(crate) const UNIT_TESTS: [&str; 6] =
     ["test", "--workspace", "--exclude", "blendwire-e2e", "--features", "blendwire/fixtures"];
 
+/// With the same.
+pub(crate) const LINT: [&str; 8] =
+    ["clippy", "--workspace", "--all-targets", "--features", "blendwire/fixtures", "--", "-D", "warnings"];
+
 /// The executable that those tests run, for the conformance suite: it is there when they have run, which is why it is built
 /// in the same way.
 pub(crate) fn with_fixtures(workspace: &Workspace) -> Result<PathBuf> {

@@ -96,7 +96,7 @@ impl Suite<'_> {
                 self.cargo(&["fmt", "--manifest-path", "crates/protocol/fuzz/Cargo.toml", "--check"])?;
                 self.cargo(&["fmt", "--manifest-path", "crates/bridge/fuzz/Cargo.toml", "--check"])
             }
-            Step::Lint => self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+            Step::Lint => self.cargo(&build::LINT),
             Step::Tidy => tidy::run(self.workspace),
             Step::Deny => deny::check(self.workspace),
             Step::Unit => self.cargo(&build::UNIT_TESTS),

@@ -9,7 +9,7 @@ The SDK itself checks each result against the output schema of its tool. Version
 
 import asyncio
 import contextlib
-import json
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
@@ -68,7 +68,8 @@ REFUSALS: dict[str, list[str]] = {
 async def connected(way: str, arguments: list[str]) -> AsyncIterator[Any]:
     """A session: the newest revision that the SDK knows, with a handshake where it wants one."""
     if way == "stdio":
-        transport = mcp.stdio_client(mcp.StdioServerParameters(command=arguments[0], args=arguments[1:], env=ENVIRONMENT))
+        command = mcp.StdioServerParameters(command=arguments[0], args=arguments[1:], env=dict(os.environ))
+        transport = mcp.stdio_client(command)
     else:
         url, token = arguments
         from mcp.client.streamable_http import streamable_http_client
@@ -103,20 +104,17 @@ def text(result: Any) -> str:
     return "".join(getattr(part, "text", "") for part in result.content)
 
 
-async def arguments_of(call: Call, arguments: Arguments) -> Arguments:
-    """The arguments with what stands for something in place."""
-    found = {}
-    for name, value in arguments.items():
-        if value is Job:
-            begun = structured(await call("execute_blender_code", {"code": SLEEP, "wait_secs": 0, "timeout_secs": 1}))
-            assert begun["status"] == "running", begun
-            value = begun["job"]
-        elif value is Instance:
-            listed = structured(await call("list_blender_instances", {}))
-            # Inside Blender there is one, which needs no choosing.
-            value = listed["instances"][0]["id"] if listed else "the one"
-        found[name] = value
-    return found
+async def value_of(call: Call, value: Any) -> Any:
+    """A value of an argument, or what stands for it."""
+    if value is Job:
+        begun = structured(await call("execute_blender_code", {"code": SLEEP, "wait_secs": 0, "timeout_secs": 1}))
+        assert begun["status"] == "running", begun
+        return begun["job"]
+    if value is Instance:
+        listed = structured(await call("list_blender_instances", {}))
+        # Inside Blender there is one, which needs no choosing.
+        return listed["instances"][0]["id"] if listed else "the one"
+    return value
 
 
 async def main(way: str, arguments: list[str]) -> None:
@@ -130,11 +128,10 @@ async def main(way: str, arguments: list[str]) -> None:
         assert not unknown, f"new tools: give them arguments in CALLS of {__file__}: {unknown}"
         gone = [name for name in CALLS if name not in names]
         assert not gone, f"these tools are gone: take them out of CALLS of {__file__}: {gone}"
-        assert len(json.dumps([tool.model_dump(mode="json", exclude_none=True) for tool in tools])) < 24_000
         calls = 0
         for name in names:
             for written in CALLS[name]:
-                given = await arguments_of(session.call_tool, written)
+                given = {key: await value_of(session.call_tool, value) for key, value in written.items()}
                 # What is no result of a tool is raised here; and what does not match its output schema.
                 result = await session.call_tool(name, given)
                 calls += 1
@@ -148,7 +145,4 @@ async def main(way: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    import os
-
-    ENVIRONMENT = dict(os.environ)
     asyncio.run(main(sys.argv[1], sys.argv[2:]))

@@ -91,16 +91,16 @@ fn conforms(environment: &Environment, blender: &Blender, url: &str, token: &str
 
 /// What the suite has written down of checks that failed.
 fn failures(results: &Path) -> String {
-    let mut failures = String::new();
+    let mut failures = Vec::new();
     for scenario in fs_err::read_dir(results).into_iter().flatten().flatten() {
         let text = fs_err::read(scenario.path().join("checks.json")).unwrap_or_default();
         let checks: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap_or_default();
         for check in checks.iter().filter(|check| check["status"] == "FAILURE") {
             let (check, why) = (&check["id"], &check["errorMessage"]);
-            failures.push_str(&format!("{}: {check}: {why}\n", scenario.file_name().display()));
+            failures.push(format!("{}: {check}: {why}", scenario.file_name().display()));
         }
     }
-    failures
+    failures.join("\n")
 }
 
 /// Lists everything through the inspector, which looks for what some client could not take, and calls one tool.
@@ -129,7 +129,8 @@ fn inspected(environment: &Environment, blender: &Blender, target: &[&str]) -> R
             let listed = inspect(&[&["--method", method], strict].concat())?;
             ensure!(listed.contains(expected) && !listed.contains("\"test_"), "{era} {method}: {listed}");
         }
-        let call = ["--method", "tools/call", "--tool-name", "execute_blender_code", "--tool-arg", "code=result = 6 * 7"];
+        let call =
+            ["--method", "tools/call", "--tool-name", "execute_blender_code", "--tool-arg", "code=result = 6 * 7"];
         let called = inspect(&call)?;
         ensure!(called.contains("42"), "{era}: {called}");
     }
