@@ -15,6 +15,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "http::metrics_count_what_happened", metrics);
     suite.shared(&[Flavour::Bpy52], "http::says_what_is_wrong", wrong);
     suite.shared(&[Flavour::Bpy52], "http::carries_a_lot", large);
+    suite.shared(&EVERYWHERE, "http::refuses_a_large_body_in_words", refused_while_sending);
     suite.shared(&[Flavour::Bpy52], "http::whoever_leaves_finds_the_outcome", outcome);
     suite.shared(&EVERYWHERE, "http::web_pages_reach_nothing", web_pages);
 }
@@ -47,6 +48,26 @@ fn raw(blender: &Blender, request: &[u8]) -> Result<Answer> {
     let (head, body) = text.split_once("\r\n\r\n").with_context(|| format!("no HTTP answer: {text:?}"))?;
     let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).context("no status")?;
     Ok(Answer { code, head: head.to_lowercase(), body: body.to_owned() })
+}
+
+/// The refusal arrives although the client is still sending what it is refused for; and both ways are counted.
+fn refused_while_sending(blender: &mut Blender) -> Result<()> {
+    let counted = |which: &str| -> Result<u64> {
+        blender.wire()?.answer(&json!({"type": "status"}))?["result"]["counters"][which].as_u64().context("no counter")
+    };
+    let (received, sent) = (counted("received_bytes")?, counted("sent_bytes")?);
+    let body = "x".repeat(8_000_000);
+    for _ in 0..10 {
+        let mut wire = Wire::connect(blender.port)?;
+        let head = format!("POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+        wire.send(head.as_bytes())?;
+        wire.send(body.as_bytes()).context("the server hung up instead of reading on for a moment")?;
+        let answer = String::from_utf8(wire.read_to_end()?)?;
+        ensure!(answer.starts_with("HTTP/1.1 401") && answer.contains("blendwire token"), "{answer:?}");
+    }
+    let (received, sent) = (counted("received_bytes")? - received, counted("sent_bytes")? - sent);
+    ensure!(received > 1000 && sent > 10 * 300, "{received} received, {sent} sent");
+    Ok(())
 }
 
 fn post(blender: &Blender, headers: &str, body: &str) -> Result<Answer> {

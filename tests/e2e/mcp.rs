@@ -4,6 +4,7 @@
 mod clients;
 mod concurrent;
 mod conformance;
+mod official_tools;
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,17 +16,31 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 12] = [
+const TOOLS: [&str; 26] = [
     "cancel_job",
     "execute_blender_code",
     "get_blender_status",
+    "get_blendfile_summary_datablocks",
+    "get_blendfile_summary_missing_files",
+    "get_blendfile_summary_of_linked_libraries",
+    "get_blendfile_summary_path_info",
+    "get_blendfile_summary_usage_guess",
     "get_job",
     "get_object_detail_summary",
     "get_objects_summary",
+    "get_screenshot_of_area_as_image",
+    "get_screenshot_of_window_as_image",
+    "get_screenshot_of_window_as_json",
     "get_viewport_image",
+    "jump_to_tab_by_name",
+    "jump_to_tab_by_space_type",
+    "jump_to_view3d_object_by_name",
+    "jump_to_view3d_object_data_by_name",
     "launch_blender",
     "list_blender_instances",
     "redo",
+    "render_thumbnail_to_path",
+    "render_viewport_to_path",
     "select_blender_instance",
     "undo",
 ];
@@ -36,6 +51,7 @@ pub(crate) fn add(suite: &mut Suite) {
             every_tool(environment, flavour)
         });
     }
+    official_tools::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
     conformance::add(suite);

@@ -142,6 +142,15 @@ struct Running {
     process: Child,
 }
 
+impl Drop for Running {
+    /// Where one could not be started, the others do not go on without anybody who waits for them.
+    fn drop(&mut self) {
+        // One that has ended already is not killed, and both fail then.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// All at the same time: each uses one core, and a part of the machine for as long finds no less than a part of the time.
 fn fuzz(workspace: &Workspace, programs: &Path, targets: &[Target], seconds: u32) -> Result<()> {
     let started: Result<Vec<Running>> =

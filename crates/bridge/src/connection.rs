@@ -11,7 +11,7 @@ use blendwire_protocol::{ErrorCode, Extras, Reply, Terminator};
 use bytes::BytesMut;
 use log::Level;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -298,7 +298,7 @@ pub(crate) async fn say_and_close(mut stream: Stream, code: ErrorCode, words: &s
 }
 
 /// Ends the connection so that what was written arrives: says that nothing more comes, reads on for a moment.
-pub(crate) async fn close(mut stream: Stream) -> io::Result<()> {
+pub(crate) async fn close(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let mut scrap = vec![0; 64 * 1024];
     let end = async {
         stream.shutdown().await?;

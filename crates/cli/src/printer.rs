@@ -28,6 +28,17 @@ pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
+/// A time in the unit of its size.
+pub(crate) fn duration(secs: f64) -> String {
+    match secs {
+        secs if secs < 0.01 => format!("{:.1} ms", secs * 1000.0),
+        secs if secs < 1.0 => format!("{:.0} ms", secs * 1000.0),
+        secs if secs < 120.0 => format!("{secs:.1} s"),
+        secs if secs < 7200.0 => format!("{:.0} min", secs / 60.0),
+        secs => format!("{:.1} h", secs / 3600.0),
+    }
+}
+
 /// Says something. Nobody listening is no reason to fail.
 pub(crate) fn talk(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
@@ -60,4 +71,17 @@ pub(crate) fn script_data(text: &str) {
 /// Says what went wrong, with its causes.
 pub(crate) fn error(error: &anyhow::Error) {
     talk(&format!("{} {error:#}", "error:".red().bold()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_unit_of_their_size() {
+        assert_eq!(
+            [0.00123, 0.0123, 12.34, 300.0, 9000.0].map(duration),
+            ["1.2 ms", "12 ms", "12.3 s", "5 min", "2.5 h"]
+        );
+    }
 }

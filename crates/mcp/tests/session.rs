@@ -113,7 +113,8 @@ async fn every_revision_is_negotiated() {
 async fn tools_are_listed_without_touching_blender() {
     let (mut session, blender) = session(Vec::new()).await;
     let listed = session.request("tools/list", &json!({})).await;
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), blendwire_mcp::tool_definitions().len());
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    assert_eq!(tools.len(), blendwire_mcp::tool_definitions().len());
     assert!(blender.scripts.lock().unwrap().is_empty());
 }
 

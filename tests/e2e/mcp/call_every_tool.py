@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
 from typing import Any
@@ -19,6 +20,12 @@ import mcp
 
 Arguments = dict[str, Any]
 Call = Callable[[str, Arguments], Awaitable[Any]]
+
+# Renders soon be done, without a graphics card too.
+QUICK = """scene = bpy.context.scene
+scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = 'CYCLES', 1, False
+scene.render.resolution_x = scene.render.resolution_y = 32
+result = bpy.data.objects['Cube'].data.name"""
 
 SLEEP = "import time\nprint('asleep')\ntime.sleep(60)"
 
@@ -31,6 +38,10 @@ class Instance:
     """Stands for the Blender that runs."""
 
 
+class NewFile:
+    """Stands for a path that nothing is at."""
+
+
 # What each tool is called with. Whoever adds a tool adds a line.
 CALLS: dict[str, list[Arguments]] = {
     "execute_blender_code": [
@@ -39,12 +50,27 @@ CALLS: dict[str, list[Arguments]] = {
         {"code": "result = 'x' * 300_000"},
         {"code": SLEEP, "wait_secs": 0.2, "timeout_secs": 2},
         {"code": "1 / 0"},
+        {"code": QUICK},
     ],
     "get_blender_status": [{}],
     "list_blender_instances": [{}],
     "select_blender_instance": [{"id": Instance}],
     "get_objects_summary": [{}],
     "get_object_detail_summary": [{"name": "Cube"}],
+    "get_blendfile_summary_datablocks": [{}],
+    "get_blendfile_summary_missing_files": [{}],
+    "get_blendfile_summary_of_linked_libraries": [{}],
+    "get_blendfile_summary_path_info": [{}],
+    "get_blendfile_summary_usage_guess": [{}],
+    "get_screenshot_of_window_as_image": [{}],
+    "get_screenshot_of_area_as_image": [{"area_ui_type": "OUTLINER", "size_limit_in_bytes": 30_000}],
+    "get_screenshot_of_window_as_json": [{}],
+    "jump_to_tab_by_name": [{"name": "Layout"}],
+    "jump_to_tab_by_space_type": [{"space_type": "VIEW_3D", "allow_edits": False}],
+    "jump_to_view3d_object_by_name": [{"name": "Cube"}],
+    "jump_to_view3d_object_data_by_name": [{"name": "Cube", "allow_edits": True}],
+    "render_viewport_to_path": [{"output_path": NewFile}],
+    "render_thumbnail_to_path": [{"output_path": NewFile}],
     "get_viewport_image": [{}, {"view": "front", "shading": "wireframe", "width": 320, "height": 200}],
     "undo": [{"steps": 1}],
     "redo": [{"steps": 1}],
@@ -54,7 +80,15 @@ CALLS: dict[str, list[Arguments]] = {
 }
 
 # Tools that may say that they could not do it, and the words that they say it with.
+WITHOUT_WINDOW = ["window"]
 REFUSALS: dict[str, list[str]] = {
+    "get_screenshot_of_window_as_image": WITHOUT_WINDOW,
+    "get_screenshot_of_area_as_image": WITHOUT_WINDOW,
+    "get_screenshot_of_window_as_json": WITHOUT_WINDOW,
+    "jump_to_tab_by_name": WITHOUT_WINDOW,
+    "jump_to_tab_by_space_type": WITHOUT_WINDOW,
+    "jump_to_view3d_object_by_name": WITHOUT_WINDOW,
+    "jump_to_view3d_object_data_by_name": WITHOUT_WINDOW,
     "execute_blender_code": ["ZeroDivisionError"],
     "list_blender_instances": ["drives one Blender"],
     "select_blender_instance": ["drives one Blender"],
@@ -114,6 +148,8 @@ async def value_of(call: Call, value: Any) -> Any:
         listed = structured(await call("list_blender_instances", {}))
         # Inside Blender there is one, which needs no choosing.
         return listed["instances"][0]["id"] if listed else "the one"
+    if value is NewFile:
+        return os.path.join(tempfile.mkdtemp(dir=os.environ["BLENDWIRE_TEST_FOLDER"]), "new.png")
     return value
 
 
@@ -139,7 +175,8 @@ async def main(way: str, arguments: list[str]) -> None:
                 if is_error(result):
                     assert any(words in said for words in REFUSALS.get(name, [])), f"{name} {given}: {said}"
                 else:
-                    assert structured(result) is not None or name == "get_viewport_image", f"{name} {given}: {result}"
+                    is_picture = any(getattr(part, "data", None) for part in result.content)
+                    assert structured(result) is not None or is_picture, f"{name} {given}: {result}"
         negotiated = getattr(session, "protocol_version", None)
         print(f"mcp {version('mcp')} over {way}: {len(names)} tools, {calls} calls, revision {negotiated}")
 

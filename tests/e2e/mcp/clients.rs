@@ -29,6 +29,7 @@ fn call(environment: &Environment, blender: &Blender, python: &Path, arguments: 
     command.arg(environment.workspace.join("tests/e2e/mcp/call_every_tool.py")).args(arguments);
     // Where the command finds the one Blender that is listed.
     command.env("BLENDWIRE_STATE_DIR", &blender.state).env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
+    command.env("BLENDWIRE_TEST_FOLDER", blender.folder.path());
     command.env("PYTHONUTF8", "1").env("PYTHONDONTWRITEBYTECODE", "1");
     let output = command.output()?;
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -93,7 +93,11 @@ impl Tokens {
         if known.looked.is_none_or(|looked| looked.elapsed() >= LOOKED_EVERY) {
             self.look(&mut known);
         }
-        if known.generation == generation { Ok(()) } else { Err(NoToken::Rotated) }
+        match &known.token {
+            Some(_) if known.generation == generation => Ok(()),
+            Some(_) => Err(NoToken::Rotated),
+            None => Err(NoToken::Unreadable),
+        }
     }
 
     fn look(&self, known: &mut Known) {
@@ -142,6 +146,9 @@ mod tests {
         let second = folder.token().rotate().unwrap();
         assert_eq!(tokens.check(Some(&first)), Err(NoToken::Wrong));
         assert_eq!(tokens.still_holds(generation), Err(NoToken::Rotated));
-        assert!(tokens.check(Some(&second)).is_ok());
+        let generation = tokens.check(Some(&second)).unwrap();
+        std::fs::remove_file(folder.token().path()).unwrap();
+        assert_eq!(tokens.check(Some(&second)), Err(NoToken::Unreadable));
+        assert_eq!(tokens.still_holds(generation), Err(NoToken::Unreadable));
     }
 }

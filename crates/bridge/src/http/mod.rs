@@ -16,8 +16,8 @@ mod guard;
 pub(crate) mod mount;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -36,11 +36,12 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::io::{InspectReader, InspectWriter};
 
 use self::body::AnyBody;
 use crate::access::NoToken;
 use crate::activity::add;
-use crate::connection::Guest;
+use crate::connection::{Guest, close};
 use crate::intake::Intake;
 use crate::panics::fault;
 use crate::replies::PATIENCE;
@@ -103,32 +104,34 @@ async fn talk<F>(
 where
     F: Future<Output = Response<AnyBody>>,
 {
-    add(&shared.activity.totals.received_bytes, first.len());
+    let totals = &shared.activity.totals;
     // A client that takes nothing of its answer is given up, as over JSON.
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(PATIENCE));
     let (read, write) = tokio::io::split(Box::pin(stream));
-    let stream = tokio::io::join(io::Cursor::new(first).chain(read), write);
+    let read = InspectReader::new(io::Cursor::new(first).chain(read), |bytes| add(&totals.received_bytes, bytes.len()));
+    let write = InspectWriter::new(write, |bytes| add(&totals.sent_bytes, bytes.len()));
     let service = service_fn(|request| {
         let answered = answer(request);
-        async { Ok::<_, Infallible>(for_no_page(answered.await)) }
+        Box::pin(async { Ok::<_, Infallible>(for_no_page(answered.await)) })
     });
-    let connection = hyper::server::conn::http1::Builder::new()
+    let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(LONGEST_HEAD_BYTES)
         // `printf … | nc -N` ends its side before the answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
+        .serve_connection(TokioIo::new(tokio::io::join(read, write)), service);
     let served = tokio::select! {
-        served = connection.as_mut() => served,
+        served = poll_fn(|context| connection.poll_without_shutdown(context)) => served,
         () = stopped(&mut shutdown) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|context| connection.poll_without_shutdown(context)).await
         }
     };
-    served.map_err(io::Error::other)
+    // A client may still be sending what was refused, by its headers or as no HTTP at all.
+    let closed = close(connection.into_parts().io.into_inner()).await;
+    served.map_err(io::Error::other).and(closed)
 }
 
 /// Has browsers keep every answer from pages, also what they asked for without saying so: as a picture or a script, by

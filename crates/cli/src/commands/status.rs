@@ -12,7 +12,7 @@ use super::block_on;
 use crate::access;
 use crate::args::StatusArgs;
 use crate::exit::{Ended, Failure};
-use crate::printer;
+use crate::printer::{self, duration};
 
 /// How often `--watch` looks: often enough to follow a script, too rarely to matter to Blender.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -155,25 +155,11 @@ fn name<'a>(title: &'a str, first_line: &'a str) -> &'a str {
 }
 
 /// A duration for people: the unit follows the size.
-fn duration(secs: f64) -> String {
-    match secs {
-        secs if secs < 1.0 => format!("{:.0} ms", secs * 1000.0),
-        secs if secs < 120.0 => format!("{secs:.1} s"),
-        secs if secs < 7200.0 => format!("{:.0} min", secs / 60.0),
-        secs => format!("{:.1} h", secs / 3600.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use blendwire_protocol::Progress;
 
     use super::*;
-
-    #[test]
-    fn durations_have_the_unit_of_their_size() {
-        assert_eq!([0.0123, 12.34, 300.0, 9000.0].map(duration), ["12 ms", "12.3 s", "5 min", "2.5 h"]);
-    }
 
     #[test]
     fn a_running_request_is_told_by_title_progress_and_id() {
@@ -199,10 +185,10 @@ mod tests {
             title: String::new(),
             first_line: first_line.to_owned(),
             ok: true,
-            took_secs: 0.0,
+            took_secs: 0.0012,
             ended_secs_ago: 3.0,
         };
-        assert_eq!(last_row(&last("x = 1")), "#17 ok after 0 ms, 3.0 s ago: x = 1");
-        assert_eq!(last_row(&last("")), "#17 ok after 0 ms, 3.0 s ago: (empty script)");
+        assert_eq!(last_row(&last("x = 1")), "#17 ok after 1.2 ms, 3.0 s ago: x = 1");
+        assert_eq!(last_row(&last("")), "#17 ok after 1.2 ms, 3.0 s ago: (empty script)");
     }
 }

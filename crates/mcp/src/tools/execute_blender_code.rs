@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use blendwire_client::{Options, Outcome};
-use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Failure, ToolEntry, Work, output_schema, parameters, read, tool};
+use super::{Failure, ToolEntry, Work, blend_file, edits, output_schema, parameters, read, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
@@ -42,11 +42,14 @@ struct Parameters {
     /// Longest answer in bytes; what is longer comes as a resource in pages; default 100000
     #[serde(default, rename = "max_result_bytes")]
     _max_result_bytes: Option<usize>,
+    /// Run in a background Blender on this .blend, as saved; the open file stays as it is
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    blend_file: Option<String>,
 }
 
 fn definition() -> Tool {
-    tool::<Parameters>(NAME, "Run Python in Blender", DESCRIPTION)
-        .with_annotations(ToolAnnotations::new().read_only(false).destructive(true).idempotent(false).open_world(true))
+    tool::<Parameters>(NAME, DESCRIPTION, edits())
         .with_raw_output_schema(output_schema(json!({
             "type": "object",
             "properties": {
@@ -56,7 +59,7 @@ fn definition() -> Tool {
 }
 
 async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
-    let Parameters { code, title, rollback, timeout_secs, .. } = parameters(arguments)?;
+    let Parameters { code, title, rollback, timeout_secs, blend_file, .. } = parameters(arguments)?;
     let timeout = timeout_secs.map(|secs| {
         let timeout = Duration::try_from_secs_f64(secs).ok().filter(|timeout| !timeout.is_zero());
         timeout.ok_or_else(|| Failure(format!("timeout_secs must be a number of seconds above 0, not {secs}")))
@@ -65,6 +68,11 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     let title: Option<String> = title.map(|title| title.chars().take(LONGEST_TITLE_CHARS).collect());
     let title = title.as_deref();
     let options = Options { timeout: timeout.transpose()?, title, rollback, changes: true, ..Options::default() };
+    if let Some(blend_file) = blend_file {
+        let blend_file::Answer { result, stdout, .. } =
+            blend_file::execute(caller, &code, &blend_file, options).await?;
+        return Ok(CallToolResult::structured(json!({"status": "ok", "result": value(&result), "stdout": stdout})));
+    }
     match caller.run(&code, options).await? {
         Outcome::Finished { result, stdout, effects } => {
             let mut reply = json!({"status": "ok", "result": value(&result), "stdout": stdout});

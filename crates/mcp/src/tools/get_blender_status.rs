@@ -3,7 +3,7 @@
 
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 
-use super::{Failure, NoParameters, ToolEntry, Work, any_object, parameters, read_only, tool};
+use super::{Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
@@ -16,9 +16,7 @@ const DESCRIPTION: &str = "Whether Blender is reachable and what it is doing now
     script or a render runs.";
 
 fn definition() -> Tool {
-    tool::<NoParameters>(NAME, "Blender's status", DESCRIPTION)
-        .with_annotations(read_only())
-        .with_raw_output_schema(any_object())
+    tool::<NoParameters>(NAME, DESCRIPTION, looks()).with_raw_output_schema(any_object())
 }
 
 async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {

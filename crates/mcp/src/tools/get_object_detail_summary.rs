@@ -5,7 +5,7 @@ use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ToolEntry, Work, any_object, parameters, read_only, run, structured, tool};
+use super::{Failure, ToolEntry, Work, any_object, looks, parameters, run, structured, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
@@ -26,9 +26,7 @@ struct Parameters {
 }
 
 fn definition() -> Tool {
-    tool::<Parameters>(NAME, "One object in detail", DESCRIPTION)
-        .with_annotations(read_only())
-        .with_raw_output_schema(any_object())
+    tool::<Parameters>(NAME, DESCRIPTION, looks()).with_raw_output_schema(any_object())
 }
 
 async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {

@@ -3,7 +3,7 @@
 
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 
-use super::{Failure, NoParameters, ToolEntry, Work, any_object, parameters, read_only, run, structured, tool};
+use super::{Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, run, structured, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
@@ -17,9 +17,7 @@ const DESCRIPTION: &str = "List what is in the current scene: the tree of collec
     type, parent, data-block, selection and visibility; also the active object, the mode and the scene's camera.";
 
 fn definition() -> Tool {
-    tool::<NoParameters>(NAME, "Objects of the scene", DESCRIPTION)
-        .with_annotations(read_only())
-        .with_raw_output_schema(any_object())
+    tool::<NoParameters>(NAME, DESCRIPTION, looks()).with_raw_output_schema(any_object())
 }
 
 async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {

@@ -8,7 +8,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ToolEntry, Work, parameters, read, read_only, run, tool};
+use super::{Failure, ToolEntry, Work, looks, parameters, read, run, tool};
 use crate::caller::Caller;
 
 pub(super) const TOOL: ToolEntry =
@@ -94,7 +94,7 @@ impl Picture {
 }
 
 fn definition() -> Tool {
-    tool::<Parameters>(NAME, "Picture of the scene", DESCRIPTION).with_annotations(read_only())
+    tool::<Parameters>(NAME, DESCRIPTION, looks())
 }
 
 async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {

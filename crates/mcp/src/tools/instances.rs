@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Failure, NoParameters, ToolEntry, Work, any_object, parameters, read_only, tool};
+use super::{Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, tool};
 use crate::Running;
 use crate::caller::Caller;
 
@@ -41,15 +41,11 @@ struct Parameters {
 }
 
 fn list_definition() -> Tool {
-    tool::<NoParameters>(LIST_NAME, "Running Blenders", LIST_DESCRIPTION)
-        .with_annotations(read_only())
-        .with_raw_output_schema(any_object())
+    tool::<NoParameters>(LIST_NAME, LIST_DESCRIPTION, looks()).with_raw_output_schema(any_object())
 }
 
 fn select_definition() -> Tool {
-    tool::<Parameters>(SELECT_NAME, "Choose a Blender", SELECT_DESCRIPTION)
-        .with_annotations(read_only().idempotent(true))
-        .with_raw_output_schema(any_object())
+    tool::<Parameters>(SELECT_NAME, SELECT_DESCRIPTION, looks()).with_raw_output_schema(any_object())
 }
 
 fn list(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {

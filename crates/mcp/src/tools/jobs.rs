@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `get_job` and `cancel_job`: calls that were not done within their `wait_secs`.
 
-use rmcp::model::{Tool, ToolAnnotations};
+use rmcp::model::Tool;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ToolEntry, Work, any_object, parameters, read_only, tool};
+use super::{ToolEntry, Work, any_object, edits, looks, parameters, tool};
 
 pub(super) const GET: ToolEntry = ToolEntry {
     name: "get_job",
@@ -53,13 +53,11 @@ struct CancelParameters {
 }
 
 fn get_definition() -> Tool {
-    tool::<GetParameters>("get_job", "Result of a job", "Wait for a call that answered with a job, and get its result.")
-        .with_annotations(read_only())
+    tool::<GetParameters>("get_job", "Wait for a call that answered with a job, and get its result.", looks())
         .with_raw_output_schema(any_object())
 }
 
 fn cancel_definition() -> Tool {
-    tool::<CancelParameters>("cancel_job", "Cancel a job", "Interrupt a job in Blender; what it has done stays done.")
-        .with_annotations(ToolAnnotations::new().read_only(false).destructive(true).idempotent(true).open_world(false))
+    tool::<CancelParameters>("cancel_job", "Interrupt a job in Blender; what it has done stays done.", edits())
         .with_raw_output_schema(any_object())
 }

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Failure, ToolEntry, Work, any_object, parameters, tool};
+use super::{Failure, ToolEntry, Work, adds, any_object, parameters, tool};
 use crate::Launch;
 use crate::caller::Caller;
 
@@ -29,11 +29,7 @@ struct Parameters {
 }
 
 fn definition() -> Tool {
-    tool::<Parameters>(NAME, "Start Blender", DESCRIPTION)
-        .with_annotations(
-            ToolAnnotations::new().read_only(false).destructive(false).idempotent(false).open_world(false),
-        )
-        .with_raw_output_schema(any_object())
+    tool::<Parameters>(NAME, DESCRIPTION, adds()).with_raw_output_schema(any_object())
 }
 
 async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {

@@ -4,6 +4,8 @@
 //! Names and parameters are those of Blender's official connector where the function is the same, so that prompts and
 //! skills written for it keep working.
 
+mod blend_file;
+mod blendfile_summaries;
 mod execute_blender_code;
 mod get_blender_status;
 mod get_object_detail_summary;
@@ -11,7 +13,10 @@ mod get_objects_summary;
 mod get_viewport_image;
 mod instances;
 mod jobs;
+mod jumps;
 mod launch_blender;
+mod renders;
+mod screenshots;
 mod undo;
 
 use std::pin::Pin;
@@ -63,7 +68,21 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     instances::SELECT,
     get_objects_summary::TOOL,
     get_object_detail_summary::TOOL,
+    blendfile_summaries::DATABLOCKS,
+    blendfile_summaries::MISSING_FILES,
+    blendfile_summaries::LINKED_LIBRARIES,
+    blendfile_summaries::PATH_INFO,
+    blendfile_summaries::USAGE_GUESS,
     get_viewport_image::TOOL,
+    screenshots::WINDOW,
+    screenshots::AREA,
+    screenshots::LAYOUT,
+    jumps::TAB_BY_NAME,
+    jumps::TAB_BY_SPACE_TYPE,
+    jumps::OBJECT,
+    jumps::OBJECT_DATA,
+    renders::VIEWPORT,
+    renders::THUMBNAIL,
     undo::UNDO,
     undo::REDO,
     jobs::GET,
@@ -132,35 +151,45 @@ impl From<NoReply> for Failure {
 #[serde(deny_unknown_fields)]
 struct NoParameters {}
 
-/// The definition of a tool with parameters `P`.
-fn tool<P: JsonSchema + 'static>(name: &'static str, title: &str, description: &'static str) -> Tool {
+/// The definition of a tool with parameters `P`. Every session pays for the list of them, so that what a model knows without
+/// being told is left out: a title, widths of numbers, that what may be left out is off then or may be null, that unknown
+/// arguments are refused.
+fn tool<P: JsonSchema + 'static>(name: &'static str, description: &'static str, annotations: ToolAnnotations) -> Tool {
     // Only a type that is no object fails here, and the snapshot test would show it.
     let mut schema = schema_for_input::<P>().map(Arc::unwrap_or_clone).unwrap_or_default();
-    schema.remove("$schema");
+    schema.retain(|key, _| key != "$schema" && key != "additionalProperties");
     // Some clients refuse an object without them.
     let properties = schema.entry("properties").or_insert_with(|| Value::Object(JsonObject::new()));
-    properties.as_object_mut().into_iter().flat_map(|all| all.values_mut()).for_each(without_null);
-    Tool::new(name, description, schema).with_title(title)
-}
-
-/// An optional property without `null` beside its type: it is left out where it is not wanted, and some clients know but one
-/// type for each. `null` is taken all the same.
-fn without_null(property: &mut Value) {
-    let Some(property) = property.as_object_mut() else { return };
-    for several in ["type", "anyOf", "enum"] {
-        let Some(Value::Array(kinds)) = property.get_mut(several) else { continue };
-        kinds.retain(|kind| !(kind.is_null() || *kind == "null" || kind["type"] == "null"));
-        if let ("type", [kind]) = (several, kinds.as_slice()) {
-            let kind = kind.clone();
-            property.insert(several.to_owned(), kind);
+    for parameter in properties.as_object_mut().into_iter().flat_map(JsonObject::values_mut) {
+        if let Value::Object(parameter) = parameter {
+            parameter.retain(|key, value| {
+                let says_nothing = key == "default" && (value.is_null() || *value == false);
+                key != "format" && !says_nothing
+            });
+            if let Some(Value::Array(types)) = parameter.get("type")
+                && let [Value::String(one), Value::String(null)] = &types[..]
+                && null == "null"
+            {
+                parameter["type"] = Value::from(one.clone());
+            }
         }
     }
-    property.retain(|key, value| !(key == "default" && value.is_null()));
+    Tool::new(name, description, schema).with_annotations(annotations)
 }
 
 /// Annotations of a tool that only looks.
-fn read_only() -> ToolAnnotations {
-    ToolAnnotations::new().read_only(true).open_world(false)
+fn looks() -> ToolAnnotations {
+    ToolAnnotations::new().read_only(true)
+}
+
+/// Annotations of a tool that changes what is shown or selected, or adds something, and takes nothing away.
+fn adds() -> ToolAnnotations {
+    ToolAnnotations::new().destructive(false)
+}
+
+/// Annotations of a tool that may change or take away what is there.
+fn edits() -> ToolAnnotations {
+    ToolAnnotations::new().destructive(true)
 }
 
 /// The output schema of a tool whose answer tells by its keys what it is. Any of them may instead be a job that is not
@@ -194,13 +223,26 @@ pub(crate) async fn run(
     source: &str,
     parameters: &impl Serialize,
 ) -> Result<Box<RawValue>, Failure> {
+    // They only look: a picture makes data and takes it away again.
+    run_with(caller, source, parameters, Options { title: Some(name), no_undo_step: true, ..Options::default() }).await
+}
+
+/// The same for a snippet that does more than look.
+async fn run_with(
+    caller: &Caller,
+    source: &str,
+    parameters: &impl Serialize,
+    options: Options<'_>,
+) -> Result<Box<RawValue>, Failure> {
     let script = snippet::call(source, parameters).map_err(|error| Failure(error.to_string()))?;
-    // All of them only look: a picture makes data and takes it away again.
-    let options = Options { title: Some(name), no_undo_step: true, ..Options::default() };
-    let result = match caller.run(&script, options).await? {
-        Outcome::Finished { result, .. } => result,
-        Outcome::Failed { message, stdout, .. } => return Err(Failure::of_script(message, stdout)),
-    };
+    match caller.run(&script, options).await? {
+        Outcome::Finished { result, .. } => verdict(result),
+        Outcome::Failed { message, stdout, .. } => Err(Failure::of_script(message, stdout)),
+    }
+}
+
+/// What a snippet's `main` returned, unless that tells of an error.
+fn verdict(result: Box<RawValue>) -> Result<Box<RawValue>, Failure> {
     match read::<Verdict>(&result)? {
         Verdict { status, message } if status != "ok" => Err(Failure(message)),
         _ => Ok(result),

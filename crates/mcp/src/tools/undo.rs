@@ -2,23 +2,23 @@
 //! `undo` and `redo`: Blender's own, one step for each call that changed the file.
 
 use blendwire_client::Outcome;
-use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Failure, ToolEntry, Work, any_object, parameters, structured, tool};
+use super::{Failure, ToolEntry, Work, any_object, edits, parameters, structured, tool};
 use crate::Travel;
 use crate::caller::Caller;
 
 pub(super) const UNDO: ToolEntry = ToolEntry {
     name: "undo",
-    definition: || definition("undo", "Undo", UNDO_DESCRIPTION),
+    definition: || definition("undo", UNDO_DESCRIPTION),
     work: Work::Call(|caller, arguments| Box::pin(travel(caller, arguments, Travel::Undo))),
 };
 
 pub(super) const REDO: ToolEntry = ToolEntry {
     name: "redo",
-    definition: || definition("redo", "Redo", "Redo what was undone last, as Ctrl+Shift+Z in Blender."),
+    definition: || definition("redo", "Redo what was undone last, as Ctrl+Shift+Z in Blender."),
     work: Work::Call(|caller, arguments| Box::pin(travel(caller, arguments, Travel::Redo))),
 };
 
@@ -37,10 +37,8 @@ fn one() -> u32 {
     1
 }
 
-fn definition(name: &'static str, title: &str, description: &'static str) -> Tool {
-    tool::<Parameters>(name, title, description)
-        .with_annotations(ToolAnnotations::new().read_only(false).destructive(true).idempotent(false).open_world(false))
-        .with_raw_output_schema(any_object())
+fn definition(name: &'static str, description: &'static str) -> Tool {
+    tool::<Parameters>(name, description, edits()).with_raw_output_schema(any_object())
 }
 
 async fn travel(caller: &Caller, arguments: JsonObject, way: Travel) -> Result<CallToolResult, Failure> {

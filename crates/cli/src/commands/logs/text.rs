@@ -9,6 +9,7 @@ use jiff::{Timestamp, Zoned};
 use owo_colors::OwoColorize as _;
 
 use super::chosen::Chosen;
+use crate::printer::duration;
 
 /// What stands before details, to set them off from the times.
 const INDENT: &str = "    ";
@@ -122,15 +123,6 @@ fn told_of_an_open_one(path: &Path, instance: &str) -> String {
         None => "it is still running, or Blender ended meanwhile",
     };
     detail("", words)
-}
-
-fn duration(secs: f64) -> String {
-    match secs {
-        secs if secs < 0.01 => format!("{:.1} ms", secs * 1000.0),
-        secs if secs < 1.0 => format!("{:.0} ms", secs * 1000.0),
-        secs if secs < 120.0 => format!("{secs:.1} s"),
-        secs => format!("{:.0} min", secs / 60.0),
-    }
 }
 
 fn who(begin: &Begin) -> String {

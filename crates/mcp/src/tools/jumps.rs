@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `jump_to_…`: shows the user another workspace, or an object in the 3D viewport.
+
+use blendwire_client::Options;
+use rmcp::model::{CallToolResult, JsonObject};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, ToolEntry, Work, adds, any_object, parameters, run, run_with, structured, tool};
+use crate::caller::Caller;
+
+pub(super) const TAB_BY_NAME: ToolEntry = ToolEntry {
+    name: TAB_BY_NAME_NAME,
+    definition: || tool::<Named>(TAB_BY_NAME_NAME, "Show a workspace.", adds()).with_raw_output_schema(any_object()),
+    work: Work::Call(|caller, arguments| Box::pin(to_tab::<Named>(caller, arguments, TAB_BY_NAME_NAME))),
+};
+
+pub(super) const TAB_BY_SPACE_TYPE: ToolEntry = ToolEntry {
+    name: TAB_BY_SPACE_TYPE_NAME,
+    definition: || {
+        let description = "Show a workspace whose main editor is of this type.";
+        tool::<SpaceType>(TAB_BY_SPACE_TYPE_NAME, description, adds()).with_raw_output_schema(any_object())
+    },
+    work: Work::Call(|caller, arguments| Box::pin(to_tab::<SpaceType>(caller, arguments, TAB_BY_SPACE_TYPE_NAME))),
+};
+
+pub(super) const OBJECT: ToolEntry = ToolEntry {
+    name: OBJECT_NAME,
+    definition: || {
+        let description = "Select an object and turn the 3D viewport to it.";
+        tool::<Object>(OBJECT_NAME, description, adds()).with_raw_output_schema(any_object())
+    },
+    work: Work::Call(|caller, arguments| Box::pin(to_object(caller, arguments, OBJECT_NAME, false))),
+};
+
+pub(super) const OBJECT_DATA: ToolEntry = ToolEntry {
+    name: OBJECT_DATA_NAME,
+    definition: || {
+        let description = "The same, by the name of its mesh, light etc.";
+        tool::<Object>(OBJECT_DATA_NAME, description, adds()).with_raw_output_schema(any_object())
+    },
+    work: Work::Call(|caller, arguments| Box::pin(to_object(caller, arguments, OBJECT_DATA_NAME, true))),
+};
+
+const TAB_BY_NAME_NAME: &str = "jump_to_tab_by_name";
+
+const TAB_BY_SPACE_TYPE_NAME: &str = "jump_to_tab_by_space_type";
+
+const OBJECT_NAME: &str = "jump_to_view3d_object_by_name";
+
+const OBJECT_DATA_NAME: &str = "jump_to_view3d_object_data_by_name";
+
+const TO_TAB: &str = include_str!("jump_to_tab.py");
+
+const TO_OBJECT: &str = include_str!("jump_to_view3d.py");
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: String,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SpaceType {
+    space_type: String,
+    /// Make a missing workspace
+    #[serde(default)]
+    allow_edits: bool,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Object {
+    name: String,
+    /// Unhide it
+    #[serde(default)]
+    allow_edits: bool,
+}
+
+/// An object as the snippet is told of it.
+#[derive(Serialize)]
+struct Wanted {
+    #[serde(flatten)]
+    object: Object,
+    by_data: bool,
+}
+
+async fn to_tab<P: Serialize + DeserializeOwned>(
+    caller: &Caller,
+    arguments: JsonObject,
+    name: &'static str,
+) -> Result<CallToolResult, Failure> {
+    let parameters: P = parameters(arguments)?;
+    structured(run(caller, name, TO_TAB, &parameters).await?.as_ref())
+}
+
+/// What is selected and hidden is undone by the user's own undo.
+async fn to_object(
+    caller: &Caller,
+    arguments: JsonObject,
+    name: &'static str,
+    by_data: bool,
+) -> Result<CallToolResult, Failure> {
+    let wanted = Wanted { object: parameters(arguments)?, by_data };
+    let options = Options { title: Some(name), ..Options::default() };
+    structured(run_with(caller, TO_OBJECT, &wanted, options).await?.as_ref())
+}

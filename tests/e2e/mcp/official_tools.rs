@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The tools that carry the names of Blender's official connector, in front of real Blenders: summaries of the open file
+//! and of others. `screen` has those that need a window, `renders` those that write pictures.
+
+mod renders;
+mod screen;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, wait_until};
+use serde_json::{Value, json};
+
+use super::session;
+use crate::suite::{EVERYWHERE, Suite};
+
+/// A background Blender is there within this time, on a busy machine too.
+const SOON: Duration = Duration::from_mins(1);
+
+pub(crate) fn add(suite: &mut Suite) {
+    screen::add(suite);
+    renders::add(suite);
+    // In a window its rules are preferences.
+    for flavour in [Flavour::Bpy50, Flavour::Bpy52] {
+        let name = format!("{}::official_tools::a_background_blender_is_a_process_to_the_guard", flavour.name());
+        suite.own(&name, move |environment| guarded(environment, flavour));
+    }
+    for flavour in EVERYWHERE {
+        let mut own = |name: &str, test: fn(&Environment, Flavour) -> Result<()>| {
+            let name = format!("{}::official_tools::{name}", flavour.name());
+            suite.own(&name, move |environment| test(environment, flavour));
+        };
+        own("summaries_tell_what_is_in_the_file", summaries);
+        own("another_file_is_looked_into_and_the_open_one_stays", another_file);
+        own("a_cancelled_look_into_another_file_ends_its_blender", cancelled);
+        own("a_background_blender_ends_with_the_one_that_wanted_it", orphaned);
+    }
+}
+
+fn start(environment: &Environment, flavour: Flavour) -> Result<(Blender, McpSession)> {
+    let blender = Blender::start(environment, flavour, &Settings::default())?;
+    let session = session(environment, blender.port)?;
+    Ok((blender, session))
+}
+
+/// The structured result of a call that must succeed.
+fn value(session: &McpSession, tool: &str, arguments: Value) -> Result<Value> {
+    let call = session.call(tool, arguments)?;
+    ensure!(!call.is_error(), "{tool}: {}", call.text());
+    Ok(call.value())
+}
+
+/// What a call that must fail says.
+fn failure(session: &McpSession, tool: &str, arguments: Value) -> Result<String> {
+    let call = session.call(tool, arguments)?;
+    ensure!(call.is_error(), "{tool} did not fail: {}", call.text());
+    Ok(call.text())
+}
+
+/// Saves a file that links from another, refers to a picture that is not there, and has a text and a backup; opens it.
+const MAKE: &str = "import os
+folder = os.path.dirname(FILE)
+bpy.ops.wm.save_as_mainfile(filepath=os.path.join(folder, 'library.blend'), copy=True)
+bpy.ops.wm.read_factory_settings(use_empty=True)
+with bpy.data.libraries.load(os.path.join(folder, 'library.blend'), link=True) as (there, here):
+    here.objects = ['Cube']
+bpy.context.scene.collection.objects.link(here.objects[0])
+image = bpy.data.images.new('gone', 8, 8)
+image.source, image.filepath, image.use_fake_user = 'FILE', '//gone.png', True
+bpy.data.texts.new('tool.py')
+bpy.ops.wm.save_as_mainfile(filepath=FILE)
+bpy.ops.wm.save_as_mainfile(filepath=FILE)";
+
+fn make(blender: &Blender, file: &Path) -> Result<()> {
+    // Loading takes the variables' Blender data with it, not the variables.
+    blender.result(&format!("FILE = {:?}\n{MAKE}", file.display().to_string())).map(drop)
+}
+
+fn check_summaries(session: &McpSession, file: &Path, more: &Value) -> Result<()> {
+    let summary = |name: &str| value(session, &format!("get_blendfile_summary_{name}"), more.clone());
+    let datablocks = summary("datablocks")?;
+    ensure!(datablocks["datablock_counts"]["objects"] == 1 && datablocks["scene_name"] == "Scene", "{datablocks}");
+    ensure!(datablocks["workspaces"].as_array().is_some_and(|names| !names.is_empty()), "{datablocks}");
+    ensure!(datablocks["render_engine"].as_str().is_some_and(|name| name.contains("EEVEE")), "{datablocks}");
+
+    let missing = summary("missing_files")?;
+    let gone = json!([{"id_type": "Image", "id_name": "gone", "path": file.with_file_name("gone.png")}]);
+    ensure!(missing["missing_files"] == gone && missing["total_checked"] == 2, "{missing}");
+
+    let libraries = summary("of_linked_libraries")?;
+    let library = &libraries["direct_libraries"][0];
+    ensure!(library["filepath"] == "//library.blend" && libraries["total_library_count"] == 1, "{libraries}");
+    ensure!(library["linked_datablocks_count"] == 3 && libraries["indirect_libraries"] == json!([]), "{libraries}");
+
+    let path = summary("path_info")?;
+    ensure!(path["filepath"] == json!(file) && path["is_saved"] == true, "{path}");
+    ensure!(path["file_size_bytes"] == fs_err::metadata(file)?.len(), "{path}");
+    ensure!(path["age_seconds"].as_f64().is_some_and(|age| (0.0..600.0).contains(&age)), "{path}");
+    ensure!(path["backups"][0]["path"] == format!("{}1", file.display()), "{path}");
+
+    let guess = summary("usage_guess")?["usage_guesses"].take();
+    ensure!(guess.as_object().is_some_and(|uses| uses.len() == 11), "{guess}");
+    ensure!(guess["Scripting"] == json!({"score": 88, "certainty": 90}), "{guess}");
+    ensure!(guess["Motion Tracking"]["score"] == 0, "{guess}");
+    Ok(())
+}
+
+fn summaries(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    let new = value(&session, "get_blendfile_summary_path_info", json!({}))?;
+    let absent = [&new["age_seconds"], &new["file_size_bytes"], &new["backups"]];
+    ensure!(new["is_saved"] == false && absent.iter().all(|value| value.is_null()), "{new}");
+    let file = blender.file("summed up.blend");
+    make(&blender, &file)?;
+    check_summaries(&session, &file, &json!({}))?;
+    let active = value(&session, "get_blendfile_summary_datablocks", json!({}))?["active_workspace"].take();
+    ensure!(active.is_string(), "{active}");
+    Ok(())
+}
+
+/// What of the open file would tell that it was touched.
+const OPEN: &str = "result = [bpy.data.filepath, sorted(bpy.data.objects.keys()), bpy.data.is_dirty]";
+
+fn another_file(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    let file = blender.file("another one.blend");
+    make(&blender, &file)?;
+    blender.result("bpy.ops.wm.read_factory_settings()\nbpy.data.objects['Light'].name = 'Lamp'")?;
+    let before = blender.result(OPEN)?;
+    check_summaries(&session, &file, &json!({"blend_file": file}))?;
+    // One that lacks what it links is opened all the same.
+    fs_err::remove_file(file.with_file_name("library.blend"))?;
+    let missing = value(&session, "get_blendfile_summary_missing_files", json!({"blend_file": file}))?;
+    ensure!(missing["missing_files"].as_array().is_some_and(|files| files.len() == 2), "{missing}");
+
+    // Its main thread is free meanwhile.
+    let code = "import time\ntime.sleep(2)\nprint('there')\nbpy.data.objects[0].hide_render = True\n\
+        result = {'objects': len(bpy.data.objects), 'file': bpy.data.filepath}";
+    let (answered, slowest) = std::thread::scope(|scope| {
+        let call = scope.spawn(|| value(&session, "execute_blender_code", json!({"code": code, "blend_file": file})));
+        let mut slowest = Duration::ZERO;
+        while !call.is_finished() {
+            let asked = Instant::now();
+            blender.result("result = 1")?;
+            slowest = slowest.max(asked.elapsed());
+        }
+        anyhow::Ok((call.join().ok().context("the call panicked")??, slowest))
+    })?;
+    ensure!(answered["result"] == json!({"objects": 1, "file": file}) && answered["stdout"] == "there\n", "{answered}");
+    ensure!(slowest < Duration::from_secs(1), "it was not free for {slowest:?}");
+    let raised = json!({"code": "x = 1\nraise ValueError('why')", "blend_file": file});
+    let raised = failure(&session, "execute_blender_code", raised)?;
+    ensure!(raised.contains("line 2, in <module>") && raised.contains("ValueError: why"), "{raised}");
+    let slow = json!({"code": "while True: pass", "blend_file": file, "timeout_secs": 3});
+    let slow = failure(&session, "execute_blender_code", slow)?;
+    ensure!(slow.contains("time limit"), "{slow}");
+    wait_until("it to end", Duration::from_secs(10), || {
+        background_blender(blender.process.pid()).is_none().then_some(())
+    })?;
+
+    let crash = json!({"code": "import os\nprint('last words')\nos.abort()", "blend_file": file});
+    let crashed = failure(&session, "execute_blender_code", crash)?;
+    ensure!(crashed.contains("signal 6") && crashed.contains("before it had an answer"), "{crashed}");
+    fs_err::write(blender.file("broken.blend"), "BLENDER-v402 and no more")?;
+    let refused = |path: &Path| failure(&session, "get_blendfile_summary_datablocks", json!({"blend_file": path}));
+    for (path, says) in [
+        (blender.file("nowhere.blend").as_path(), "No such file"),
+        (blender.folder.path(), "directory"),
+        (Path::new("relative.blend"), "absolute path"),
+        (blender.file("blender.log").as_path(), "is not a .blend file"),
+        (blender.file("broken.blend").as_path(), "cannot open"),
+    ] {
+        let said = refused(path)?;
+        ensure!(said.contains(says), "{}: {said}", path.display());
+    }
+    ensure!(blender.result(OPEN)? == before, "the open file was touched");
+    let left = "import os\nresult = [name for name in os.listdir(bpy.app.tempdir) if name.startswith('blendwire-')]";
+    ensure!(blender.result(left)? == json!([]), "something was left");
+    Ok(())
+}
+
+/// Number of the background Blender that some Blender has started.
+fn background_blender(of: u32) -> Option<u32> {
+    let children = fs_err::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
+    children.split_whitespace().filter_map(|number| number.parse().ok()).find(|number| {
+        let told = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&told).contains("loader.py")
+    })
+}
+
+/// Whether a process of this number runs; one that has ended and was not waited for does not.
+fn runs(number: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{number}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))
+}
+
+fn signal(name: &str, number: u32) -> Result<()> {
+    ensure!(Command::new("kill").args([name, &number.to_string()]).status()?.success(), "no signal to {number}");
+    Ok(())
+}
+
+fn saved(blender: &Blender) -> Result<std::path::PathBuf> {
+    let file = blender.file("saved.blend");
+    blender.result(&format!("bpy.ops.wm.save_as_mainfile(filepath={:?}, copy=True)", file.display().to_string()))?;
+    Ok(file)
+}
+
+/// Also one that does not answer to anything any more.
+fn cancelled(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    let arguments = json!({"blend_file": saved(&blender)?});
+    let mut other = 0;
+    session.call_and_cancel("get_blendfile_summary_datablocks", arguments, || {
+        other = wait_until("a background Blender", SOON, || background_blender(blender.process.pid()))?;
+        signal("-STOP", other)
+    })?;
+    wait_until("it to end", Duration::from_secs(10), || (!runs(other)).then_some(()))?;
+    Ok(())
+}
+
+/// The rules of the user hold for it: it is refused where processes are, and its folder needs no leave.
+fn guarded(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let ruled = |rule: &str| {
+        let arguments = vec!["--guard".to_owned(), rule.to_owned()];
+        let blender = Blender::start(environment, flavour, &Settings { arguments, ..Settings::default() })?;
+        let session = session(environment, blender.port)?;
+        anyhow::Ok((blender, session))
+    };
+    let (blender, without_processes) = ruled("processes=deny")?;
+    let arguments = json!({"blend_file": saved(&blender)?});
+    let refused = failure(&without_processes, "get_blendfile_summary_path_info", arguments.clone())?;
+    ensure!(refused.contains("cannot run a background Blender") && refused.contains("“Deny”"), "{refused}");
+    let (_other, without_files) = ruled("files=deny")?;
+    value(&without_files, "get_blendfile_summary_path_info", arguments)?;
+    Ok(())
+}
+
+fn orphaned(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    let arguments = json!({"code": "while True: pass", "blend_file": saved(&blender)?});
+    let other = std::thread::scope(|scope| {
+        let call = scope.spawn(|| session.call("execute_blender_code", arguments));
+        let other = wait_until("a background Blender", SOON, || background_blender(blender.process.pid()))?;
+        signal("-KILL", blender.process.pid())?;
+        ensure!(call.join().ok().context("the call panicked")??.is_error(), "an answer of a dead Blender");
+        Ok(other)
+    })?;
+    wait_until("it to end", SOON, || (!runs(other)).then_some(()))?;
+    Ok(())
+}
