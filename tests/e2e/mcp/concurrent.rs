@@ -226,11 +226,16 @@ fn pages(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-/// The question comes as what the call answers, and the call is made again with the user's answer.
-fn consent(environment: &Environment) -> Result<()> {
+/// A Blender that asks before a script writes files.
+pub(super) fn asking(environment: &Environment) -> Result<Blender> {
     let wish = "p = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences\np.guard_files = 'ask'";
     let settings = Settings { python_expr: Some(wish.to_owned()), ..Settings::default() };
-    let blender = Blender::start(environment, Flavour::Windowed, &settings)?;
+    Blender::start(environment, Flavour::Windowed, &settings)
+}
+
+/// The question comes as what the call answers, and the call is made again with the user's answer.
+fn consent(environment: &Environment) -> Result<()> {
+    let blender = asking(environment)?;
     let mut server = Server::without_session(environment, &blender)?;
     let path = blender.file("asked");
     let code = format!("open({:?}, 'a').write('x')\nresult = 'done'", path.display().to_string());
