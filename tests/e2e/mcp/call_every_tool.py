@@ -84,7 +84,7 @@ REFUSALS: dict[str, list[str]] = {
     "execute_blender_code": ["ZeroDivisionError"],
     "list_blender_instances": ["drives one Blender"],
     "select_blender_instance": ["drives one Blender"],
-    "launch_blender": ["no-such.blend", "drives one Blender"],
+    "launch_blender": ["already: use that one", "inside a Blender that runs already"],
 }
 
 # The same for a Blender without a window.

@@ -38,7 +38,8 @@ fn consent(environment: &Environment) -> Result<()> {
             &["stdio", &command, "mcp", "--port", &blender.port.to_string()][..],
             &["http", &url(&blender), &token(&blender)?],
         ] {
-            let ask = |answer| run(environment, &blender, python, "consent.py", &[&[&code, answer], way].concat());
+            let ask =
+                |answer| run(environment, &blender, python, "consent.py", &[&[code.as_str(), answer], way].concat());
             let refused = ask("never")?;
             ensure!(refused.contains("has refused"), "{way:?}: {refused}");
             ensure!(ask("once")?.trim() == "done", "{way:?}");
