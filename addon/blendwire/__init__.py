@@ -63,6 +63,7 @@ bl_info = {
 
 progress = public.progress
 Interrupted = public.bridge.Interrupted
+save_copy = public.save_copy
 server_log = public.logs.last_messages
 server_start = server.server_start
 server_stop = server.server_stop
@@ -73,6 +74,7 @@ __all__ = [
     "Interrupted",
     "progress",
     "register",
+    "save_copy",
     "server_log",
     "server_restart",
     "server_start",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A copy of the open file, edits that were not saved included, made so that nobody notices.
 
-`changes` compares two of them, `kept_file` keeps one to come back to. The open file's path, whether it counts as saved,
-recent files and undo are left as they are. Main thread only.
+`changes` compares two of them, `kept_file` keeps one to come back to, `public` makes one for scripts. The open
+file's path, whether it counts as saved, recent files and undo are left as they are. Main thread only.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import bpy
 from .undo_stack import in_window
 
 
-def save(path: Path) -> None:
-    """Saves a copy to `path`.
+def save(path: Path, *, remap: bool = False) -> None:
+    """Saves a copy to `path`; with `remap` its relative paths lead from there to where they lead now.
 
     # Errors
     RuntimeError with Blender's own words and the room that there was, of which those say nothing.
@@ -27,7 +27,7 @@ def save(path: Path) -> None:
     try:
         with _unnoticed(), in_window():
             bpy.ops.wm.save_as_mainfile(
-                filepath=str(path), copy=True, check_existing=False, compress=False, relative_remap=False
+                filepath=str(path), copy=True, check_existing=False, compress=False, relative_remap=remap
             )
     except RuntimeError as error:
         raise RuntimeError(f"{str(error).strip()} ({_room(path.parent)})") from None

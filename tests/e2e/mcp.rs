@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Our MCP server over stdio, driven by the SDK's own client, in front of real Blenders.
 
+mod api_docs;
 mod clients;
 mod concurrent;
 mod conformance;
 mod official_tools;
+mod render_image;
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use serde_json::json;
 
 use crate::suite::Suite;
 
-const TOOLS: [&str; 26] = [
+const TOOLS: [&str; 29] = [
     "cancel_job",
     "execute_blender_code",
     "get_blender_status",
@@ -28,6 +30,7 @@ const TOOLS: [&str; 26] = [
     "get_job",
     "get_object_detail_summary",
     "get_objects_summary",
+    "get_python_api_docs",
     "get_screenshot_of_area_as_image",
     "get_screenshot_of_window_as_image",
     "get_screenshot_of_window_as_json",
@@ -39,8 +42,10 @@ const TOOLS: [&str; 26] = [
     "launch_blender",
     "list_blender_instances",
     "redo",
+    "render_image",
     "render_thumbnail_to_path",
     "render_viewport_to_path",
+    "search_api_docs",
     "select_blender_instance",
     "undo",
 ];
@@ -52,6 +57,8 @@ pub(crate) fn add(suite: &mut Suite) {
         });
     }
     official_tools::add(suite);
+    render_image::add(suite);
+    api_docs::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
     conformance::add(suite);

@@ -7,7 +7,7 @@ use blendwire_client::{Event, Options, Outcome, Progress, Script};
 use blendwire_protocol::{Instance, Status, first_line};
 use tokio::sync::watch;
 
-use crate::{Blender, Launch, NoReply, Running, Travel};
+use crate::{Blender, Launch, NoReply, Running, Travel, docs};
 
 /// Bytes of output that are kept for a client that asks; the end of it, where a script says what it is doing.
 const KEPT_OUTPUT_BYTES: usize = 64 * 1024;
@@ -66,14 +66,21 @@ impl Heard {
 #[derive(Debug)]
 pub(crate) struct Caller {
     blender: Arc<dyn Blender>,
+    /// What was read of Blender's API so far.
+    pub(crate) docs: Arc<docs::Library>,
     heard: watch::Sender<Heard>,
 }
 
 impl Caller {
     /// A call, and what is heard of it.
-    pub(crate) fn new(blender: Arc<dyn Blender>) -> (Self, watch::Receiver<Heard>) {
+    pub(crate) fn new(blender: Arc<dyn Blender>, docs: Arc<docs::Library>) -> (Self, watch::Receiver<Heard>) {
         let (sender, heard) = watch::channel(Heard::default());
-        (Self { blender, heard: sender }, heard)
+        (Self { blender, docs, heard: sender }, heard)
+    }
+
+    /// The Blender that it drives.
+    pub(crate) fn blender(&self) -> &Arc<dyn Blender> {
+        &self.blender
     }
 
     /// Runs a script in Blender.

@@ -110,12 +110,13 @@ impl Jobs {
     /// Begins a call.
     pub(crate) fn begin(
         &self,
-        blender: Arc<dyn Blender>,
+        caller: Caller,
+        heard: watch::Receiver<Heard>,
         tool: &'static str,
         call: Call,
         arguments: JsonObject,
     ) -> Arc<Job> {
-        let (caller, heard) = Caller::new(blender.clone());
+        let blender = caller.blender().clone();
         let (sender, done) = watch::channel(None);
         let task = tokio::spawn(async move {
             let result = call(&caller, arguments).await.unwrap_or_else(Failure::into_result);

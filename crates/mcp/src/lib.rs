@@ -10,6 +10,7 @@
 
 mod blender;
 mod caller;
+mod docs;
 mod elicit;
 #[cfg(feature = "fixtures")]
 mod fixtures;
@@ -26,6 +27,7 @@ mod tools;
 mod waiting;
 
 pub use blender::{Blender, Call, Launch, NoReply, OnEvent, Running, Travel};
+pub use docs::api_changes;
 pub use greeting::{greeted, greeting};
 pub use http::{Hosts, HttpServer};
 pub use server::{INSTRUCTIONS, ServeError, Server, serve_stdio, tool_definitions};

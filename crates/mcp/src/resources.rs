@@ -136,7 +136,7 @@ pub(crate) async fn read(
         let name = name.map_err(|_| not_found("the name in the address is no text in UTF-8".to_owned()))?;
         parameters[key] = Value::from(name);
     }
-    let (caller, _heard) = Caller::new(blender.clone());
+    let (caller, _heard) = Caller::new(blender.clone(), Arc::default());
     let result =
         tools::run(&caller, entry.name, entry.snippet, &parameters).await.map_err(|failure| unread(&failure))?;
     let text = if entry.mime_type == TEXT { text(&result) } else { None };

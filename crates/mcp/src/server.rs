@@ -14,12 +14,13 @@ use rmcp::service::{RequestContext, RoleServer, ServerInitializeError};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ServerHandler, ServiceExt};
 
+use crate::caller::Caller;
 use crate::jobs::{Job, Jobs};
 use crate::large::{DEFAULT_LIMIT_BYTES, LargeResults};
 use crate::output::{self, Level, SetLevel};
 use crate::tools::{Failure, Wish, Work};
 use crate::waiting::{Waited, Waiter};
-use crate::{Blender, elicit, prompts, resources, tools};
+use crate::{Blender, docs, elicit, prompts, resources, tools};
 
 /// What the model is told about this server, once per session.
 pub const INSTRUCTIONS: &str = include_str!("instructions.md");
@@ -60,6 +61,7 @@ pub enum ServeError {
 #[derive(Clone, Debug)]
 pub struct Server {
     blender: Arc<dyn Blender>,
+    docs: Arc<docs::Library>,
     jobs: Arc<Jobs>,
     large: Arc<LargeResults>,
     /// The least severe message that the client of this session wants; `None` until it says so.
@@ -69,7 +71,7 @@ pub struct Server {
 impl Server {
     /// A server for this Blender. Touches neither Blender nor the network.
     pub fn new(blender: Arc<dyn Blender>) -> Self {
-        Self { blender, jobs: Arc::default(), large: Arc::default(), level: Arc::default() }
+        Self { blender, docs: Arc::default(), jobs: Arc::default(), large: Arc::default(), level: Arc::default() }
     }
 
     /// The same server for another client.
@@ -136,7 +138,10 @@ impl Server {
         }
         match work {
             Work::Call(call) => {
-                let job = self.jobs.begin(self.blender.clone(), name, call, arguments);
+                let job = {
+                    let (caller, heard) = Caller::new(self.blender.clone(), self.docs.clone());
+                    self.jobs.begin(caller, heard, name, call, arguments)
+                };
                 self.answer(job, context, &limits).await
             }
             Work::Jobs(read) => match read(arguments)? {

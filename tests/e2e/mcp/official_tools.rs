@@ -39,21 +39,21 @@ pub(crate) fn add(suite: &mut Suite) {
     }
 }
 
-fn start(environment: &Environment, flavour: Flavour) -> Result<(Blender, McpSession)> {
+pub(super) fn start(environment: &Environment, flavour: Flavour) -> Result<(Blender, McpSession)> {
     let blender = Blender::start(environment, flavour, &Settings::default())?;
     let session = session(environment, blender.port)?;
     Ok((blender, session))
 }
 
 /// The structured result of a call that must succeed.
-fn value(session: &McpSession, tool: &str, arguments: Value) -> Result<Value> {
+pub(super) fn value(session: &McpSession, tool: &str, arguments: Value) -> Result<Value> {
     let call = session.call(tool, arguments)?;
     ensure!(!call.is_error(), "{tool}: {}", call.text());
     Ok(call.value())
 }
 
 /// What a call that must fail says.
-fn failure(session: &McpSession, tool: &str, arguments: Value) -> Result<String> {
+pub(super) fn failure(session: &McpSession, tool: &str, arguments: Value) -> Result<String> {
     let call = session.call(tool, arguments)?;
     ensure!(call.is_error(), "{tool} did not fail: {}", call.text());
     Ok(call.text())
@@ -182,7 +182,7 @@ fn another_file(environment: &Environment, flavour: Flavour) -> Result<()> {
 }
 
 /// Number of the background Blender that some Blender has started.
-fn background_blender(of: u32) -> Option<u32> {
+pub(super) fn background_blender(of: u32) -> Option<u32> {
     let children = fs_err::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
     children.split_whitespace().filter_map(|number| number.parse().ok()).find(|number| {
         let told = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
@@ -191,7 +191,7 @@ fn background_blender(of: u32) -> Option<u32> {
 }
 
 /// Whether a process of this number runs; one that has ended and was not waited for does not.
-fn runs(number: u32) -> bool {
+pub(super) fn runs(number: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{number}/stat"))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))
 }

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a script in a background Blender of its own that has opened another file. The open one is left alone.
+"""Runs a script in a background Blender of its own that has opened another file, or a copy of the open one.
+
+The open one is left alone.
 
 The answer is deferred: the main thread starts that process and looks after it between other work, and never waits.
 """
@@ -23,6 +25,15 @@ SHOWN_LINES = 12
 check_is_finished = None
 
 
+def devices():
+    """What Cycles computes with here by the user's preferences, which the other Blender does not read."""
+    addon = bpy.context.preferences.addons.get("cycles")
+    preferences = addon.preferences if addon else None
+    if not preferences or getattr(preferences, "compute_device_type", "NONE") == "NONE":
+        return None
+    return {"type": preferences.compute_device_type, "used": [each.id for each in preferences.devices if each.use]}
+
+
 class BackgroundBlender:
     """A process with a folder of its own, from the first poll on.
 
@@ -31,7 +42,12 @@ class BackgroundBlender:
 
     def __init__(self, blend_file, script, loader):
         self.blend_file, self.script, self.loader = blend_file, script, loader
-        self.folder = self.process = self.error = None
+        self.folder = self.process = self.error = self.copy = None
+        if blend_file is None:
+            # It goes with this object.
+            self.copy = tempfile.TemporaryDirectory(prefix="blendwire-copy-", dir=bpy.app.tempdir)
+            self.blend_file = os.path.join(self.copy.name, "copy.blend")
+            save_copy(self.blend_file)
 
     def __call__(self):
         """A poll of a deferred result: None until there is one."""
@@ -44,7 +60,19 @@ class BackgroundBlender:
             starter.join()
         if self.error is not None:
             return {"status": "error", "message": f"cannot run a background Blender: {self.error}"}
-        return self.answer() if self.process.poll() is not None else None
+        if self.process.poll() is not None:
+            return self.answer()
+        self.tell_progress()
+        return None
+
+    def tell_progress(self):
+        """Hands on how far the script says it is."""
+        # None yet, or it is being written; and another add-on does not know of such a thing.
+        with contextlib.suppress(OSError, ValueError, ImportError):
+            from blendwire import progress
+
+            with open(os.path.join(self.folder, "progress.json"), encoding="utf-8") as file:
+                progress(*json.load(file))
 
     def try_to_start(self):
         """Starts it, or keeps why that was not possible."""
@@ -60,7 +88,7 @@ class BackgroundBlender:
         with open(loader, "w", encoding="utf-8") as file:
             file.write(self.loader)
         with open(os.path.join(self.folder, "script.json"), "w", encoding="utf-8") as file:
-            json.dump({"blend_file": self.blend_file, "script": self.script}, file)
+            json.dump({"blend_file": self.blend_file, "script": self.script, "devices": devices()}, file)
         program = [sys.executable, loader]
         if bpy.app.binary_path:
             quiet = ["--background", "--factory-startup", "--disable-autoexec", "-noaudio"]
@@ -101,8 +129,20 @@ class BackgroundBlender:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def save_copy(path):
+    """Saves a copy of the open file, so that nobody notices where the add-on can do that."""
+    try:
+        from blendwire import save_copy as unnoticed
+    except ImportError:
+        bpy.ops.wm.save_as_mainfile(filepath=path, copy=True, check_existing=False)
+    else:
+        unnoticed(path)
+
+
 def problem(path):
     """Why this is no file to open; None when it may be one."""
+    if path is None:
+        return None
     if not os.path.isabs(path):
         return f"blend_file must be an absolute path on the machine that Blender runs on, not {path!r}"
     try:
@@ -118,5 +158,8 @@ def main(blend_file, script, loader):
     global check_is_finished
     if message := problem(blend_file):
         return {"status": "error", "message": message}
-    check_is_finished = BackgroundBlender(blend_file, script, loader)
+    try:
+        check_is_finished = BackgroundBlender(blend_file, script, loader)
+    except (OSError, RuntimeError) as error:
+        return {"status": "error", "message": f"cannot make a copy of the open file to work on: {str(error).strip()}"}
     return None

@@ -20,7 +20,8 @@ const LOADER: &str = include_str!("blend_file_loader.py");
 
 #[derive(Serialize)]
 struct Parameters<'a> {
-    blend_file: &'a str,
+    /// None: a copy of the open one.
+    blend_file: Option<&'a str>,
     script: &'a str,
     loader: &'static str,
 }
@@ -47,25 +48,37 @@ pub(super) async fn run(
     parameters: &impl Serialize,
     blend_file: Option<&str>,
 ) -> Result<Box<RawValue>, Failure> {
-    let Some(blend_file) = blend_file else {
+    if blend_file.is_none() {
         return super::run(caller, name, source, parameters).await;
-    };
+    }
+    run_aside(caller, name, source, parameters, blend_file).await
+}
+
+/// The same, and without such a file in a copy of the open one: what takes long keeps nobody from working.
+pub(super) async fn run_aside(
+    caller: &Caller,
+    name: &'static str,
+    source: &str,
+    parameters: &impl Serialize,
+    blend_file: Option<&str>,
+) -> Result<Box<RawValue>, Failure> {
     let script = snippet::call(source, parameters).map_err(|error| Failure(error.to_string()))?;
     let options = Options { title: Some(name), ..Options::default() };
     verdict(execute(caller, &script, blend_file, options).await?.result)
 }
 
-/// Runs a whole script in this file. What it changes there is lost unless it saves it. Of the options title and time
+/// Runs a whole script in this file, or in a copy of the open one. What it changes there is lost unless it saves it. Of the options title and time
 /// limit count.
 pub(super) async fn execute(
     caller: &Caller,
     script: &str,
-    blend_file: &str,
+    blend_file: Option<&str>,
     options: Options<'_>,
 ) -> Result<Answer, Failure> {
     let parameters = Parameters { blend_file, script, loader: LOADER };
     let call = snippet::call(SNIPPET, &parameters).map_err(|error| Failure(error.to_string()))?;
-    let code = format!("# In a background Blender that opens {blend_file:?}:\n{}\n{call}", commented(script));
+    let opened = blend_file.map_or_else(|| "a copy of this file".to_owned(), |path| format!("{path:?}"));
+    let code = format!("# In a background Blender that opens {opened}:\n{}\n{call}", commented(script));
     let title = first_line(script);
     let options = Options {
         title: Some(options.title.unwrap_or(&title)),

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import traceback
+import types
 
 import bpy
 
@@ -21,6 +22,22 @@ def end_with_parent():
     """The other end of standard input closes with the Blender that wants the answer."""
     os.read(0, 1)
     os._exit(1)
+
+
+def tell_progress_in(folder):
+    """Makes `blendwire.progress` of it what it is in a Blender with the add-on."""
+
+    def progress(value, message=""):
+        # In one piece, since the other Blender reads it at any moment.
+        part = os.path.join(folder, "progress.part")
+        with open(part, "w", encoding="utf-8") as file:
+            json.dump([min(1.0, max(0.0, float(value))), str(message)], file)
+        os.replace(part, os.path.join(folder, "progress.json"))
+        return True
+
+    module = types.ModuleType("blendwire", "What scripts may tell of themselves.")
+    module.progress = progress
+    sys.modules["blendwire"] = module
 
 
 def run(source):
@@ -39,7 +56,17 @@ def run(source):
     return {"status": "ok", "result": namespace.get("result"), "stdout": printed.getvalue()}
 
 
-def open_and_run(blend_file, script):
+def compute_with(devices):
+    """Has Cycles compute with these; without them it computes, too, and more slowly."""
+    with contextlib.suppress(KeyError, TypeError, AttributeError):
+        preferences = bpy.context.preferences.addons["cycles"].preferences
+        preferences.compute_device_type = devices["type"]
+        preferences.get_devices()
+        for device in preferences.devices:
+            device.use = device.id in devices["used"]
+
+
+def open_and_run(blend_file, script, devices):
     """The answer as a dictionary."""
     try:
         if not bpy.app.binary_path:
@@ -50,12 +77,15 @@ def open_and_run(blend_file, script):
         # Blender raises for whatever it reports as an error, also of a file that it has loaded all the same.
         if not (bpy.data.filepath and os.path.samefile(bpy.data.filepath, blend_file)):
             return {"status": "error", "message": f"cannot open {blend_file}: {str(error).strip()}"}
+    if devices:
+        compute_with(devices)
     return run(script)
 
 
 def main(folder):
     """Entry point."""
     threading.Thread(target=end_with_parent, daemon=True).start()
+    tell_progress_in(folder)
     with open(os.path.join(folder, "script.json"), encoding="utf-8") as file:
         answer = open_and_run(**json.load(file))
     try:

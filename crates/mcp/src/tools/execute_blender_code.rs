@@ -70,7 +70,7 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     let options = Options { timeout: timeout.transpose()?, title, rollback, changes: true, ..Options::default() };
     if let Some(blend_file) = blend_file {
         let blend_file::Answer { result, stdout, .. } =
-            blend_file::execute(caller, &code, &blend_file, options).await?;
+            blend_file::execute(caller, &code, Some(&blend_file), options).await?;
         return Ok(CallToolResult::structured(json!({"status": "ok", "result": value(&result), "stdout": stdout})));
     }
     match caller.run(&code, options).await? {

@@ -4,19 +4,23 @@
 //! Names and parameters are those of Blender's official connector where the function is the same, so that prompts and
 //! skills written for it keep working.
 
+mod api_docs;
 mod blend_file;
 mod blendfile_summaries;
 mod execute_blender_code;
 mod get_blender_status;
 mod get_object_detail_summary;
 mod get_objects_summary;
+mod get_python_api_docs;
 mod get_viewport_image;
 mod instances;
 mod jobs;
 mod jumps;
 mod launch_blender;
+mod render_image;
 mod renders;
 mod screenshots;
+mod search_api_docs;
 mod undo;
 
 use std::pin::Pin;
@@ -81,8 +85,11 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     jumps::TAB_BY_SPACE_TYPE,
     jumps::OBJECT,
     jumps::OBJECT_DATA,
+    render_image::TOOL,
     renders::VIEWPORT,
     renders::THUMBNAIL,
+    search_api_docs::TOOL,
+    get_python_api_docs::TOOL,
     undo::UNDO,
     undo::REDO,
     jobs::GET,

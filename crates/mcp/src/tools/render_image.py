@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders one frame and gives the picture, small enough to be sent.
+
+Runs in a background Blender that has nothing else to do, in a file that nobody sees: settings need not be put back.
+"""
+
+import base64
+import contextlib
+import os
+import re
+import tempfile
+import time
+
+import blendwire
+import bpy
+
+# "Sample 12/48" (Cycles), "Rendering 12 / 64 samples" (EEVEE).
+SAMPLES = re.compile(r"(?:Sample|Rendering|Rendered)\s+(\d+)\s*/\s*(\d+)")
+# Formats in the order of what they lose, with the ending that the picture then has.
+FORMATS = (("PNG", 100, "image/png"), ("JPEG", 90, "image/jpeg"), ("JPEG", 70, "image/jpeg"))
+SMALLEST_SIDE = 64
+
+
+def tell_stats(stats, *_):
+    """The engine says what it is at."""
+    if found := SAMPLES.search(str(stats)):
+        done, wanted = (int(number) for number in found.groups())
+        blendwire.progress(done / wanted if wanted else 0.0, f"sample {done} of {wanted}")
+
+
+def set_up(scene, wanted):
+    """Sets what was asked for. The reason why that is not possible, or None."""
+    render = scene.render
+    width, height, samples, camera, frame = (wanted[key] for key in ("width", "height", "samples", "camera", "frame"))
+    if width or height:
+        ratio = render.resolution_y / render.resolution_x
+        render.resolution_x = width or max(1, round(height / ratio))
+        render.resolution_y = height or max(1, round(width * ratio))
+        render.resolution_percentage = 100
+    if camera is not None:
+        cameras = [ob.name for ob in scene.objects if ob.type == "CAMERA"]
+        if camera not in cameras:
+            return f"there is no camera {camera!r} in the scene; there are: {', '.join(cameras) or 'none'}"
+        scene.camera = scene.objects[camera]
+    # A video of strips needs none.
+    if scene.camera is None and not (render.use_sequencer and scene.sequence_editor):
+        return "the scene has no camera: add one, or use get_viewport_image"
+    if frame is not None:
+        scene.frame_set(frame)
+    if samples is not None:
+        for settings, name in ((getattr(scene, "cycles", None), "samples"), (scene.eevee, "taa_render_samples")):
+            if settings is not None:
+                setattr(settings, name, samples)
+    return None
+
+
+def encoded(image, scene, side, kind, quality):
+    """The file's bytes, with the longer side of this many pixels at most."""
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format, settings.quality = kind, quality
+    settings.color_mode = "RGB"
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "picture")
+        image.save_render(path, scene=scene)
+        if side is not None:
+            small = bpy.data.images.load(path)
+            scale = side / max(small.size)
+            small.scale(max(1, round(small.size[0] * scale)), max(1, round(small.size[1] * scale)))
+            small.save(filepath=path, quality=quality)
+            bpy.data.images.remove(small)
+        with open(path, "rb") as file:
+            return file.read()
+
+
+def fitted(image, scene, size, limit):
+    """The best that is small enough: its bytes, its type, and its longer side where that is not the render's."""
+    side = None
+    while True:
+        for kind, quality, mime_type in FORMATS:
+            data = encoded(image, scene, side, kind, quality)
+            if len(data) <= limit:
+                return data, mime_type, side
+        side = (side or max(size)) * 3 // 4
+        if side < SMALLEST_SIDE:
+            return data, mime_type, side
+
+
+def main(wanted, limit):
+    """Entry point."""
+    scene = bpy.context.scene
+    if problem := set_up(scene, wanted):
+        return {"status": "error", "message": problem}
+    bpy.app.handlers.render_stats.append(tell_stats)
+    began = time.monotonic()
+    blendwire.progress(0.0, f"rendering frame {scene.frame_current}")
+    try:
+        bpy.ops.render.render()
+    except RuntimeError as error:
+        return {"status": "error", "message": f"Blender could not render: {str(error).strip()}"}
+    seconds = time.monotonic() - began
+    image = bpy.data.images["Render Result"]
+    scale = scene.render.resolution_percentage / 100
+    size = [int(scene.render.resolution_x * scale), int(scene.render.resolution_y * scale)]
+    with contextlib.suppress(AttributeError, TypeError):
+        # Colour is all that is sent, also of a render with layers.
+        scene.render.image_settings.color_depth = "8"
+    data, mime_type, side = fitted(image, scene, size, limit)
+    return {
+        "status": "ok",
+        "picture": base64.b64encode(data).decode("ascii"),
+        "mime_type": mime_type,
+        "engine": scene.render.engine,
+        "frame": scene.frame_current,
+        "size": size,
+        "sent_side": side,
+        "seconds": round(seconds, 2),
+    }

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! API documentation from real Blenders: what artists and scripters ask is found, names are looked up, and neither the
+//! user's file nor their patience is touched.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings};
+use serde_json::{Value, json};
+
+use crate::suite::{EVERYWHERE, Suite};
+
+/// What people ask, and which entries answer it: one of them is to be among the first three.
+const QUESTIONS: [(&str, &[&str]); 40] = [
+    ("bevel modifier segments", &["bpy.types.BevelModifier.segments"]),
+    ("set keyframe interpolation", &["bpy.types.Keyframe.interpolation"]),
+    ("principled bsdf input names", &["bpy.types.ShaderNodeBsdfPrincipled"]),
+    ("add cube", &["bpy.ops.mesh.primitive_cube_add"]),
+    ("parent object keep transform", &["bpy.ops.object.parent_set"]),
+    (
+        "render resolution",
+        &[
+            "bpy.types.RenderSettings.resolution_x",
+            "bpy.types.RenderSettings.resolution_y",
+            "bpy.types.RenderSettings.resolution_percentage",
+        ],
+    ),
+    ("apply modifier", &["bpy.ops.object.modifier_apply"]),
+    ("uv unwrap", &["bpy.ops.uv.unwrap"]),
+    ("shape key value", &["bpy.types.ShapeKey.value"]),
+    ("camera focal length", &["bpy.types.Camera.lens"]),
+    ("material slots of an object", &["bpy.types.Object.material_slots", "bpy.ops.object.material_slot_add"]),
+    ("subdivision surface levels", &["bpy.types.SubsurfModifier.levels", "bpy.types.SubsurfModifier.render_levels"]),
+    ("insert keyframe", &["bpy.types.bpy_struct.keyframe_insert", "bpy.ops.anim.keyframe_insert"]),
+    ("animation start and end frame", &["bpy.types.Scene.frame_start", "bpy.types.Scene.frame_end"]),
+    ("go to frame", &["bpy.types.Scene.frame_set", "bpy.types.Scene.frame_current"]),
+    ("point light power", &["bpy.types.PointLight.energy", "bpy.types.Light.energy"]),
+    ("sun light angle", &["bpy.types.SunLight.angle"]),
+    ("join objects", &["bpy.ops.object.join"]),
+    ("duplicate object", &["bpy.ops.object.duplicate"]),
+    ("delete selected objects", &["bpy.ops.object.delete"]),
+    ("shade smooth", &["bpy.ops.object.shade_smooth"]),
+    (
+        "vertex group weight",
+        &["bpy.types.VertexGroup.weight", "bpy.types.VertexGroupElement.weight", "bpy.types.VertexGroup.add"],
+    ),
+    ("boolean modifier operation", &["bpy.types.BooleanModifier.operation"]),
+    ("mirror modifier axis", &["bpy.types.MirrorModifier.use_axis"]),
+    ("export gltf", &["bpy.ops.export_scene.gltf"]),
+    ("import obj file", &["bpy.ops.wm.obj_import"]),
+    ("cycles render samples", &["bpy.types.CyclesRenderSettings.samples"]),
+    ("render image", &["bpy.ops.render.render"]),
+    ("output file path", &["bpy.types.RenderSettings.filepath"]),
+    ("track to constraint target", &["bpy.types.TrackToConstraint.target"]),
+    ("child of constraint inverse matrix", &["bpy.types.ChildOfConstraint.inverse_matrix"]),
+    ("pose bone rotation quaternion", &["bpy.types.PoseBone.rotation_quaternion"]),
+    ("create mesh from vertices and faces", &["bpy.types.Mesh.from_pydata"]),
+    ("vector cross product", &["mathutils.Vector.cross"]),
+    ("bmesh extrude faces", &["bmesh.ops.extrude_discrete_faces", "bmesh.ops.extrude_face_region"]),
+    ("ray cast scene", &["bpy.types.Scene.ray_cast"]),
+    ("set origin to geometry", &["bpy.ops.object.origin_set"]),
+    ("world background colour", &["bpy.types.World.color", "bpy.types.ShaderNodeBackground"]),
+    ("driver expression", &["bpy.types.Driver.expression"]),
+    ("3d cursor location", &["bpy.types.View3DCursor.location", "bpy.types.Scene.cursor"]),
+];
+
+/// Where an answer still counts as found.
+const FIRST: usize = 3;
+
+/// How many of them are not: "render image" is answered by what images have of renders, before what renders.
+const MOST_MISSED: usize = 1;
+
+/// Names as people write them, the path that they mean, and something that its description has.
+const NAMES: [(&str, &str, &str); 20] = [
+    ("bpy.types.BevelModifier", "bpy.types.BevelModifier", "segments"),
+    ("BevelModifier.segments", "bpy.types.BevelModifier.segments", "1000"),
+    ("BevelModifier.show_viewport", "bpy.types.Modifier.show_viewport", "viewport"),
+    ("bpy.ops.mesh.bevel", "bpy.ops.mesh.bevel", "offset_type"),
+    ("MESH_OT_bevel", "bpy.ops.mesh.bevel", "offset_type"),
+    ("bpy.ops.mesh.bevel.segments", "bpy.ops.mesh.bevel.segments", "1000"),
+    ("mathutils.Vector.cross", "mathutils.Vector.cross", "cross product"),
+    ("Vector.cross", "mathutils.Vector.cross", "cross product"),
+    ("ShaderNodeBsdfPrincipled", "bpy.types.ShaderNodeBsdfPrincipled", "Roughness"),
+    ("GeometryNodeMeshCube", "bpy.types.GeometryNodeMeshCube", "Vertices X"),
+    ("bpy.data.objects[\"Cube\"].location", "bpy.types.Object.location", "LENGTH"),
+    ("bpy.data.objects.new()", "bpy.types.BlendDataObjects.new", "object_data"),
+    ("bpy.context.object.modifiers.new", "bpy.types.ObjectModifiers.new", "name"),
+    ("bpy.context.scene.render.resolution_x", "bpy.types.RenderSettings.resolution_x", "65536"),
+    ("bpy.context.scene.cycles.samples", "bpy.types.CyclesRenderSettings.samples", "Number of samples"),
+    ("Object.keyframe_insert", "bpy.types.bpy_struct.keyframe_insert", "data_path"),
+    ("Mesh.vertices.foreach_get", "bpy.types.bpy_prop_collection.foreach_get", "foreach_get"),
+    ("Keyframe.interpolation", "bpy.types.Keyframe.interpolation", "BEZIER"),
+    ("bpy.app.handlers.frame_change_post", "bpy.app.handlers.frame_change_post", "frame change"),
+    ("bmesh.ops.bevel", "bmesh.ops.bevel", "segments"),
+];
+
+/// What must be as it was afterwards.
+const FILE: &str = "import bpy\n\
+    ids = sorted((i.rna_type.identifier, i.name, i.users) for i in bpy.data.user_map())\n\
+    result = [ids, bpy.data.is_dirty, bpy.ops.ed.undo.poll(), bpy.ops.ed.redo.poll()]";
+
+/// How long another's request may wait while documentation is read: a part, and what the machine is busy with otherwise.
+/// A window draws in between, which takes long without a graphics card.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT_WITH_WINDOW: Duration = Duration::from_secs(3);
+
+pub(crate) fn add(suite: &mut Suite) {
+    for flavour in EVERYWHERE {
+        suite.own(&format!("{}::mcp::api_docs", flavour.name()), move |environment| docs(environment, flavour));
+    }
+}
+
+fn docs(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let blender = Blender::start(environment, flavour, &Settings::default())?;
+    let before = blender.result(FILE)?;
+    let mut command = Command::new(&environment.blendwire);
+    command.args(["mcp", "--port", &blender.port.to_string()]);
+    let session = McpSession::start(command)?;
+    let memory = memory_of_server(blender.port);
+    read_once(&blender, &session)?;
+    if let (Some(before), Some(after)) = (memory, memory_of_server(blender.port)) {
+        println!("{}: the server has {} KiB more for it", flavour.name(), after.saturating_sub(before));
+    }
+    questions(flavour, &session)?;
+    names(&session)?;
+    unknown(&session)?;
+    changes(&blender)?;
+    let after = blender.result(FILE)?;
+    ensure!(before == after, "the file was {before}, and is {after}");
+    Ok(())
+}
+
+/// Two searches at once read the API once, others' requests go in between, and the next search reads nothing.
+fn read_once(blender: &Blender, session: &McpSession) -> Result<()> {
+    let is_over = AtomicBool::new(false);
+    let search = || session.call("search_api_docs", json!({"query": "bevel"}));
+    let (both, waited) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| longest_wait(blender, &is_over));
+        let second = scope.spawn(search);
+        let before = Instant::now();
+        let both = search().and_then(|first| Ok((first, second.join().expect("a search does not panic")?)));
+        let took = before.elapsed();
+        is_over.store(true, Ordering::Relaxed);
+        anyhow::Ok((both.map(|both| (both, took))?, other.join().expect("waiting does not panic")?))
+    })?;
+    let ((first, second), took) = both;
+    for call in [&first, &second] {
+        ensure!(call.value()["hits"].as_array().is_some_and(|hits| !hits.is_empty()), "{}", call.text());
+    }
+    let apart = first.took.abs_diff(second.took);
+    let again = search()?;
+    println!(
+        "read in {took:?}, the second of two at once {apart:?} apart; others waited {waited:?} at most; again {:?}",
+        again.took
+    );
+    ensure!(apart < took / 2, "each of two searches at once read the API: {:?} and {:?}", first.took, second.took);
+    ensure!(again.took < took / 4, "the next search took {:?} again", again.took);
+    let longest = if blender.flavour == Flavour::Windowed { LONGEST_WAIT_WITH_WINDOW } else { LONGEST_WAIT };
+    ensure!(waited < longest, "another's request waited {waited:?}");
+    Ok(())
+}
+
+/// The longest that a small request took until it was over.
+fn longest_wait(blender: &Blender, is_over: &AtomicBool) -> Result<Duration> {
+    let mut wire = blender.wire()?;
+    let mut longest = Duration::ZERO;
+    while !is_over.load(Ordering::Relaxed) {
+        let before = Instant::now();
+        wire.result("result = 1")?;
+        longest = longest.max(before.elapsed());
+        std::thread::sleep(Duration::from_millis(7));
+    }
+    Ok(longest)
+}
+
+fn questions(flavour: Flavour, session: &McpSession) -> Result<()> {
+    let mut missed = Vec::new();
+    let mut longest = Duration::ZERO;
+    for (question, wanted) in QUESTIONS {
+        let call = session.call("search_api_docs", json!({"query": question, "max_results": FIRST}))?;
+        longest = longest.max(call.took);
+        let reply = call.value();
+        let hits = reply["hits"].as_array().with_context(|| call.text())?;
+        let paths: Vec<&str> = hits.iter().filter_map(|hit| hit["path"].as_str()).collect();
+        if !paths.iter().any(|path| wanted.contains(path)) {
+            missed.push(format!("{question:?} wants {wanted:?} and gets {paths:?}"));
+        }
+    }
+    let found = QUESTIONS.len() - missed.len();
+    println!("{}: {found} of {} found, the slowest search took {longest:?}", flavour.name(), QUESTIONS.len());
+    println!("{}", missed.join("\n"));
+    ensure!(missed.len() <= MOST_MISSED, "not among the first {FIRST}:\n{}", missed.join("\n"));
+    Ok(())
+}
+
+fn names(session: &McpSession) -> Result<()> {
+    for (name, path, has) in NAMES {
+        let call = session.call("get_python_api_docs", json!({"identifier": name}))?;
+        ensure!(!call.is_error(), "{name}: {}", call.text());
+        let reply = call.value();
+        ensure!(reply["path"] == path && reply.to_string().contains(has), "{name} wants {path} with {has:?}: {reply}");
+    }
+    let list = session.call("get_python_api_docs", json!({"identifier": "bpy.ops.mesh.*"}))?.value();
+    ensure!(list["names"].as_array().is_some_and(|names| names.contains(&"bevel".into())), "{list}");
+    let object = session.call("get_python_api_docs", json!({"identifier": "bpy.types.Object"}))?.value();
+    ensure!(object["more"].is_string() && object.to_string().len() < 16 * 1024, "{object}");
+    Ok(())
+}
+
+fn unknown(session: &McpSession) -> Result<()> {
+    let call = session.call("get_python_api_docs", json!({"identifier": "BevelModifier.segmets"}))?;
+    ensure!(call.is_error() && call.text().contains("bpy.types.BevelModifier.segments"), "{}", call.text());
+    let gone = session.call("get_python_api_docs", json!({"identifier": "Mesh.use_auto_smooth"}))?;
+    ensure!(gone.is_error() && gone.text().contains("shade_auto_smooth"), "{}", gone.text());
+    let there = session.call("get_python_api_docs", json!({"identifier": "Material.use_nodes"}))?;
+    ensure!(there.value()["changes"][0].as_str().is_some_and(|note| note.contains("5.0")), "{}", there.text());
+    let nothing = session.call("search_api_docs", json!({"query": "qwertzuiop"}))?.value();
+    ensure!(
+        nothing["hits"] == json!([]) && nothing["message"].as_str().is_some_and(|told| told.contains("Try")),
+        "{nothing}"
+    );
+    Ok(())
+}
+
+/// What we say of versions is so in this one.
+fn changes(blender: &Blender) -> Result<()> {
+    let version = blender.result("import bpy\nresult = list(bpy.app.version)")?;
+    let part = |index: usize| version[index].as_u64().unwrap_or_default();
+    for ((major, minor), holds) in blendwire_mcp::api_changes() {
+        let expected = (part(0), part(1)) >= (u64::from(major), u64::from(minor));
+        let told = blender.result(&format!("import bpy\nresult = bool({holds})"))?;
+        ensure!(told == Value::Bool(expected), "Blender {version}, change of {major}.{minor}: {holds} is {told}");
+    }
+    Ok(())
+}
+
+/// Resident memory of the MCP server for this port in KiB, where the system tells.
+fn memory_of_server(port: u16) -> Option<usize> {
+    let port = port.to_string();
+    let processes = std::fs::read_dir("/proc").ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let server = processes.into_iter().find(|path| {
+        let line = std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+        let words: Vec<&str> = line.split('\0').collect();
+        words.contains(&"mcp") && words.contains(&port.as_str())
+    })?;
+    let status = std::fs::read_to_string(server.join("status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
