@@ -2,6 +2,9 @@
 //! Our MCP server over stdio, driven by the SDK's own client, in front of real Blenders.
 
 mod api_docs;
+mod clients;
+mod concurrent;
+mod conformance;
 mod official_tools;
 mod render_image;
 
@@ -58,6 +61,9 @@ pub(crate) fn add(suite: &mut Suite) {
     api_docs::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
+    conformance::add(suite);
+    clients::add(suite);
+    concurrent::add(suite);
 }
 
 fn session(environment: &Environment, port: u16) -> Result<McpSession> {

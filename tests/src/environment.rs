@@ -24,6 +24,14 @@ pub struct Environment {
     pub connector: PathBuf,
     /// A Python with mcp-for-blender's MCP server (`blender_mcp`).
     pub mcp_for_blender: PathBuf,
+    /// A Python with version 2.3 of MCP's SDK; `connector` has 1.30.
+    pub mcp_2_3: PathBuf,
+    /// Node.js.
+    pub node: PathBuf,
+    /// MCP's conformance suite, for Node.js.
+    pub conformance: PathBuf,
+    /// MCP's inspector, likewise.
+    pub inspector: PathBuf,
     /// A Chromium that runs headless.
     #[cfg(target_os = "linux")]
     pub browser: PathBuf,
@@ -51,6 +59,10 @@ impl Environment {
             xvfb: path("BLENDWIRE_TEST_XVFB")?,
             connector: path("BLENDWIRE_TEST_CONNECTOR")?,
             mcp_for_blender: path("BLENDWIRE_TEST_MCP_FOR_BLENDER")?,
+            mcp_2_3: path("BLENDWIRE_TEST_MCP_2_3")?,
+            node: path("BLENDWIRE_TEST_NODE")?,
+            conformance: path("BLENDWIRE_TEST_CONFORMANCE")?,
+            inspector: path("BLENDWIRE_TEST_INSPECTOR")?,
             #[cfg(target_os = "linux")]
             browser: path("BLENDWIRE_TEST_BROWSER")?,
             #[cfg(target_os = "linux")]
@@ -60,12 +72,21 @@ impl Environment {
         })
     }
 
-    /// The same, with an add-on that panics where a test wants it (`crates/bridge/src/panics.rs`).
+    /// The same, with an add-on that panics where a test wants it (`crates/bridge/src/panics.rs`), and whose MCP server has
+    /// what the conformance suite calls by name.
     ///
     /// # Errors
     /// When the environment variable is missing.
     pub fn with_faults(&self) -> Result<Self> {
         Ok(Self { addon_zip: path("BLENDWIRE_TEST_FAULTY_ADDON_ZIP")?, ..self.clone() })
+    }
+
+    /// The same, with an executable whose MCP server has what the conformance suite calls by name.
+    ///
+    /// # Errors
+    /// When the environment variable is missing.
+    pub fn with_fixtures(&self) -> Result<Self> {
+        Ok(Self { blendwire: path("BLENDWIRE_TEST_BIN_WITH_FIXTURES")?, ..self.clone() })
     }
 }
 

@@ -31,3 +31,22 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Built> {
         process::build_artifact(&mut command, "blendwire")?.pop().context("building blendwire made no executable")?;
     Ok(Built { zip, executable })
 }
+
+/// The tests that need no Blender, in which the executable has what MCP's conformance suite calls by name.
+pub(crate) const UNIT_TESTS: [&str; 6] =
+    ["test", "--workspace", "--exclude", "blendwire-e2e", "--features", "blendwire/fixtures"];
+
+/// With the same.
+pub(crate) const LINT: [&str; 8] =
+    ["clippy", "--workspace", "--all-targets", "--features", "blendwire/fixtures", "--", "-D", "warnings"];
+
+/// The executable that those tests run, for the conformance suite: it is there when they have run, which is why it is built
+/// in the same way.
+pub(crate) fn with_fixtures(workspace: &Workspace) -> Result<PathBuf> {
+    let mut command = process::cargo(workspace);
+    command.args(UNIT_TESTS).arg("--no-run");
+    let files = process::build_artifact(&mut command, "blendwire")?;
+    // Its own unit tests are an executable too, with more in its name.
+    let executable = files.into_iter().find(|file| file.file_stem().is_some_and(|stem| stem == "blendwire"));
+    executable.context("building the tests of blendwire made no executable")
+}

@@ -5,6 +5,7 @@
 //! of cargo's runs share one environment (a changed environment would build everything again). Long
 //! installations, which need a log and a progress line, are in `provide::task`.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -86,6 +87,17 @@ fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let is_plain = !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || "'\"$;&|<>()*".contains(c));
     if is_plain { word.into_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// `OnceCell::get_or_try_init`, which is not stable yet.
+pub(crate) fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if cell.get().is_none() {
+        let value = make()?;
+        if cell.set(value).is_err() {
+            bail!("what is made once was made inside itself");
+        }
+    }
+    cell.get().context("a value just made is missing")
 }
 
 #[cfg(test)]

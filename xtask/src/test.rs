@@ -9,10 +9,11 @@ use std::cell::OnceCell;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Built};
+use crate::process::once;
 use crate::provide::{self, Provided};
 use crate::workspace::Workspace;
 use crate::{addon, deny, fuzz, process, python, tidy};
@@ -95,10 +96,10 @@ impl Suite<'_> {
                 self.cargo(&["fmt", "--manifest-path", "crates/protocol/fuzz/Cargo.toml", "--check"])?;
                 self.cargo(&["fmt", "--manifest-path", "crates/bridge/fuzz/Cargo.toml", "--check"])
             }
-            Step::Lint => self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+            Step::Lint => self.cargo(&build::LINT),
             Step::Tidy => tidy::run(self.workspace),
             Step::Deny => deny::check(self.workspace),
-            Step::Unit => self.cargo(&["test", "--workspace", "--exclude", "blendwire-e2e"]),
+            Step::Unit => self.cargo(&build::UNIT_TESTS),
             Step::Fuzz => fuzz::suite(self.workspace),
             Step::Python => python::check(self.workspace),
             Step::Build => self.built().map(|built| println!("{}", built.executable.display())),
@@ -128,6 +129,7 @@ impl Suite<'_> {
         command.args(self.filter);
         command.envs(provide::test_environment(self.workspace, self.built()?, self.provided()?)?);
         command.env("BLENDWIRE_TEST_FAULTY_ADDON_ZIP", addon::pack_faulty(self.workspace)?);
+        command.env("BLENDWIRE_TEST_BIN_WITH_FIXTURES", build::with_fixtures(self.workspace)?);
         process::run(&mut command)
     }
 
@@ -147,17 +149,6 @@ impl Suite<'_> {
         let total: Duration = self.timings.iter().map(|(_, duration)| *duration).sum();
         println!("{:<9} {:>7.1} s", "total", total.as_secs_f64());
     }
-}
-
-/// `OnceCell::get_or_try_init`, which is not stable yet.
-fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if cell.get().is_none() {
-        let value = make()?;
-        if cell.set(value).is_err() {
-            bail!("a step of the suite ran inside itself");
-        }
-    }
-    cell.get().context("a value just made is missing")
 }
 
 fn name(step: Step) -> String {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -16,6 +16,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
 use crate::Server;
+use crate::server::{Served, served};
 
 /// Longest request in bytes: the 64 MiB that the wire allows a script, written as JSON.
 const LONGEST_REQUEST_BYTES: usize = 128 * 1024 * 1024;
@@ -45,7 +46,7 @@ pub enum Hosts {
 
 /// One MCP server for any number of clients over HTTP.
 pub struct HttpServer {
-    service: StreamableHttpService<Server, LocalSessionManager>,
+    service: StreamableHttpService<Served, LocalSessionManager>,
 }
 
 impl Debug for HttpServer {
@@ -67,7 +68,8 @@ impl HttpServer {
             .with_allowed_origins(ORIGINS)
             .enforce_origin_validation()
             .with_max_request_body_bytes(LONGEST_REQUEST_BYTES);
-        let service = StreamableHttpService::new(move || Ok(server.another_session()), Arc::new(sessions), config);
+        let service =
+            StreamableHttpService::new(move || Ok(served(server.another_session())), Arc::new(sessions), config);
         Self { service }
     }
 
@@ -77,6 +79,12 @@ impl HttpServer {
         B: Body + Send + 'static,
         B::Error: Display,
     {
-        self.service.handle(request).await.map(BodyExt::boxed_unsync)
+        let ends_session = request.method() == Method::DELETE;
+        let mut response = self.service.handle(request).await.map(BodyExt::boxed_unsync);
+        if ends_session && response.status() == StatusCode::ACCEPTED {
+            // MCP names no status for this. Clients take any other for a failure, and warn their user.
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        response
     }
 }

@@ -12,6 +12,8 @@ mod blender;
 mod caller;
 mod docs;
 mod elicit;
+#[cfg(feature = "fixtures")]
+mod fixtures;
 mod greeting;
 mod http;
 mod jobs;

@@ -31,6 +31,21 @@ const LONGEST_LINE_BYTES: usize = 128 * 1024 * 1024;
 /// How long a call is waited for. Clients give up after a minute and more.
 const DEFAULT_WAIT: Duration = Duration::from_secs(45);
 
+/// What clients get of a server: all that it has, and for the conformance suite what that calls by name.
+#[cfg(not(feature = "fixtures"))]
+pub(crate) type Served = Server;
+#[cfg(feature = "fixtures")]
+pub(crate) type Served = crate::fixtures::WithFixtures;
+
+#[cfg(not(feature = "fixtures"))]
+pub(crate) fn served(server: Server) -> Served {
+    server
+}
+#[cfg(feature = "fixtures")]
+pub(crate) fn served(server: Server) -> Served {
+    crate::fixtures::WithFixtures(server)
+}
+
 /// Why serving ended badly.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -65,7 +80,7 @@ impl Server {
         Self { level: Arc::default(), ..self.clone() }
     }
 
-    fn level(&self) -> Option<Level> {
+    pub(crate) fn level(&self) -> Option<Level> {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -168,7 +183,7 @@ impl Limits {
 pub async fn serve_stdio(blender: Arc<dyn Blender>) -> Result<(), ServeError> {
     let (reader, writer) = rmcp::transport::io::stdio_pipes();
     let transport = AsyncRwTransport::new(reader, writer).with_max_line_length(LONGEST_LINE_BYTES);
-    match Server::new(blender).serve(transport).await {
+    match served(Server::new(blender)).serve(transport).await {
         Ok(session) => session.waiting().await.map(drop).map_err(ServeError::from),
         Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
         Err(error) => Err(ServeError::Begin(Box::new(error))),

@@ -8,12 +8,14 @@
 
 mod cache;
 mod debian;
+mod npm;
 mod outside;
 mod python;
 mod task;
 mod venv;
 mod window;
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,12 +28,17 @@ pub(crate) use self::cache::Cache;
 use self::python::on_path;
 pub(crate) use self::venv::python_tools;
 use crate::build::Built;
+use crate::process::once;
 use crate::workspace::Workspace;
 
 const BPY_5_0: &str = "BLENDWIRE_TEST_BPY_5_0";
 const BPY_5_2: &str = "BLENDWIRE_TEST_BPY_5_2";
 const CONNECTOR: &str = "BLENDWIRE_TEST_CONNECTOR";
 const MCP_FOR_BLENDER: &str = "BLENDWIRE_TEST_MCP_FOR_BLENDER";
+const MCP_2_3: &str = "BLENDWIRE_TEST_MCP_2_3";
+const NODE: &str = "BLENDWIRE_TEST_NODE";
+const CONFORMANCE: &str = "BLENDWIRE_TEST_CONFORMANCE";
+const INSPECTOR: &str = "BLENDWIRE_TEST_INSPECTOR";
 const BLENDER: &str = "BLENDWIRE_TEST_BLENDER";
 const XVFB: &str = "BLENDWIRE_TEST_XVFB";
 const BROWSER: &str = "BLENDWIRE_TEST_BROWSER";
@@ -67,7 +74,9 @@ pub(crate) fn provide() -> Result<Provided> {
         (BPY_5_2, given_or(BPY_5_2, || venv::bpy(&cache, "5.2.3", python::Minor(13)))?),
         (CONNECTOR, given_or(CONNECTOR, || venv::connector(&cache))?),
         (MCP_FOR_BLENDER, given_or(MCP_FOR_BLENDER, || venv::mcp_for_blender(&cache))?),
+        (MCP_2_3, given_or(MCP_2_3, || venv::mcp_2_3(&cache))?),
     ];
+    provided.extend(npm(&cache)?);
     let window = window::provide(&cache)?;
     provided.push((BLENDER, window.blender));
     provided.extend(window.xvfb.map(|xvfb| (XVFB, xvfb)));
@@ -77,6 +86,16 @@ pub(crate) fn provide() -> Result<Provided> {
         provided.push((IP, given_or(IP, || outside::ip(&cache))?));
     }
     Ok(Provided(provided))
+}
+
+/// Node.js and what it runs.
+fn npm(cache: &Cache) -> Result<[(&'static str, PathBuf); 3]> {
+    let provided = OnceCell::new();
+    let one = |variable, path: fn(&npm::Npm) -> &PathBuf| {
+        let provide = || once(&provided, || npm::provide(cache)).map(|npm| path(npm).clone());
+        Ok::<_, anyhow::Error>((variable, given_or(variable, provide)?))
+    };
+    Ok([one(NODE, |npm| &npm.node)?, one(CONFORMANCE, |npm| &npm.conformance)?, one(INSPECTOR, |npm| &npm.inspector)?])
 }
 
 /// Makes sure that the programs are there which the tests call by name.

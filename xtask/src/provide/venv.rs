@@ -63,6 +63,17 @@ pub(crate) fn mcp_for_blender(cache: &Cache) -> Result<PathBuf> {
     )
 }
 
+/// The second major version of MCP's SDK. The first is the connector's.
+pub(crate) fn mcp_2_3(cache: &Cache) -> Result<PathBuf> {
+    ensure(
+        cache,
+        "mcp-2.3.0",
+        &["mcp==2.3.0"],
+        || python::find_any(cache),
+        |python, program, task| task.run(python.command_for(program).args(["-c", "import mcp"])),
+    )
+}
+
 /// Linters and type checkers.
 pub(crate) fn python_tools(cache: &Cache, packages: &[&str]) -> Result<PathBuf> {
     ensure(cache, "python-tools", packages, || python::find_any(cache), |_, _, _| Ok(()))

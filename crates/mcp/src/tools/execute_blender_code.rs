@@ -19,7 +19,7 @@ pub(super) const TOOL: ToolEntry =
 const NAME: &str = "execute_blender_code";
 
 const DESCRIPTION: &str = "Run Python in Blender and wait for its end. `bpy` is imported; other modules you import. \
-    Assign what you want back to `result`: any JSON value; what JSON cannot hold comes as its repr(). Prints come back \
+    Assign what you want back to `result`: any JSON value; what JSON cannot hold comes as its repr(), integers beyond 64 bits as text. Prints come back \
     as `stdout`, what the script did to the file as `changes`. Variables do not live on between calls; the scene does. \
     On an exception the traceback comes back and what ran before it stays done, unless `rollback` is set. Long scripts \
     can report with `import blendwire; blendwire.progress(0.4, \"baking\")`.";
@@ -53,8 +53,7 @@ fn definition() -> Tool {
         .with_raw_output_schema(output_schema(json!({
             "type": "object",
             "properties": {
-                "result": {"description": "What the script assigned to `result`; integers beyond 64 bits as text"},
-                "changes": {"description": "Data-blocks `added`, `removed`, `renamed`, `modified`, by collection of bpy.data"},
+                "changes": {"type": "object", "description": "Data-blocks `added`, `removed`, `renamed`, `modified`, by collection of bpy.data"},
             },
         })))
 }

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Many calls at once, calls that outlast the wait for them, results in pages, and consent without a session; in raw JSON
+//! lines, so that nothing on stdout goes unseen.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, http, wait_until};
+use serde_json::{Value, json};
+
+use crate::suite::Suite;
+
+const CALLS: usize = 200;
+const ANSWER_BYTES: usize = 1_000_000;
+
+/// For one answer; with a debug build of the server all two hundred take half a minute.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+pub(super) fn add(suite: &mut Suite) {
+    for (name, test) in [
+        ("mcp::concurrent_calls_with_large_answers_do_not_mix", concurrent as fn(&Environment) -> Result<()>),
+        ("mcp::a_call_that_outlasts_the_wait_is_a_job", jobs),
+        ("mcp::pages_of_a_large_result_are_the_whole", pages),
+        ("windowed::mcp::consent_without_a_session_is_a_result", consent),
+    ] {
+        suite.own(name, test);
+    }
+}
+
+/// `blendwire mcp`, line by line.
+struct Server {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<Result<Value>>,
+    /// What goes with every request where there is no session.
+    meta: Option<Value>,
+    last_id: usize,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start(environment: &Environment, blender: &Blender) -> Result<Self> {
+        let mut command = Command::new(&environment.blendwire);
+        command.args(["mcp", "--port", &blender.port.to_string()]);
+        command.env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let stdin = child.stdin.take().context("no stdin")?;
+        let stdout = BufReader::new(child.stdout.take().context("no stdout")?);
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                if sender.send(line.map_err(Into::into).and_then(|line| message(&line))).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { child, stdin, lines, meta: None, last_id: 0 })
+    }
+
+    /// With the handshake of 2025-11-25.
+    fn with_session(environment: &Environment, blender: &Blender) -> Result<Self> {
+        let mut server = Self::start(environment, blender)?;
+        let client = json!({"name": "raw", "version": "1"});
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
+        let answer = server.request("initialize", params)?;
+        ensure!(answer["protocolVersion"] == "2025-11-25", "{answer}");
+        server.write(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
+        Ok(server)
+    }
+
+    /// Without one, as since 2026-07-28, and with a user who can be asked.
+    fn without_session(environment: &Environment, blender: &Blender) -> Result<Self> {
+        let mut server = Self::start(environment, blender)?;
+        server.meta = Some(json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+        }));
+        Ok(server)
+    }
+
+    fn write(&mut self, message: &Value) -> Result<()> {
+        Ok(self.stdin.write_all(format!("{message}\n").as_bytes())?)
+    }
+
+    fn ask(&mut self, method: &str, mut params: Value) -> Result<usize> {
+        self.last_id += 1;
+        if let Some(meta) = &self.meta {
+            params["_meta"] = meta.clone();
+        }
+        self.write(&json!({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}))?;
+        Ok(self.last_id)
+    }
+
+    /// The next answer to any request; other messages are passed over.
+    fn answer(&mut self) -> Result<Value> {
+        loop {
+            let message = self.lines.recv_timeout(PATIENCE).context("no answer")??;
+            if message.get("id").is_some() {
+                return Ok(message);
+            }
+        }
+    }
+
+    fn request(&mut self, method: &str, params: Value) -> Result<Value> {
+        let id = self.ask(method, params)?;
+        let answer = self.answer()?;
+        ensure!(answer["id"] == id && answer.get("error").is_none(), "{answer}");
+        Ok(answer["result"].clone())
+    }
+
+    /// The result of a tool.
+    fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
+        self.request("tools/call", json!({"name": tool, "arguments": arguments}))
+    }
+
+    /// The structured content of a call that goes well.
+    fn value(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
+        let result = self.call(tool, arguments)?;
+        ensure!(result["isError"] != true, "{tool}: {result}");
+        Ok(result["structuredContent"].clone())
+    }
+}
+
+/// A line of stdout, which carries nothing but MCP.
+fn message(line: &str) -> Result<Value> {
+    let start: String = line.chars().take(200).collect();
+    let message: Value = serde_json::from_str(line).with_context(|| format!("no JSON on stdout: {start}"))?;
+    ensure!(message["jsonrpc"] == "2.0", "no JSON-RPC on stdout: {start}");
+    Ok(message)
+}
+
+fn concurrent(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut server = Server::with_session(environment, &blender)?;
+    let letter = |number: usize| char::from(b'a' + u8::try_from(number % 26).unwrap_or_default());
+    let mut expected = HashMap::new();
+    let begun = Instant::now();
+    for number in 0..CALLS {
+        let code = format!("result = '{number}:' + '{}' * {ANSWER_BYTES}", letter(number));
+        let arguments = json!({"code": code, "max_result_bytes": 2 * ANSWER_BYTES, "wait_secs": 300});
+        let id = server.ask("tools/call", json!({"name": "execute_blender_code", "arguments": arguments}))?;
+        expected.insert(id, number);
+    }
+    for _ in 0..CALLS {
+        let answer = server.answer()?;
+        let id = answer["id"].as_u64().and_then(|id| usize::try_from(id).ok()).context("no id")?;
+        let number = expected.remove(&id).with_context(|| format!("{id} was answered twice"))?;
+        let whole = format!("{number}:{}", letter(number).to_string().repeat(ANSWER_BYTES));
+        let result = &answer["result"];
+        let text = result["content"][0]["text"].as_str().unwrap_or_default();
+        let shown: String = answer.to_string().chars().take(300).collect();
+        ensure!(result["structuredContent"]["result"] == whole, "{number}: {shown}");
+        let read: Value = serde_json::from_str(text).with_context(|| format!("{number}: the text is cut: {shown}"))?;
+        ensure!(read["result"] == whole, "{number}: {shown}");
+    }
+    println!("{CALLS} calls of {ANSWER_BYTES} bytes took {:?}", begun.elapsed());
+    ensure!(server.lines.try_recv().is_err(), "more came than was asked for");
+    Ok(())
+}
+
+fn jobs(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut server = Server::with_session(environment, &blender)?;
+    let code = "import time\nfor i in range(10):\n    print('step', i)\n    time.sleep(0.2)\nresult = 'slept'";
+    let begun = Instant::now();
+    let running = server.value("execute_blender_code", &json!({"code": code, "wait_secs": 0.5}))?;
+    ensure!(begun.elapsed() < Duration::from_millis(1900), "it took {:?}", begun.elapsed());
+    let output = running["output"].as_str().unwrap_or_default();
+    ensure!(running["status"] == "running" && output.contains("step 0") && !output.contains("step 9"), "{running}");
+    let listed = server.value("get_job", &json!({}))?;
+    ensure!(listed["jobs"][0]["job"] == running["job"], "{listed}");
+    let done = server.value("get_job", &json!({"job": running["job"]}))?;
+    ensure!(done["result"] == "slept" && done["stdout"].to_string().contains("step 9"), "{done}");
+    // Asked again it says the same.
+    ensure!(server.value("get_job", &json!({"job": running["job"]}))?["result"] == "slept");
+
+    let running_in_blender = || -> Option<bool> {
+        let (_, status) = http(blender.port, "GET /status", "").ok()?;
+        let status: Value = serde_json::from_str(&status).ok()?;
+        Some(status["running"].is_object())
+    };
+    let code = "print('turning')\nwhile True: pass";
+    let endless = server.value("execute_blender_code", &json!({"code": code, "wait_secs": 0.5}))?;
+    ensure!(endless["status"] == "running" && running_in_blender() == Some(true), "{endless}");
+    let cancelled = server.value("cancel_job", &json!({"job": endless["job"]}))?;
+    ensure!(cancelled["status"] == "cancelled", "{cancelled}");
+    wait_until("Blender to be free", Duration::from_secs(20), || running_in_blender().filter(|runs| !runs))?;
+    ensure!(server.value("execute_blender_code", &json!({"code": "result = 1"}))?["result"] == 1);
+    let gone = server.call("get_job", &json!({"job": endless["job"]}))?;
+    ensure!(gone["isError"] == true && gone.to_string().contains("there is no job"), "{gone}");
+    Ok(())
+}
+
+fn pages(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut server = Server::with_session(environment, &blender)?;
+    // Characters of several bytes, so that a page that ends within one would show.
+    let code = "result = [f'{i} ü€🧊' for i in range(40_000)]";
+    let large = server.value("execute_blender_code", &json!({"code": code}))?;
+    let (bytes, pages) = (&large["too_large"]["bytes"], &large["too_large"]["pages"]);
+    let first = large["too_large"]["first_page"].as_str().with_context(|| large.to_string())?.to_owned();
+    let address = first.strip_suffix('1').context("the first page is not number 1")?;
+    let mut whole = String::new();
+    for page in 1..=pages.as_u64().context("no pages")? {
+        let read = server.request("resources/read", json!({"uri": format!("{address}{page}")}))?;
+        whole += read["contents"][0]["text"].as_str().with_context(|| read.to_string())?;
+    }
+    ensure!(*bytes == whole.len(), "{bytes} bytes were promised, {} came", whole.len());
+    let read: Value = serde_json::from_str(&whole).context("the pages together are no JSON")?;
+    let expected: Vec<_> = (0..40_000).map(|number| format!("{number} ü€🧊")).collect();
+    ensure!(read["result"] == json!(expected), "{}", &whole[..100]);
+    // With more room it comes at once.
+    let arguments = json!({"code": code, "max_result_bytes": 10_000_000});
+    ensure!(server.value("execute_blender_code", &arguments)?["result"] == json!(expected));
+    Ok(())
+}
+
+/// A Blender that asks before a script writes files.
+pub(super) fn asking(environment: &Environment) -> Result<Blender> {
+    let wish = "p = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences\np.guard_files = 'ask'";
+    let settings = Settings { python_expr: Some(wish.to_owned()), ..Settings::default() };
+    Blender::start(environment, Flavour::Windowed, &settings)
+}
+
+/// The question comes as what the call answers, and the call is made again with the user's answer.
+fn consent(environment: &Environment) -> Result<()> {
+    let blender = asking(environment)?;
+    let mut server = Server::without_session(environment, &blender)?;
+    let path = blender.file("asked");
+    let code = format!("open({:?}, 'a').write('x')\nresult = 'done'", path.display().to_string());
+    let arguments = json!({"code": code, "title": "Write notes"});
+    let call = json!({"name": "execute_blender_code", "arguments": arguments});
+    for (answer, is_done) in [
+        (json!({"action": "accept", "content": {"answer": "once"}}), true),
+        (json!({"action": "decline"}), false),
+        (json!({"action": "accept", "content": {"answer": "never"}}), false),
+    ] {
+        let question = server.request("tools/call", call.clone())?;
+        ensure!(question["resultType"] == "input_required" && !path.exists(), "{question}");
+        let params = &question["inputRequests"]["consent"]["params"];
+        let is_told = |word: &str| params["message"].as_str().is_some_and(|message| message.contains(word));
+        ensure!(is_told("Write notes") && is_told("write files"), "{question}");
+        let mut again = call.clone();
+        again["inputResponses"] = json!({"consent": answer});
+        again["requestState"] = question["requestState"].clone();
+        let result = server.request("tools/call", again)?;
+        ensure!(result["resultType"] == "complete", "{result}");
+        if is_done {
+            ensure!(result["structuredContent"]["result"] == "done" && fs_err::read(&path)? == b"x", "{result}");
+            fs_err::remove_file(&path)?;
+        } else {
+            ensure!(result["isError"] == true && result.to_string().contains("refused"), "{result}");
+            ensure!(!path.exists(), "it was done all the same");
+        }
+    }
+    // A state that was never given out belongs to no call.
+    let mut forged = call.clone();
+    forged["inputResponses"] = json!({"consent": {"action": "accept", "content": {"answer": "once"}}});
+    forged["requestState"] = "job-1000".into();
+    let result = server.request("tools/call", forged)?;
+    if result["isError"] != true || path.exists() {
+        bail!("{result}");
+    }
+    Ok(())
+}
