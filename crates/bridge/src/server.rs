@@ -31,6 +31,9 @@ use crate::seldom::Told;
 /// How long a stop waits for last replies to go out to clients that read slowly.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long the clients of the host's service have to end by themselves: the last answers have gone out by then.
+const END_WITHIN: Duration = Duration::from_millis(100);
+
 /// Pause after the system refused to accept (too many open files, mostly): accepting at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -296,6 +299,9 @@ async fn serve(shared: Arc<Shared>, listeners: Vec<tokio::net::TcpListener>, shu
     }
     drop(open);
     while accepting.join_next().await.is_some() {}
+    if let (Err(_), Some((_, service))) = (tokio::time::timeout(END_WITHIN, all_ended.recv()).await, &shared.mounted) {
+        service.stop();
+    }
     let _ = tokio::time::timeout(FLUSH_WITHIN, all_ended.recv()).await;
 }
 

@@ -73,6 +73,11 @@ impl HttpServer {
         Self { service }
     }
 
+    /// Ends all sessions and the streams of events in them.
+    pub fn stop(&self) {
+        self.service.config.cancellation_token.cancel();
+    }
+
     /// Answers one request.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<UnsyncBoxBody<Bytes, Infallible>>
     where

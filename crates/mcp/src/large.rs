@@ -38,9 +38,12 @@ struct Kept {
 }
 
 impl LargeResults {
-    /// `result`, or what stands for it where its JSON is longer than `limit_bytes`.
-    pub(crate) fn fit(&self, result: CallToolResult, limit_bytes: usize) -> CallToolResult {
-        let Some(value) = &result.structured_content else { return result };
+    /// `result`, or what stands for it where its JSON, or the text of an error, is longer than `limit_bytes`.
+    pub(crate) fn fit(&self, mut result: CallToolResult, limit_bytes: usize) -> CallToolResult {
+        let Some(value) = &result.structured_content else {
+            result.content.iter_mut().for_each(|block| self.fit_text(block, limit_bytes));
+            return result;
+        };
         let text = value.to_string();
         if text.len() <= limit_bytes {
             return result;
@@ -63,6 +66,21 @@ impl LargeResults {
         let mut shown = CallToolResult::structured(told);
         shown.content.push(ContentBlock::resource_link(link));
         shown
+    }
+
+    /// Puts in the place of a long text where it is, how it begins, and how it ends: a traceback's last line says most.
+    fn fit_text(&self, block: &mut ContentBlock, limit_bytes: usize) {
+        let Some(text) = block.as_text().map(|block| block.text.as_str()).filter(|text| text.len() > limit_bytes) else {
+            return;
+        };
+        let (bytes, pages) = (text.len(), pages(text).len());
+        let beginning = &text[..text.floor_char_boundary(BEGINNING_BYTES)];
+        let end = &text[text.ceil_char_boundary(bytes - BEGINNING_BYTES.min(bytes))..];
+        let number = self.keep(text.to_owned());
+        *block = ContentBlock::text(format!(
+            "{beginning}\n\n… This text has {bytes} bytes: all of it is in {pages} pages, {ADDRESS}{number}/1 and on, which can be \
+             read as resources. It ends with: …\n\n{end}"
+        ));
     }
 
     /// The page at this address; `None` when it is no address of a result.
@@ -143,6 +161,19 @@ mod tests {
         let beyond = results.read(&format!("blender://result/1/{}", count + 1)).unwrap().unwrap_err();
         assert!(beyond.contains(&format!("1 to {count}")), "{beyond}");
         assert!(results.read("blender://scene").is_none());
+    }
+
+    #[test]
+    fn a_long_text_is_shown_by_its_ends() {
+        let results = LargeResults::default();
+        let text = format!("Traceback {}ValueError: why", "ü".repeat(100_000));
+        let shown = results.fit(CallToolResult::error(vec![ContentBlock::text(text.clone())]), DEFAULT_LIMIT_BYTES);
+        let told = shown.content[0].as_text().unwrap().text.clone();
+        assert!(told.starts_with("Traceback ü") && told.ends_with("üValueError: why") && told.len() < 3000, "{told}");
+        assert!(told.contains(&format!("{} bytes", text.len())) && shown.is_error == Some(true));
+        let read: String =
+            (1..=5).map_while(|page| results.read(&format!("blender://result/1/{page}")).unwrap().ok()).collect();
+        assert_eq!(read, text);
     }
 
     #[test]

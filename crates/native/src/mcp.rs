@@ -18,6 +18,10 @@ impl HttpService for Mcp {
     fn answer(&self, request: Request<Incoming>) -> Answering<'_> {
         Box::pin(self.0.handle(request))
     }
+
+    fn stop(&self) {
+        self.0.stop();
+    }
 }
 
 fn make(at: At) -> Box<dyn HttpService> {

@@ -25,7 +25,8 @@ pub(crate) fn refusal<B>(request: &Request<B>, is_tls: bool, for_own_pages: bool
     let headers = request.headers();
     // A person who types the address gets an answer; whatever another page asks for does not.
     let is_from_page = headers.get(SEC_FETCH_SITE).is_some_and(|site| site != "none");
-    let is_own_page = for_own_pages && headers.get_all(ORIGIN).iter().all(is_this_machines);
+    let is_own_page =
+        for_own_pages && headers.contains_key(ORIGIN) && headers.get_all(ORIGIN).iter().all(is_this_machines);
     if (headers.contains_key(ORIGIN) || is_from_page) && !is_own_page {
         return Some((StatusCode::FORBIDDEN, "web pages may not ask this server"));
     }

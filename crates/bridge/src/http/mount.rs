@@ -20,6 +20,9 @@ pub type Answering<'a> = Pin<Box<dyn Future<Output = Response<UnsyncBoxBody<Byte
 pub trait HttpService: Send + Sync + Debug {
     /// Answers one. Runs on the network thread and must not keep it.
     fn answer(&self, request: Request<Incoming>) -> Answering<'_>;
+
+    /// Ends what would otherwise go on for as long as its clients want: the server stops.
+    fn stop(&self);
 }
 
 /// What is mounted where.
