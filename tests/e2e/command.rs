@@ -163,7 +163,7 @@ fn nothing_listens(environment: &Environment) -> Result<()> {
 }
 
 /// Where `launch` keeps what it unpacks and installs. Kept between runs, because the embedded Blender is large.
-fn data_folder(environment: &Environment) -> Result<std::path::PathBuf> {
+pub(crate) fn data_folder(environment: &Environment) -> Result<std::path::PathBuf> {
     let provided = environment.bpy_5_0.ancestors().nth(3).unwrap_or(Path::new("/tmp"));
     let folder = provided.join("launch-data");
     fs_err::create_dir_all(&folder)?;

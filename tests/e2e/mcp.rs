@@ -62,6 +62,8 @@ pub(crate) fn add(suite: &mut Suite) {
     api_docs::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
+    suite.own("mcp::launch_blender_starts_one_and_drives_it", |environment| launches(environment, false));
+    suite.own("mcp::launch_blender_leaves_it_at_the_one_that_runs", |environment| launches(environment, true));
     conformance::add(suite);
     clients::add(suite);
     concurrent::add(suite);
@@ -158,6 +160,45 @@ fn cancelled(environment: &Environment) -> Result<()> {
     let next = session.call("execute_blender_code", json!({"code": "result = 1"}))?;
     ensure!(next.value()["result"] == 1, "{}", next.text());
     Ok(())
+}
+
+/// At the session's port; `among_others`, where one runs already.
+fn launches(environment: &Environment, among_others: bool) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let state = folder.path().join("state");
+    let other = if among_others {
+        let settings = Settings { state: Some(state.clone()), ..Settings::default() };
+        Some(Blender::start(environment, Flavour::Bpy52, &settings)?)
+    } else {
+        None
+    };
+    let mut command = Command::new(&environment.blendwire);
+    command.arg("mcp");
+    if !among_others {
+        command.args(["--port", &free_port()?.to_string()]);
+    }
+    command
+        .env("BLENDWIRE_BLENDER", &environment.blender)
+        .env("BLENDER_USER_RESOURCES", folder.path().join("resources"));
+    command.env("BLENDWIRE_DATA_DIR", crate::command::data_folder(environment)?).env("BLENDWIRE_STATE_DIR", &state);
+    command.env("BLENDWIRE_CONFIG_DIR", folder.path().join("config")).env("XDG_RUNTIME_DIR", folder.path());
+    let session = McpSession::start(command)?;
+    let begun = session.call("launch_blender", json!({"background": true}))?;
+    if let Some(other) = &other {
+        // The one that runs is there to be used.
+        let at = format!(":{} already", other.port);
+        ensure!(begun.is_error() && begun.text().contains(&at), "{}", begun.text());
+        return Ok(());
+    }
+    ensure!(!begun.is_error() && begun.value()["background"] == true, "{}", begun.text());
+    let code = "import os\nresult = os.getpid()";
+    let pid = session.call("execute_blender_code", json!({"code": code}))?.value()["result"].clone();
+    let ended = || Command::new("kill").arg(pid.to_string()).status();
+    let checked = if pid == begun.value()["pid"] { Ok(()) } else { Err(anyhow::anyhow!("{pid} answered")) };
+    ensure!(ended()?.success(), "the Blender that was launched, {pid}, had ended");
+    let no_file = session.call("launch_blender", json!({"file": "--python-expr=1", "background": true}))?;
+    ensure!(no_file.is_error() && no_file.text().contains("--python-expr=1"), "{}", no_file.text());
+    checked
 }
 
 fn starts_closed(environment: &Environment) -> Result<()> {

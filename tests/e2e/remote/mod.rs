@@ -182,8 +182,9 @@ fn exec(
 /// What Blender's user tells those of other machines: the token and the certificate's fingerprint.
 fn credentials(environment: &Environment, blender: &Blender) -> Result<(String, String)> {
     let mut command = Command::new(&environment.blendwire);
-    let output = command.args(["tls", "--json"]).env("BLENDWIRE_CONFIG_DIR", blender.file("config")).output()?;
-    let shown: Value = serde_json::from_slice(&output.stdout).context("no certificate")?;
+    command.args(["tls", "--json"]).env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
+    // A server that listens may still be making it.
+    let shown: Value = wait_until("a certificate", SOON, || serde_json::from_slice(&command.output().ok()?.stdout).ok())?;
     let token = fs_err::read_to_string(blender.file("config/token"))?;
     Ok((token.trim().to_owned(), shown["fingerprint"].as_str().context("no fingerprint")?.to_owned()))
 }
