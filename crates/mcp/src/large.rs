@@ -70,7 +70,8 @@ impl LargeResults {
 
     /// Puts in the place of a long text where it is, how it begins, and how it ends: a traceback's last line says most.
     fn fit_text(&self, block: &mut ContentBlock, limit_bytes: usize) {
-        let Some(text) = block.as_text().map(|block| block.text.as_str()).filter(|text| text.len() > limit_bytes) else {
+        let Some(text) = block.as_text().map(|block| block.text.as_str()).filter(|text| text.len() > limit_bytes)
+        else {
             return;
         };
         let (bytes, pages) = (text.len(), pages(text).len());

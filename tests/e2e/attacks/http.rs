@@ -203,7 +203,12 @@ fn rebinding(blender: &mut Blender) -> Result<()> {
         for origin in
             ["", "Origin: http://evil.example\r\n", "Origin: http://localhost\r\n", "Referer: http://evil.example/\r\n"]
         {
-            for (line, body) in [("GET /status", ""), ("GET /metrics", ""), ("POST /execute", framed.as_str()), ("POST /mcp", framed.as_str())] {
+            for (line, body) in [
+                ("GET /status", ""),
+                ("GET /metrics", ""),
+                ("POST /execute", framed.as_str()),
+                ("POST /mcp", framed.as_str()),
+            ] {
                 let request = format!(
                     "{line} HTTP/1.1\r\nHost: {host}\r\n{origin}Connection: close\r\n\
                      Content-Length: {}\r\n\r\n{body}",
