@@ -8,6 +8,7 @@ mod conformance;
 mod http;
 mod official_tools;
 mod render_image;
+mod viewport;
 
 use std::process::Command;
 use std::time::Duration;
@@ -59,6 +60,7 @@ pub(crate) fn add(suite: &mut Suite) {
     }
     official_tools::add(suite);
     render_image::add(suite);
+    viewport::add(suite);
     api_docs::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);

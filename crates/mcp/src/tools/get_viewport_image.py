@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draws the scene off-screen and gives the picture back as PNG.
+"""Draws the scene off-screen and gives the picture back.
 
 With a window, the 3D viewport's own drawing code draws into an off-screen buffer. Without one (or where the viewport
 cannot draw: Cycles), a copy of the scene is rendered and removed again. Nothing stays in the file: no data-blocks, no
@@ -9,13 +9,14 @@ changed setting, no undo step.
 import base64
 import math
 import os
-import struct
 import sys
-import tempfile
-import zlib
+from typing import TYPE_CHECKING
 
 import bpy
 from mathutils import Euler, Matrix, Vector
+
+if TYPE_CHECKING:
+    from picture import Problem, folder_for_a_moment, pixels_of, png_of, sheet_of, size_of_png, within
 
 # Where the camera of each named view is turned to (degrees); it looks along its own -Z.
 VIEW_ANGLES = {
@@ -34,6 +35,9 @@ FRAMED_TYPES = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "VOLUME", 
 LARGEST_INSTANCE_COUNT = 20_000
 # Samples of a rendered picture: a preview, not a final image.
 PREVIEW_SAMPLES = 16
+# A contact sheet: from left to right, top to bottom.
+SHEET = ("front", "right", "top", "isometric")
+SHEET_COLUMNS = 2
 # Air around the framed objects.
 MARGIN = 1.12
 
@@ -42,16 +46,16 @@ MARGIN = 1.12
 _END_OF_PNG = b"IEND\xaeB`\x82"
 
 
-class Problem(Exception):
-    """What cannot be drawn, in words for the caller."""
-
-
 class Camera:
-    """An orthographic camera that frames the scene from one side."""
+    """An orthographic camera that frames the scene, or some objects of it, from one side."""
 
-    def __init__(self, view, aspect):
-        rotation = Euler([math.radians(angle) for angle in VIEW_ANGLES[view]]).to_matrix()
-        low, high = _bounds(rotation.transposed())
+    def __init__(self, wanted, aspect):
+        if wanted.view == "custom":
+            # Its own Z points to where it is looked from, its Y up.
+            rotation = Vector(wanted.direction).to_track_quat("Z", "Y").to_matrix()
+        else:
+            rotation = Euler([math.radians(angle) for angle in VIEW_ANGLES[wanted.view]]).to_matrix()
+        low, high = _bounds(rotation.transposed(), wanted.framed)
         size = high - low
         fitted = max(size.x, size.y * aspect) if aspect >= 1 else max(size.y, size.x / aspect)
         self.scale = max(fitted * MARGIN, 1e-3)
@@ -69,12 +73,39 @@ class Camera:
         return matrix
 
 
-def _bounds(to_view):
-    """Lowest and highest corner of everything visible, in the view's own axes."""
+class Wanted:
+    """One picture."""
+
+    def __init__(self, view, shading, size, direction, framed):
+        self.view, self.shading, self.direction, self.framed = view, shading, direction, framed
+        self.width, self.height = size
+
+
+def _framed(focus):
+    """Names of the objects to frame; None for all that are visible."""
+    if focus is None:
+        return None
+    objects = bpy.context.view_layer.objects
+    if focus == "selected":
+        names = {ob.name for ob in objects if ob.select_get()}
+        if not names:
+            raise Problem("nothing is selected in Blender: name an object in focus, or leave it out")
+        return names
+    if focus not in objects:
+        raise Problem(f"there is no object {focus!r} in the view layer: get_objects_summary lists those that there are")
+    return {focus} | {child.name for child in objects[focus].children_recursive}
+
+
+def _bounds(to_view, framed):
+    """Lowest and highest corner of what is framed, in the view's own axes."""
     depsgraph = bpy.context.evaluated_depsgraph_get()
     low, high = Vector((math.inf,) * 3), Vector((-math.inf,) * 3)
     for count, instance in enumerate(depsgraph.object_instances):
         if instance.object.type not in FRAMED_TYPES or not instance.show_self:
+            continue
+        # An instance belongs to what it is made by.
+        owner = instance.parent if instance.is_instance else instance.object
+        if framed is not None and owner.original.name not in framed:
             continue
         matrix = to_view.to_4x4() @ instance.matrix_world
         for corner in instance.object.bound_box:
@@ -102,15 +133,16 @@ def _viewport():
     return window, area, region, area.spaces.active
 
 
-def _matrices(view, region_3d, width, height):
+def _matrices(wanted, region_3d):
     """View and projection matrix of a windowed drawing."""
+    width, height = wanted.width, wanted.height
     aspect = width / height
-    if view == "camera":
+    if wanted.view == "camera":
         camera = _scene_camera()
         depsgraph = bpy.context.evaluated_depsgraph_get()
         return camera.matrix_world.normalized().inverted(), camera.calc_matrix_camera(depsgraph, x=width, y=height)
-    if view != "current":
-        camera = Camera(view, aspect)
+    if wanted.view != "current":
+        camera = Camera(wanted, aspect)
         return camera.matrix.inverted(), camera.projection(aspect)
     # The viewport has another shape than the picture: widen one side, so that nothing that is visible is cut off.
     projection = region_3d.window_matrix.copy()
@@ -128,18 +160,19 @@ def _scene_camera():
     return camera
 
 
-def _draw(viewport, view, shading, width, height):
-    """Lets the 3D viewport draw into an off-screen buffer."""
+def _draw(viewport, wanted):
+    """Lets the 3D viewport draw into an off-screen buffer. Gives RGBA pixels, bottom row first."""
     import gpu
 
     window, area, region, space = viewport
-    matrices = _matrices(view, space.region_3d, width, height)
+    width, height = wanted.width, wanted.height
+    matrices = _matrices(wanted, space.region_3d)
     before = space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective
     offscreen = gpu.types.GPUOffScreen(width, height)
     try:
-        space.shading.type = SHADING_TYPES[shading]
-        if view != "current":
-            space.overlay.show_overlays = shading == "wireframe"
+        space.shading.type = SHADING_TYPES[wanted.shading]
+        if wanted.view != "current":
+            space.overlay.show_overlays = wanted.shading == "wireframe"
             # EEVEE believes the viewport more than the matrix it is given.
             space.region_3d.view_perspective = "ORTHO" if matrices[1][3][3] else "PERSP"
         with bpy.context.temp_override(window=window, area=area, region=region), offscreen.bind():
@@ -152,37 +185,23 @@ def _draw(viewport, view, shading, width, height):
         space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective = before
         offscreen.free()
     pixels.dimensions = width * height * 4
-    return _png(bytes(pixels), width, height)
+    return bytes(pixels)
 
 
-def _png(rgba, width, height):
-    """A PNG file of 8-bit RGBA pixels, bottom row first. No numpy: not every distribution's Blender has it."""
-    rgb = bytearray(width * height * 3)
-    for channel in range(3):
-        rgb[channel::3] = rgba[channel::4]
-    stride = width * 3
-    rows = b"".join(b"\0" + rgb[start : start + stride] for start in range(stride * (height - 1), -1, -stride))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
-
-
-def _render(view, shading, width, height):
-    """Renders a copy of the scene: the way without a window."""
+def _render(wanted):
+    """Renders a copy of the scene: the way without a window. Gives a PNG file and the engine that made it."""
     scene = bpy.context.scene.copy()
     had_result = "Render Result" in bpy.data.images
     colors = {}
     camera = None
     try:
-        if shading == "material":
+        if wanted.shading == "material":
             colors = _show_base_colors()
-        if view == "camera":
+        if wanted.view == "camera":
             scene.camera = _scene_camera()
         else:
-            camera = _temporary_camera(scene, Camera(view, width / height))
-        engine = _prepare(scene, shading, width, height)
+            camera = _temporary_camera(scene, Camera(wanted, wanted.width / wanted.height))
+        engine = _prepare(scene, wanted.shading, wanted.width, wanted.height)
         return _rendered_file(scene), engine
     finally:
         for material, color in colors.items():
@@ -261,39 +280,76 @@ def _set_up_workbench(scene, shading):
 
 
 def _rendered_file(scene):
-    handle, path = tempfile.mkstemp(suffix=".png", prefix="blendwire-", dir=bpy.app.tempdir)
-    os.close(handle)
-    try:
-        scene.render.filepath = path
+    with folder_for_a_moment() as folder:
+        path = scene.render.filepath = os.path.join(folder, "render.png")
         bpy.ops.render.render(scene=scene.name, write_still=True)
-        with open(path, "rb") as file:
-            png = file.read()
-    finally:
-        os.remove(path)
+        png = b""
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                png = file.read()
     # Blender does not say when there was no room.
     if not png.endswith(_END_OF_PNG):
-        folder = os.path.dirname(path)
-        raise Problem(f"Blender could not write the picture: is there room in its temporary folder {folder}?")
+        place = os.path.dirname(folder)
+        raise Problem(f"Blender could not write the picture: is there room in its temporary folder {place}?")
     return png
 
 
-def main(view, width, height, shading=None):
-    """Entry point; the caller has checked names and ranges."""
-    viewport = _viewport()
+def _one(viewport, wanted):
+    """A PNG file of one view, and what drew it."""
+    if viewport:
+        return png_of(_draw(viewport, wanted), wanted.width, wanted.height), "viewport"
+    return _render(wanted)
+
+
+def _sheet(viewport, wanted):
+    """The same of a contact sheet."""
+    size = wanted.width // SHEET_COLUMNS, wanted.height // (len(SHEET) // SHEET_COLUMNS)
+    if min(size) < 1:
+        raise Problem("a contact sheet needs at least 2×2 pixels")
+    pictures, drawn_by = [], "viewport"
+    for view in SHEET:
+        part = Wanted(view, wanted.shading, size, None, wanted.framed)
+        if viewport:
+            pictures.append(_draw(viewport, part))
+        else:
+            png, drawn_by = _render(part)
+            pictures.append(pixels_of(png))
+    return png_of(*sheet_of(pictures, SHEET_COLUMNS, *size)), drawn_by
+
+
+def _taken(request):
+    """The answer for what was asked for."""
+    viewport, notes = _viewport(), []
+    view, shading, direction = request["view"], request.get("shading"), request.get("direction")
+    framed = _framed(request.get("focus"))
+    if direction is not None:
+        if not any(direction):
+            raise Problem("direction must lead somewhere, as [1, -2, 1] does: from what is seen to the eye")
+        view = "custom"
+    elif view == "custom":
+        raise Problem("view=custom needs a direction, from what is seen to the eye, such as [1, -2, 1]")
+    if framed is not None and view in {"current", "camera"}:
+        view = "isometric"
+        notes.append("focus frames objects, so this is the isometric view")
     if shading is None:
         shading = viewport[3].shading.type.lower() if viewport and view == "current" else "solid"
-    scene, notes = bpy.context.scene, []
-    try:
-        if viewport and not (shading == "rendered" and scene.render.engine == "CYCLES"):
-            png, drawn_by = _draw(viewport, view, shading, width, height), "viewport"
-        else:
-            if view == "current":
-                view = "camera" if scene.camera else "isometric"
-                notes.append(f"rendered, not seen through a viewport, so this is the {view} view")
-            png, drawn_by = _render(view, shading, width, height)
-            notes += _render_notes(shading)
-    except Problem as problem:
-        return {"status": "error", "message": str(problem)}
+    scene = bpy.context.scene
+    if shading == "rendered" and scene.render.engine == "CYCLES":
+        # The viewport shows what it has computed so far, which off-screen is nothing.
+        viewport = None
+    if viewport is None:
+        if view == "current":
+            view = "camera" if scene.camera else "isometric"
+            notes.append(f"rendered, not seen through a viewport, so this is the {view} view")
+        notes += _render_notes(shading)
+    wanted = Wanted(view, shading, (request["width"], request["height"]), direction, framed)
+    png, drawn_by = (_sheet if view == "sheet" else _one)(viewport, wanted)
+    data, mime_type, scale = within(png, request["max_bytes"])
+    if scale < 1:
+        notes.append(f"sent at {scale:.0%} of that size, to fit {request['max_bytes']} bytes")
+    if view == "sheet":
+        notes.append("from left to right and top to bottom: " + ", ".join(SHEET))
+    width, height = size_of_png(png)
     return {
         "status": "ok",
         "view": view,
@@ -302,8 +358,17 @@ def main(view, width, height, shading=None):
         "height": height,
         "drawn_by": drawn_by,
         "notes": notes,
-        "png": base64.b64encode(png).decode(),
+        "mime_type": mime_type,
+        "picture": base64.b64encode(data).decode(),
     }
+
+
+def main(**request):
+    """Entry point; the caller has checked names and ranges."""
+    try:
+        return _taken(request)
+    except Problem as problem:
+        return {"status": "error", "message": str(problem)}
 
 
 def _render_notes(shading):

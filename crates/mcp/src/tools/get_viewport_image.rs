@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `get_viewport_image`: a picture of the scene, drawn off-screen, from any side.
 //!
-//! The picture crosses the wire as PNG, so Blender may run on another machine. The result carries no structured
+//! The picture crosses the wire, so Blender may run on another machine. The result carries no structured
 //! content, because some clients show the model that alone and drop the picture.
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
@@ -16,11 +16,11 @@ pub(super) const TOOL: ToolEntry =
 
 const NAME: &str = "get_viewport_image";
 
-const SNIPPET: &str = include_str!("get_viewport_image.py");
+const SNIPPET: &str = concat!(include_str!("picture.py"), "\n\n", include_str!("get_viewport_image.py"));
 
-const DESCRIPTION: &str = "See the scene: a PNG drawn off-screen. view=current is what the user sees, camera looks \
-    through the scene's camera, the others frame everything visible from that side. Changes nothing. In a background \
-    Blender the scene is rendered instead, as near to the wanted shading as that comes; the caption says how.";
+const DESCRIPTION: &str = "See the scene, drawn off-screen. view=current is what the user sees, camera looks through the \
+    scene's camera, the others frame everything visible from that side, sheet shows four of them. Changes nothing. In a \
+    background Blender the scene is rendered instead, as near to the wanted shading as that comes; the caption says how.";
 
 /// Largest width and height in pixels: what a graphics card takes for certain, and more than a model can see.
 const LARGEST_SIDE: u32 = 4096;
@@ -39,11 +39,31 @@ struct Parameters {
     /// Pixels
     #[schemars(range(min = 1, max = LARGEST_SIDE), with = "i32")]
     height: u32,
+    /// Frame one object, or what is `selected`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    focus: Option<String>,
+    /// From the scene to the eye, for view=custom: [1, -2, 1]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<[f64; 3]>,
+    /// Of the picture's file: JPEG or smaller beyond that
+    #[schemars(with = "i32")]
+    max_bytes: u32,
 }
+
+/// What common clients take in one answer.
+const LIMIT_BYTES: u32 = 700_000;
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { view: View::Current, shading: None, width: 800, height: 600 }
+        Self {
+            view: View::Current,
+            shading: None,
+            width: 800,
+            height: 600,
+            focus: None,
+            direction: None,
+            max_bytes: LIMIT_BYTES,
+        }
     }
 }
 
@@ -60,6 +80,8 @@ enum View {
     Top,
     Bottom,
     Isometric,
+    Sheet,
+    Custom,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -81,8 +103,9 @@ struct Picture {
     height: u32,
     drawn_by: String,
     notes: Vec<String>,
-    /// The PNG file in Base64.
-    png: String,
+    mime_type: String,
+    /// The file in Base64.
+    picture: String,
 }
 
 impl Picture {
@@ -106,5 +129,5 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     }
     let picture: Picture = read(run(caller, NAME, SNIPPET, &parameters).await?.as_ref())?;
     let caption = ContentBlock::text(picture.caption());
-    Ok(CallToolResult::success(vec![ContentBlock::image(picture.png, "image/png"), caption]))
+    Ok(CallToolResult::success(vec![ContentBlock::image(picture.picture, picture.mime_type), caption]))
 }

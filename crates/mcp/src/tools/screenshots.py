@@ -5,30 +5,23 @@ The answer is deferred until Blender has drawn what the scripts before have chan
 """
 
 import base64
-import math
 import os
 import struct
-import tempfile
 import zlib
+from typing import TYPE_CHECKING
 
 import bpy
 
+if TYPE_CHECKING:
+    from picture import PNG, Problem, folder_for_a_moment, png_of, size_of_png, within
+
 # What most clients take as one message, the text around the picture included.
 LIMIT_BYTES = 700_000
-# A new attempt aims a little lower, since size does not follow the number of pixels exactly.
-SAFETY = 0.95
 # Some five seconds. Loading a file takes timers away, and then nobody would tell of the drawing.
 MOST_POLLS = 250
-# Below this nothing can be read.
-SMALLEST_SIDE = 64
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NO_WINDOW = "this Blender has no window; get_viewport_image shows the scene without one"
 
 check_is_finished = None
-
-
-class Problem(Exception):
-    """What cannot be taken, in words for the caller."""
 
 
 class Redraw:
@@ -70,37 +63,40 @@ class Screenshot:
 
     def taken(self):
         """The picture within the limit, and what it shows."""
-        with tempfile.TemporaryDirectory(prefix="blendwire-", dir=bpy.app.tempdir) as folder:
-            path = os.path.join(folder, "window.png")
-            taken_by(self.window, self.area, path)
-            if is_black(path):
-                # Where the graphics driver does not keep what is shown, software rendering for one, Blender's own
-                # operator finds nothing. What it has drawn is there.
-                write(path, *drawn(self.window, self.area))
-                if is_black(path):
-                    raise Problem("Blender's screenshot is black under this graphics driver: use get_viewport_image")
-            full = size_of(path)
-            png = within(path, self.limit)
+        png = taken_by(self.window, self.area)
+        if is_black(png):
+            # Where the graphics driver does not keep what is shown, software rendering for one, Blender's own operator
+            # finds nothing. What it has drawn is there.
+            png = png_of(*drawn(self.window, self.area))
+            if is_black(png):
+                raise Problem("Blender's screenshot is black under this graphics driver: use get_viewport_image")
+        picture, mime_type, scale = within(png, self.limit)
+        full = size_of_png(png)
         return {
             "status": "ok",
             "what": f"{self.area.ui_type} editor" if self.area else "window",
             "full_size": full,
-            "size": size_of_png(png),
-            "png": base64.b64encode(png).decode(),
+            "size": [max(1, round(side * scale)) for side in full],
+            "mime_type": mime_type,
+            "picture": base64.b64encode(picture).decode(),
         }
 
 
-def taken_by(window, area, path):
-    """Blender's own screenshot."""
-    try:
-        if area is None:
-            with bpy.context.temp_override(window=window):
-                bpy.ops.screen.screenshot(filepath=path, check_existing=False)
-        else:
-            with bpy.context.temp_override(window=window, area=area):
-                bpy.ops.screen.screenshot_area(filepath=path, check_existing=False)
-    except RuntimeError as error:
-        raise Problem(f"Blender could not take a screenshot: {str(error).strip()}") from None
+def taken_by(window, area):
+    """Blender's own screenshot, as a PNG file."""
+    with folder_for_a_moment() as folder:
+        path = os.path.join(folder, "window.png")
+        try:
+            if area is None:
+                with bpy.context.temp_override(window=window):
+                    bpy.ops.screen.screenshot(filepath=path, check_existing=False)
+            else:
+                with bpy.context.temp_override(window=window, area=area):
+                    bpy.ops.screen.screenshot_area(filepath=path, check_existing=False)
+        except RuntimeError as error:
+            raise Problem(f"Blender could not take a screenshot: {str(error).strip()}") from None
+        with open(path, "rb") as file:
+            return file.read()
 
 
 def drawn(window, area):
@@ -113,67 +109,15 @@ def drawn(window, area):
     return bytes(pixels), width, height
 
 
-def write(path, rgba, width, height):
-    """Writes 8-bit RGBA pixels as PNG, without alpha."""
-    rgb = bytearray(width * height * 3)
-    for channel in range(3):
-        rgb[channel::3] = rgba[channel::4]
-    stride = width * 3
-    rows = b"".join(b"\0" + rgb[start : start + stride] for start in range(stride * (height - 1), -1, -stride))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    with open(path, "wb") as file:
-        file.write(SIGNATURE)
-        for name, data in (b"IHDR", header), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b""):
-            file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
-
-
-def is_black(path):
-    """Whether nothing is on the picture: its rows hold zeros, opaque alpha and numbers of filters only."""
-    with open(path, "rb") as file:
-        data = file.read()
-    packed, start = b"", len(SIGNATURE)
+def is_black(data):
+    """Whether nothing is on the PNG picture: its rows hold zeros, opaque alpha and numbers of filters only."""
+    packed, start = b"", len(PNG)
     while start < len(data):
         (length,) = struct.unpack_from(">I", data, start)
         if data[start + 4 : start + 8] == b"IDAT":
             packed += data[start + 8 : start + 8 + length]
         start += length + 12
     return set(zlib.decompress(packed)) <= {0, 1, 2, 3, 4, 255}
-
-
-def size_of_png(png):
-    """Its width and height."""
-    return struct.unpack_from(">II", png, 16)
-
-
-def size_of(path):
-    """The same of a file."""
-    with open(path, "rb") as file:
-        return size_of_png(file.read(24))
-
-
-def within(path, limit):
-    """The file's bytes, scaled down until there are no more than the limit."""
-    import imbuf
-
-    with open(path, "rb") as file:
-        png = file.read()
-    width, height = size_of_png(png)
-    scale = 1.0
-    while len(png) > limit:
-        scale *= min(math.sqrt(limit / len(png)) * SAFETY, 0.9)
-        size = round(width * scale), round(height * scale)
-        if min(size) < min(SMALLEST_SIDE, width, height):
-            raise Problem(f"no readable picture of {width}×{height} pixels fits into {limit} bytes: allow more")
-        picture = imbuf.load(path)
-        try:
-            picture.resize(size, method="BILINEAR")
-            scaled = os.path.join(os.path.dirname(path), "scaled.png")
-            imbuf.write(picture, filepath=scaled)
-        finally:
-            picture.free()
-        with open(scaled, "rb") as file:
-            png = file.read()
-    return png
 
 
 def editor(window, ui_type):

@@ -36,7 +36,7 @@ const AREA_NAME: &str = "get_screenshot_of_area_as_image";
 
 const LAYOUT_NAME: &str = "get_screenshot_of_window_as_json";
 
-const PICTURE: &str = include_str!("screenshots.py");
+const PICTURE: &str = concat!(include_str!("picture.py"), "\n\n", include_str!("screenshots.py"));
 
 const DESCRIBED: &str = include_str!("get_screenshot_of_window_as_json.py");
 
@@ -65,8 +65,9 @@ struct Screenshot {
     what: String,
     full_size: [u32; 2],
     size: [u32; 2],
-    /// The PNG file in Base64.
-    png: String,
+    mime_type: String,
+    /// The file in Base64.
+    picture: String,
 }
 
 impl Screenshot {
@@ -88,7 +89,7 @@ async fn picture<P: Serialize + serde::de::DeserializeOwned>(
     let parameters: P = parameters(arguments)?;
     let screenshot: Screenshot = read(run(caller, name, PICTURE, &parameters).await?.as_ref())?;
     let caption = ContentBlock::text(screenshot.caption());
-    Ok(CallToolResult::success(vec![ContentBlock::image(screenshot.png, "image/png"), caption]))
+    Ok(CallToolResult::success(vec![ContentBlock::image(screenshot.picture, screenshot.mime_type), caption]))
 }
 
 async fn layout(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
