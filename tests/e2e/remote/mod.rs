@@ -184,7 +184,8 @@ fn credentials(environment: &Environment, blender: &Blender) -> Result<(String, 
     let mut command = Command::new(&environment.blendwire);
     command.args(["tls", "--json"]).env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
     // A server that listens may still be making it.
-    let shown: Value = wait_until("a certificate", SOON, || serde_json::from_slice(&command.output().ok()?.stdout).ok())?;
+    let shown: Value =
+        wait_until("a certificate", SOON, || serde_json::from_slice(&command.output().ok()?.stdout).ok())?;
     let token = fs_err::read_to_string(blender.file("config/token"))?;
     Ok((token.trim().to_owned(), shown["fingerprint"].as_str().context("no fingerprint")?.to_owned()))
 }

@@ -359,7 +359,7 @@ def _taken(request):
         "drawn_by": drawn_by,
         "notes": notes,
         "mime_type": mime_type,
-        "picture": base64.b64encode(data).decode(),
+        "data": base64.b64encode(data).decode(),
     }
 
 

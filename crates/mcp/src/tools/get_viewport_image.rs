@@ -105,7 +105,7 @@ struct Picture {
     notes: Vec<String>,
     mime_type: String,
     /// The file in Base64.
-    picture: String,
+    data: String,
 }
 
 impl Picture {
@@ -129,5 +129,5 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     }
     let picture: Picture = read(run(caller, NAME, SNIPPET, &parameters).await?.as_ref())?;
     let caption = ContentBlock::text(picture.caption());
-    Ok(CallToolResult::success(vec![ContentBlock::image(picture.picture, picture.mime_type), caption]))
+    Ok(CallToolResult::success(vec![ContentBlock::image(picture.data, picture.mime_type), caption]))
 }

@@ -78,7 +78,7 @@ class Screenshot:
             "full_size": full,
             "size": [max(1, round(side * scale)) for side in full],
             "mime_type": mime_type,
-            "picture": base64.b64encode(picture).decode(),
+            "data": base64.b64encode(picture).decode(),
         }
 
 

@@ -67,7 +67,7 @@ struct Screenshot {
     size: [u32; 2],
     mime_type: String,
     /// The file in Base64.
-    picture: String,
+    data: String,
 }
 
 impl Screenshot {
@@ -89,7 +89,7 @@ async fn picture<P: Serialize + serde::de::DeserializeOwned>(
     let parameters: P = parameters(arguments)?;
     let screenshot: Screenshot = read(run(caller, name, PICTURE, &parameters).await?.as_ref())?;
     let caption = ContentBlock::text(screenshot.caption());
-    Ok(CallToolResult::success(vec![ContentBlock::image(screenshot.picture, screenshot.mime_type), caption]))
+    Ok(CallToolResult::success(vec![ContentBlock::image(screenshot.data, screenshot.mime_type), caption]))
 }
 
 async fn layout(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
