@@ -78,21 +78,36 @@ fn screenshots(environment: &Environment) -> Result<()> {
 fn scaled(environment: &Environment) -> Result<()> {
     let (blender, session) = start(environment, Flavour::Windowed)?;
     for limit in [120_000_u32, 30_000] {
-        let name = format!("screenshot-within-{limit}");
-        let fits = shot(environment, &session, &name, WINDOW, json!({"size_limit_in_bytes": limit}))?;
-        ensure!(fits.png.len() <= limit as usize, "{} bytes", fits.png.len());
-        ensure!(fits.width < 1600 && fits.colours > 100, "{}", fits.caption);
-        let scale = f64::from(fits.width) / 1600.0;
-        let says = format!("1600×1000 pixels, scaled by {scale:.2} to {}×{}", fits.width, fits.height);
-        ensure!(fits.caption.contains(&says), "{}", fits.caption);
+        let call = session.call(WINDOW, json!({"size_limit_in_bytes": limit}))?;
+        let data = call.image_base64().with_context(|| format!("no picture: {}", call.text()))?;
+        let jpeg = base64::engine::general_purpose::STANDARD.decode(data)?;
+        fs_err::write(environment.artefacts.join(format!("screenshot-within-{limit}.jpg")), &jpeg)?;
+        let (width, height) = jpeg_size(&jpeg).context("no JPEG")?;
+        ensure!(jpeg.len() <= limit as usize && width <= 1600, "{} bytes, {width}×{height}", jpeg.len());
+        let scale = f64::from(width) / 1600.0;
+        let says = if width == 1600 { "not scaled".to_owned() } else { format!("by {scale:.2} to {width}×{height}") };
+        ensure!(call.text().contains(&says), "{width}×{height}: {}", call.text());
         // Not wastefully small either.
-        ensure!(fits.png.len() * 3 > limit as usize, "{} of {limit} bytes", fits.png.len());
+        ensure!(jpeg.len() * 3 > limit as usize, "{} of {limit} bytes", jpeg.len());
     }
     let too_few = failure(&session, WINDOW, json!({"size_limit_in_bytes": 100}))?;
     ensure!(too_few.contains("allow more"), "{too_few}");
     let left = "import os\nresult = [name for name in os.listdir(bpy.app.tempdir) if name.startswith('blendwire-')]";
     ensure!(blender.result(left)? == json!([]), "something was left");
     Ok(())
+}
+
+/// Width and height, as the header of its frame has them.
+fn jpeg_size(jpeg: &[u8]) -> Option<(u16, u16)> {
+    let mut at = 2;
+    loop {
+        let [0xff, marker, length @ ..] = jpeg.get(at..at + 9)? else { return None };
+        if matches!(marker, 0xc0..=0xc2) {
+            let height = u16::from_be_bytes([length[3], length[4]]);
+            return Some((u16::from_be_bytes([length[5], length[6]]), height));
+        }
+        at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+    }
 }
 
 fn described(environment: &Environment) -> Result<()> {
