@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
@@ -42,6 +43,15 @@ pub enum Hosts {
     Loopback,
     /// Whatever it is: the caller has looked.
     Checked,
+}
+
+/// A refusal in words: `{"error": why}`.
+pub fn refusal(status: StatusCode, why: &'static str) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let text = serde_json::json!({"error": why}).to_string();
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// One MCP server for any number of clients over HTTP.

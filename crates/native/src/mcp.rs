@@ -1,27 +1,64 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! MCP inside Blender, at `/mcp`: the same server as `blendwire mcp`, in front of the Blender that it lives in. It goes over
 //! the wire like any client, so there is one way only into the queue.
+//!
+//! It has a thread of its own, from the first request on: reading and writing results of megabytes takes longer than the
+//! network thread may be kept from other clients.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
-use blendwire_bridge::{Answering, At, HttpService, Incoming, Mount, Request};
+use blendwire_bridge::{Answering, At, HttpService, Incoming, Mount, Request, StatusCode};
 use blendwire_client::{Access, Blender, Endpoint, Tls, TokenSource};
-use blendwire_mcp::{Hosts, HttpServer, Server};
+use blendwire_mcp::{Hosts, HttpServer, Server, refusal};
+use tokio::runtime::{Builder, Runtime};
 
 /// Where it is.
 pub(crate) const MOUNT: Mount = Mount { path: "/mcp", make };
 
+/// For a client, where the system gives no thread, or where a defect has ended the answer.
+const NO_THREAD: &str =
+    "/mcp cannot answer just now; Blender's log says why. Other routes and clients are not concerned";
+
 #[derive(Debug)]
-struct Mcp(HttpServer);
+struct Mcp {
+    server: Arc<HttpServer>,
+    /// `None` once it could not be started.
+    runtime: OnceLock<Option<Runtime>>,
+}
 
 impl HttpService for Mcp {
     fn answer(&self, request: Request<Incoming>) -> Answering<'_> {
-        Box::pin(self.0.handle(request))
+        let runtime = self.runtime.get_or_init(|| {
+            let started = start();
+            started.inspect_err(|error| log::error!("/mcp has no thread to run on: {error}")).ok()
+        });
+        let server = self.server.clone();
+        Box::pin(async move {
+            let answered = match runtime {
+                Some(runtime) => runtime.spawn(async move { server.handle(request).await }).await.ok(),
+                None => None,
+            };
+            answered.unwrap_or_else(|| refusal(StatusCode::SERVICE_UNAVAILABLE, NO_THREAD))
+        })
     }
 
     fn stop(&self) {
-        self.0.stop();
+        self.server.stop();
     }
+}
+
+impl Drop for Mcp {
+    fn drop(&mut self) {
+        // It may be the last of a connection on the network thread, which must not wait.
+        if let Some(Some(runtime)) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn start() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).thread_name("blendwire-mcp").enable_all().build()
 }
 
 fn make(at: At) -> Box<dyn HttpService> {
@@ -36,5 +73,6 @@ fn make(at: At) -> Box<dyn HttpService> {
         _ => Tls::Off,
     };
     let blender = Blender::with_access(endpoint, Access { token, tls });
-    Box::new(Mcp(HttpServer::new(Server::new(Arc::new(blender)), Hosts::Checked)))
+    let server = HttpServer::new(Server::new(Arc::new(blender)), Hosts::Checked);
+    Box::new(Mcp { server: Arc::new(server), runtime: OnceLock::new() })
 }

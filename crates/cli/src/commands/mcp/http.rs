@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use blendwire_credentials::TokenFile;
-use blendwire_mcp::{Hosts, HttpServer, Server};
+use blendwire_mcp::{Hosts, HttpServer, Server, refusal};
 use blendwire_protocol::Token;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -115,12 +114,4 @@ impl Service {
         }
         self.mcp.handle(request).await
     }
-}
-
-fn refusal(status: StatusCode, why: &'static str) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
-    let text = serde_json::json!({"error": why}).to_string();
-    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
