@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rmcp::model::{CallToolResult, JsonObject};
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ impl Job {
             "status": if self.is_done() { "done" } else { "running" },
             "job": self.id,
             "tool": self.tool,
-            "seconds": Duration::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(0)).as_secs_f64(),
+            "seconds": (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         });
         let output = heard.last_output(SHOWN_OUTPUT_BYTES);
         if !output.is_empty() {

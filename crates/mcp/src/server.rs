@@ -18,7 +18,7 @@ use crate::caller::Caller;
 use crate::jobs::{Job, Jobs};
 use crate::large::{DEFAULT_LIMIT_BYTES, LargeResults};
 use crate::output::{self, Level, SetLevel};
-use crate::tools::{Failure, Wish, Work};
+use crate::tools::{Failure, ToolEntry, Wish, Work};
 use crate::waiting::{Waited, Waiter};
 use crate::{Blender, docs, elicit, prompts, resources, tools};
 
@@ -127,8 +127,7 @@ impl Server {
         &self,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-        work: Work,
-        name: &'static str,
+        entry: &ToolEntry,
     ) -> Result<CallToolResponse, Failure> {
         let arguments = request.arguments.unwrap_or_default();
         let limits = Limits::read(&arguments)?;
@@ -136,11 +135,11 @@ impl Server {
             let job = self.resume(&state, request.input_responses).await?;
             return self.answer(job, context, &limits).await;
         }
-        match work {
+        match entry.work {
             Work::Call(call) => {
                 let job = {
                     let (caller, heard) = Caller::new(self.blender.clone(), self.docs.clone());
-                    self.jobs.begin(caller, heard, name, call, arguments)
+                    self.jobs.begin(caller, heard, entry.name, call, arguments)
                 };
                 self.answer(job, context, &limits).await
             }
@@ -220,7 +219,7 @@ impl ServerHandler for Server {
             let message = format!("there is no tool {:?}; there are {}", request.name, names.join(", "));
             return Err(ErrorData::invalid_params(message, None));
         };
-        let answered = self.work(request, &context, entry.work, entry.name).await;
+        let answered = self.work(request, &context, entry).await;
         Ok(answered.unwrap_or_else(|failure| failure.into_result().into()))
     }
 

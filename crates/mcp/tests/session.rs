@@ -206,7 +206,7 @@ async fn wrong_arguments_are_named() {
 #[tokio::test]
 async fn a_picture_comes_as_image_with_caption() {
     let picture = r#"{"status": "ok", "view": "front", "shading": "solid", "width": 8, "height": 6,
-        "drawn_by": "viewport", "notes": ["a note"], "png": "iVBORw0="}"#;
+        "drawn_by": "viewport", "notes": ["a note"], "mime_type": "image/png", "data": "iVBORw0="}"#;
     let (mut session, blender) = session(vec![finished(picture)]).await;
     let reply = session.call("get_viewport_image", json!({"view": "front", "width": 8, "height": 6})).await;
     let content = &reply["result"]["content"];
@@ -214,9 +214,11 @@ async fn a_picture_comes_as_image_with_caption() {
     assert_eq!(content[1]["text"], "front view, solid, 8×6 pixels, drawn by viewport; a note");
     let script = blender.scripts.lock().unwrap()[0].clone();
     assert!(
-        script.ends_with(
-            "result = main(**json.loads(\"{\\\"view\\\":\\\"front\\\",\\\"width\\\":8,\\\"height\\\":6}\"))\n"
-        )
+        script.ends_with(concat!(
+            r#"result = main(**json.loads("{\"view\":\"front\",\"width\":8,\"height\":6,\"max_bytes\":700000}"))"#,
+            "\n"
+        )),
+        "{script}"
     );
 }
 

@@ -85,7 +85,7 @@ fn long(environment: &Environment, flavour: Flavour) -> Result<()> {
 fn wrong(environment: &Environment, flavour: Flavour) -> Result<()> {
     let (blender, session) = start(environment, flavour)?;
     let said = failure(&session, "render_image", json!({"camera": "Camra"}))?;
-    ensure!(said.contains("no camera 'Camra'") && said.contains("Camera"), "{said}");
+    ensure!(said.contains("no camera of the scene named 'Camra'; similar names: 'Camera'"), "{said}");
     let said = failure(&session, "render_image", json!({"width": 0}))?;
     ensure!(said.contains("width must be 1 to"), "{said}");
     let said = failure(&session, "render_image", json!({"blend_file": "/nowhere/at/all.blend"}))?;

@@ -56,7 +56,7 @@ fn shows(environment: &Environment, flavour: Flavour) -> Result<()> {
     for (wrong, words) in [
         (json!({"view": "custom"}), "needs a direction"),
         (json!({"direction": [0, 0, 0]}), "must lead somewhere"),
-        (json!({"focus": "Nope"}), "there is no object 'Nope'"),
+        (json!({"focus": "Nope"}), "there is no object of the view layer named 'Nope'"),
         (json!({"view": "isometric", "width": 320, "height": 240, "max_bytes": 10}), "allow more"),
     ] {
         let said = failure(&session, "get_viewport_image", wrong)?;

@@ -43,6 +43,8 @@ class BackgroundBlender:
     def __init__(self, blend_file, script, loader):
         self.blend_file, self.script, self.loader = blend_file, script, loader
         self.folder = self.process = self.error = self.copy = None
+        # Now, on the main thread, where the preferences may be read.
+        self.devices = devices()
         if blend_file is None:
             # It goes with this object.
             self.copy = tempfile.TemporaryDirectory(prefix="blendwire-copy-", dir=bpy.app.tempdir)
@@ -88,7 +90,7 @@ class BackgroundBlender:
         with open(loader, "w", encoding="utf-8") as file:
             file.write(self.loader)
         with open(os.path.join(self.folder, "script.json"), "w", encoding="utf-8") as file:
-            json.dump({"blend_file": self.blend_file, "script": self.script, "devices": devices()}, file)
+            json.dump({"blend_file": self.blend_file, "script": self.script, "devices": self.devices}, file)
         program = [sys.executable, loader]
         if bpy.app.binary_path:
             quiet = ["--background", "--factory-startup", "--disable-autoexec", "-noaudio"]

@@ -1,25 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One object in detail. Reads only."""
 
-import difflib
+from typing import TYPE_CHECKING
 
 import bpy
 
-# Names offered for an unknown one.
-MOST_SUGGESTIONS = 8
-
-
-def unknown(name):
-    """Says what there is instead of `name`."""
-    names = bpy.data.objects.keys()
-    by_lower = {known.lower(): known for known in names}
-    close = [by_lower[key] for key in difflib.get_close_matches(name.lower(), by_lower, MOST_SUGGESTIONS, 0.5)]
-    close += [known for known in names if name and name.lower() in known.lower() and known not in close]
-    if close:
-        hint = "similar names: " + ", ".join(map(repr, close[:MOST_SUGGESTIONS]))
-    else:
-        hint = f"no name is similar; get_objects_summary lists all {len(names)}"
-    return {"status": "error", "message": f"there is no object named {name!r}; {hint}"}
+if TYPE_CHECKING:
+    from similar import unknown
 
 
 def euler(item):
@@ -32,7 +19,7 @@ def main(name):
     """Entry point."""
     item = bpy.data.objects.get(name)
     if item is None:
-        return unknown(name)
+        return {"status": "error", "message": unknown("object", name, bpy.data.objects.keys())}
     present = item.name in bpy.context.view_layer.objects
     return {
         "status": "ok",

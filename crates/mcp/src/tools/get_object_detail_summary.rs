@@ -13,7 +13,8 @@ pub(super) const TOOL: ToolEntry =
 
 const NAME: &str = "get_object_detail_summary";
 
-pub(crate) const SNIPPET: &str = include_str!("get_object_detail_summary.py");
+pub(crate) const SNIPPET: &str =
+    concat!(include_str!("similar.py"), "\n\n", include_str!("get_object_detail_summary.py"));
 
 const DESCRIPTION: &str = "One object in detail: type, transform, dimensions, parent, children, modifiers, \
     constraints, materials, visibility, data-block, collections. An unknown name is answered with similar ones.";

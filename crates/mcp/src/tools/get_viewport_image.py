@@ -17,6 +17,7 @@ from mathutils import Euler, Matrix, Vector
 
 if TYPE_CHECKING:
     from picture import Problem, folder_for_a_moment, pixels_of, png_of, sheet_of, size_of_png, within
+    from similar import unknown
 
 # Where the camera of each named view is turned to (degrees); it looks along its own -Z.
 VIEW_ANGLES = {
@@ -92,7 +93,7 @@ def _framed(focus):
             raise Problem("nothing is selected in Blender: name an object in focus, or leave it out")
         return names
     if focus not in objects:
-        raise Problem(f"there is no object {focus!r} in the view layer: get_objects_summary lists those that there are")
+        raise Problem(unknown("object of the view layer", focus, objects.keys()))
     return {focus} | {child.name for child in objects[focus].children_recursive}
 
 

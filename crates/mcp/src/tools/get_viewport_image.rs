@@ -16,7 +16,13 @@ pub(super) const TOOL: ToolEntry =
 
 const NAME: &str = "get_viewport_image";
 
-const SNIPPET: &str = concat!(include_str!("picture.py"), "\n\n", include_str!("get_viewport_image.py"));
+const SNIPPET: &str = concat!(
+    include_str!("picture.py"),
+    "\n\n",
+    include_str!("similar.py"),
+    "\n\n",
+    include_str!("get_viewport_image.py")
+);
 
 const DESCRIPTION: &str = "See the scene, drawn off-screen. view=current is what the user sees, camera looks through the \
     scene's camera, the others frame everything visible from that side, sheet shows four of them. Changes nothing. In a \

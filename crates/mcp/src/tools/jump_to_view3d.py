@@ -1,24 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Selects an object, found by its own name or by that of its data, and turns the 3D viewport to it."""
 
-import difflib
+from typing import TYPE_CHECKING
 
 import bpy
 
-# Names offered for an unknown one.
-MOST_SUGGESTIONS = 8
+if TYPE_CHECKING:
+    from similar import unknown
 
 
 class Problem(Exception):
     """What cannot be shown, in words for the caller."""
-
-
-def unknown(kind, name, names):
-    """Says what there is instead."""
-    close = difflib.get_close_matches(name, names, MOST_SUGGESTIONS, 0.5)
-    close += [known for known in names if name.lower() in known.lower() and known not in close]
-    hint = f"similar names: {', '.join(map(repr, close[:MOST_SUGGESTIONS]))}" if close else "no name is similar"
-    return Problem(f"there is no {kind} named {name!r}; {hint}")
 
 
 def find(name, by_data):
@@ -26,12 +18,12 @@ def find(name, by_data):
     if not by_data:
         found = [item for item in bpy.data.objects if item.name == name]
         if not found:
-            raise unknown("object", name, bpy.data.objects.keys())
+            raise Problem(unknown("object", name, bpy.data.objects.keys()))
     else:
         found = [item for item in bpy.data.objects if item.data and item.data.name == name]
         if not found:
             names = list(dict.fromkeys(item.data.name for item in bpy.data.objects if item.data))
-            raise unknown("data of an object", name, names)
+            raise Problem(unknown("data of an object", name, names))
     here = [item for item in found if item.name in bpy.context.scene.objects]
     if not here:
         scenes = [scene.name for scene in bpy.data.scenes if found[0].name in scene.objects]

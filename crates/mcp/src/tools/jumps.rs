@@ -37,7 +37,7 @@ pub(super) const OBJECT: ToolEntry = ToolEntry {
 pub(super) const OBJECT_DATA: ToolEntry = ToolEntry {
     name: OBJECT_DATA_NAME,
     definition: || {
-        let description = "The same, by the name of its mesh, light etc.";
+        let description = "Select an object by the name of its mesh, light etc. and turn the 3D viewport to it.";
         tool::<Object>(OBJECT_DATA_NAME, description, adds()).with_raw_output_schema(any_object())
     },
     work: Work::Call(|caller, arguments| Box::pin(to_object(caller, arguments, OBJECT_DATA_NAME, true))),
@@ -53,7 +53,7 @@ const OBJECT_DATA_NAME: &str = "jump_to_view3d_object_data_by_name";
 
 const TO_TAB: &str = include_str!("jump_to_tab.py");
 
-const TO_OBJECT: &str = include_str!("jump_to_view3d.py");
+const TO_OBJECT: &str = concat!(include_str!("similar.py"), "\n\n", include_str!("jump_to_view3d.py"));
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

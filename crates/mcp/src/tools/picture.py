@@ -9,6 +9,7 @@ import struct
 import tempfile
 import zlib
 from array import array
+from contextlib import contextmanager
 
 import bpy
 
@@ -48,18 +49,25 @@ def folder_for_a_moment():
     return tempfile.TemporaryDirectory(prefix="blendwire-", dir=bpy.app.tempdir)
 
 
-def pixels_of(png):
-    """8-bit RGBA pixels of a PNG file, bottom row first."""
+@contextmanager
+def loaded(png):
+    """A PNG file as an image of Blender's, for a moment, and the folder that it lies in."""
     with folder_for_a_moment() as folder:
         path = os.path.join(folder, "picture.png")
         with open(path, "wb") as file:
             file.write(png)
         image = bpy.data.images.load(path)
         try:
-            values = array("f", bytes(4 * len(image.pixels)))
-            image.pixels.foreach_get(values)
+            yield image, folder
         finally:
             bpy.data.images.remove(image)
+
+
+def pixels_of(png):
+    """8-bit RGBA pixels of a PNG file, bottom row first."""
+    with loaded(png) as (image, _folder):
+        values = array("f", bytes(4 * len(image.pixels)))
+        image.pixels.foreach_get(values)
     return bytes(round(min(1.0, max(0.0, value)) * 255) for value in values)
 
 
@@ -74,19 +82,13 @@ def sheet_of(pictures, columns, width, height):
 
 def jpeg_of(png, scale):
     """The same picture as a JPEG file."""
-    with folder_for_a_moment() as folder:
-        path = os.path.join(folder, "picture.png")
-        with open(path, "wb") as file:
-            file.write(png)
-        image = bpy.data.images.load(path)
-        try:
-            # Read before it is told that it will be of another kind.
-            image.scale(*(max(1, round(side * scale)) for side in image.size))
-            image.file_format = "JPEG"
-            image.save(filepath=os.path.join(folder, "picture.jpg"), quality=JPEG_QUALITY)
-        finally:
-            bpy.data.images.remove(image)
-        with open(os.path.join(folder, "picture.jpg"), "rb") as file:
+    with loaded(png) as (image, folder):
+        # Read before it is told that it will be of another kind.
+        image.scale(*(max(1, round(side * scale)) for side in image.size))
+        image.file_format = "JPEG"
+        path = os.path.join(folder, "picture.jpg")
+        image.save(filepath=path, quality=JPEG_QUALITY)
+        with open(path, "rb") as file:
             return file.read()
 
 

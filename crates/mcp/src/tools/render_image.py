@@ -10,9 +10,13 @@ import os
 import re
 import tempfile
 import time
+from typing import TYPE_CHECKING
 
 import blendwire
 import bpy
+
+if TYPE_CHECKING:
+    from similar import unknown
 
 # "Sample 12/48" (Cycles), "Rendering 12 / 64 samples" (EEVEE).
 SAMPLES = re.compile(r"(?:Sample|Rendering|Rendered)\s+(\d+)\s*/\s*(\d+)")
@@ -40,7 +44,7 @@ def set_up(scene, wanted):
     if camera is not None:
         cameras = [ob.name for ob in scene.objects if ob.type == "CAMERA"]
         if camera not in cameras:
-            return f"there is no camera {camera!r} in the scene; there are: {', '.join(cameras) or 'none'}"
+            return unknown("camera of the scene", camera, cameras)
         scene.camera = scene.objects[camera]
     if frame is not None:
         scene.frame_set(frame)

@@ -14,7 +14,7 @@ pub(super) const TOOL: ToolEntry =
 
 const NAME: &str = "render_image";
 
-const SNIPPET: &str = include_str!("render_image.py");
+const SNIPPET: &str = concat!(include_str!("similar.py"), "\n\n", include_str!("render_image.py"));
 
 const DESCRIPTION: &str = "Render a frame as the scene is set up and see it. Long ones answer with a job.";
 

@@ -16,7 +16,7 @@ pub(super) const VIEWPORT: ToolEntry = ToolEntry {
 
 pub(super) const THUMBNAIL: ToolEntry = ToolEntry {
     name: THUMBNAIL_NAME,
-    definition: || definition(THUMBNAIL_NAME, "The same, small and quick."),
+    definition: || definition(THUMBNAIL_NAME, "Render a small, quick preview of the scene to a new file."),
     work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments, THUMBNAIL_NAME, true))),
 };
 
