@@ -20,6 +20,7 @@ mod doctor;
 mod extended;
 #[cfg(target_os = "linux")]
 mod faults;
+mod foreign;
 mod guard;
 mod http;
 mod instances;
@@ -93,6 +94,7 @@ fn main() {
     instances::add(&mut suite);
     command::add(&mut suite);
     doctor::add(&mut suite);
+    foreign::add(&mut suite);
     #[cfg(unix)]
     repl::add(&mut suite);
     mcp::add(&mut suite);

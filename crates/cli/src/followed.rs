@@ -136,6 +136,11 @@ impl blendwire_mcp::Blender for Followed {
         Box::pin(async move { blendwire_mcp::Blender::status(&*self.blender()?).await })
     }
 
+    fn foreign(&self) -> Option<String> {
+        let blender = self.state().current.as_ref().map(|current| current.blender.clone())?;
+        blendwire_mcp::Blender::foreign(&*blender)
+    }
+
     fn instances(&self) -> Result<Running, NoReply> {
         let instances = instances::look().map_err(|error| NoReply(format!("{error:#}")))?.running;
         // Where it is not clear which one the next call goes to, none is.

@@ -3,18 +3,26 @@
 //!
 //! Scripts go over one connection, one after the other, so that they run in the order in which they were asked for.
 //! Questions about the server have a connection of their own and are answered while a script runs.
+//!
+//! Requests go out framed. To a server that then keeps silent the first question of mcp-for-blender's is put beside it; where
+//! that is answered, the framed request was not understood, was not run, and goes the other way (`bare`).
 
+use std::sync::{Mutex as Known, PoisonError};
 use std::time::Duration;
 
 use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, ConsentAnswer, Event, Status};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
+use crate::bare::{self, Bare};
 use crate::connection::{Connection, OnEvent};
-use crate::{Access, ClientError, Endpoint, Options, Outcome, Script, Tls};
+use crate::{Access, ClientError, Endpoint, Options, Outcome, Script, ServerKind, Tls};
 
 /// The server answers `status` and `ping` in milliseconds without Blender's main thread; this is for slow networks.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an add-on of mcp-for-blender may be busy before it is taken for gone.
+const BUSY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Up to this much of an unknown answer is shown.
 const SHOWN_CHARS: usize = 80;
@@ -26,6 +34,8 @@ pub struct Blender {
     access: Access,
     scripts: Lane,
     questions: Lane,
+    /// Who answered last; `None` before the first answer.
+    server: Known<Option<ServerKind>>,
 }
 
 /// Cancels a script whose caller has gone away before its end, over a connection of its own.
@@ -59,7 +69,7 @@ impl Blender {
 
     /// The same for a server that wants more than to be connected to.
     pub fn with_access(endpoint: Endpoint, access: Access) -> Self {
-        Self { endpoint, access, scripts: Lane::default(), questions: Lane::default() }
+        Self { endpoint, access, scripts: Lane::default(), questions: Lane::default(), server: Known::default() }
     }
 
     /// The same Blender over connections of its own.
@@ -70,6 +80,15 @@ impl Blender {
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// What kind of server has answered; `None` before the first answer.
+    pub fn server(&self) -> Option<ServerKind> {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_server(&self, server: Option<ServerKind>) {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
     }
 
     /// Whether there is a connection now that a call would go over.
@@ -128,15 +147,20 @@ impl Blender {
         let mut cancel = CancelOnDrop { blender: Some(self), id: &script.id };
         let reply = self.call(&self.scripts, &request, on_event).await;
         cancel.blender = None;
-        self.outcome(&reply?)
+        let outcome = self.outcome(&reply?)?;
+        if self.server().is_none() {
+            // The script had an id, and one of ours would have given it back.
+            self.is_server(Some(ServerKind::Official));
+        }
+        Ok(outcome)
     }
 
     /// Undoes up to `steps` of Blender's steps, whoever made them. The result is `{"steps": how many there were}`.
     ///
     /// # Errors
-    /// When no reply came. That there was nothing to undo is [`Outcome::Failed`].
+    /// When no reply came, or when the server cannot do that. That there was nothing to undo is [`Outcome::Failed`].
     pub async fn undo(&self, steps: u32) -> Result<Outcome, ClientError> {
-        self.outcome(&self.call(&self.scripts, &ClientRequest::Undo { steps }, None).await?)
+        self.travel(&ClientRequest::Undo { steps }, "undo").await
     }
 
     /// The same the other way.
@@ -144,7 +168,17 @@ impl Blender {
     /// # Errors
     /// As [`Self::undo`].
     pub async fn redo(&self, steps: u32) -> Result<Outcome, ClientError> {
-        self.outcome(&self.call(&self.scripts, &ClientRequest::Redo { steps }, None).await?)
+        self.travel(&ClientRequest::Redo { steps }, "redo").await
+    }
+
+    async fn travel(&self, request: &ClientRequest<'_>, asked: &'static str) -> Result<Outcome, ClientError> {
+        match self.outcome(&self.call(&self.scripts, request, None).await?)? {
+            // Ours says of each of its refusals of what kind it is.
+            Outcome::Failed { message, code: None, .. } => {
+                Err(ClientError::Unsupported { endpoint: self.endpoint.clone(), asked, message })
+            }
+            outcome => Ok(outcome),
+        }
     }
 
     /// Takes the script of this id out of the queue, or interrupts it. Its own reply comes where it is waited for.
@@ -204,23 +238,87 @@ impl Blender {
         }
     }
 
+    /// Sends `request` the way that the server there understands.
+    async fn call(
+        &self,
+        lane: &Lane,
+        request: &ClientRequest<'_>,
+        on_event: Option<OnEvent<'_>>,
+    ) -> Result<Bytes, ClientError> {
+        if self.server() == Some(ServerKind::McpForBlender) {
+            let there = tokio::time::timeout(BUSY_TIMEOUT, Bare::open(&self.endpoint)).await;
+            if let Some(bare) = there.unwrap_or(Ok(None))? {
+                return self.call_bare(bare, request).await;
+            }
+            // It has gone, and another may be there.
+            self.is_server(None);
+        }
+        tokio::select! {
+            biased;
+            reply = self.call_framed(lane, request, on_event) => reply,
+            Some(bare) = self.bare_instead() => {
+                self.is_server(Some(ServerKind::McpForBlender));
+                self.call_bare(bare, request).await
+            }
+        }
+    }
+
+    /// Once the server has been silent for long: a connection to it, where it is one of mcp-for-blender's.
+    async fn bare_instead(&self) -> Option<Bare> {
+        tokio::time::sleep(bare::SILENCE).await;
+        if self.access.tls != Tls::Off || self.server().is_some() {
+            return None;
+        }
+        Bare::open(&self.endpoint).await.ok().flatten()
+    }
+
+    async fn call_bare(&self, bare: Bare, request: &ClientRequest<'_>) -> Result<Bytes, ClientError> {
+        let asked = match request {
+            ClientRequest::Execute(execute) => match (execute.session, execute.on_error) {
+                (None, None) => return bare.execute(execute.code).await,
+                (Some(_), _) => "session that scripts share",
+                (None, Some(_)) => "rollback",
+            },
+            ClientRequest::Undo { .. } => "undo",
+            ClientRequest::Redo { .. } => "redo",
+            ClientRequest::Cancel { .. } => "way to cancel a script",
+            ClientRequest::Consent { .. } => "consent",
+            ClientRequest::Outcome { .. } => "outcome of earlier requests",
+            ClientRequest::Hello { .. } => "hello",
+            ClientRequest::Status => "status",
+            ClientRequest::Ping => "ping",
+        };
+        Err(ClientError::ScriptsOnly { endpoint: self.endpoint.clone(), asked })
+    }
+
     /// Sends on the lane's connection if that is sound, else on a new one. The connection is taken out meanwhile: a
     /// caller that goes away half-way takes it with it, and no other call meets a late answer.
-    async fn call(
+    async fn call_framed(
         &self,
         lane: &Lane,
         request: &ClientRequest<'_>,
         mut on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
         let mut kept = lane.lock().await;
-        let mut connection = match kept.take().filter(Connection::is_usable) {
-            Some(connection) => connection,
-            None => Connection::open(&self.endpoint, &self.access.tls).await?,
+        let mut connection = if let Some(connection) = kept.take().filter(Connection::is_usable) {
+            connection
+        } else {
+            let opened = Connection::open(&self.endpoint, &self.access.tls).await?;
+            // It may not be the server of before.
+            self.is_server(None);
+            opened
         };
         let request = request.encode();
         // Written out, because a closure's lifetime is not shortened inside an `Option`.
         let first = match &mut on_event {
-            Some(on_event) => connection.call(&request, Some(&mut **on_event)).await?,
+            Some(on_event) => {
+                // Only a server of ours says anything before its reply.
+                let mut on_event = |event| {
+                    self.is_server(Some(ServerKind::Blendwire));
+                    on_event(event);
+                };
+                connection.call(&request, Some(&mut on_event)).await?
+            }
             None => connection.call(&request, None).await?,
         };
         if unauthorized(&first).is_none() {
@@ -253,6 +351,9 @@ impl Blender {
     fn outcome(&self, reply: &[u8]) -> Result<Outcome, ClientError> {
         let foreign = |why| ClientError::NotOurProtocol { endpoint: self.endpoint.clone(), why, began: shown(reply) };
         let reply = ClientReply::parse(reply).map_err(|_| foreign("its answer is no JSON reply"))?;
+        if reply.id.is_some() || reply.error.is_some() {
+            self.is_server(Some(ServerKind::Blendwire));
+        }
         Outcome::from_reply(reply).ok_or_else(|| foreign("its answer has another `status` than ok or error"))
     }
 }

@@ -58,9 +58,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects to the first address of `endpoint` that takes the connection, inside TLS where that is wanted.
     pub(crate) async fn open(endpoint: &Endpoint, tls: &Tls) -> Result<Self, ClientError> {
-        let timed_out = |_| ClientError::ConnectTimeout { endpoint: endpoint.clone(), timeout: CONNECT_TIMEOUT };
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(endpoint)).await.map_err(timed_out)?;
-        let stream = connected.map_err(|source| connect_error(endpoint, source))?;
+        let stream = dial(endpoint).await?;
         let stream = if *tls == Tls::Off {
             Stream::Left(stream)
         } else {
@@ -202,6 +200,13 @@ async fn read_frame(
             Err(error) => return Err(Broken::Ended(error.to_string())),
         }
     }
+}
+
+/// Connects to the first address of `endpoint` that takes the connection.
+pub(crate) async fn dial(endpoint: &Endpoint) -> Result<TcpStream, ClientError> {
+    let timed_out = |_| ClientError::ConnectTimeout { endpoint: endpoint.clone(), timeout: CONNECT_TIMEOUT };
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(endpoint)).await.map_err(timed_out)?;
+    connected.map_err(|source| connect_error(endpoint, source))
 }
 
 async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {

@@ -54,7 +54,7 @@ pub enum ClientError {
     /// Connected and asked, but no answer in time. Only for questions that any server answers at once.
     #[error(
         "{endpoint} took the connection but did not answer {asked} within {} s: another program may hold the port, \
-         or another add-on that speaks another protocol (mcp-for-blender does not answer at all); stop it, start \
+         or another add-on whose Blender is busy; `blendwire doctor` says which; stop it, start \
          Blendwire's MCP Server in Blender's N-panel, and give its port with --port or BLENDWIRE_PORT", .timeout.as_secs()
     )]
     AnswerTimeout {
@@ -116,6 +116,17 @@ pub enum ClientError {
         endpoint: Endpoint,
         /// Why there is none.
         why: String,
+    },
+    /// The add-on of mcp-for-blender, which does nothing but run scripts.
+    #[error(
+        "at {endpoint} is the add-on of mcp-for-blender (formerly blender-mcp), which runs scripts but has no {asked}; for \
+         that, stop it in Blender (3D View, press N, its tab) and start Blendwire's add-on (tab MCP, Start)"
+    )]
+    ScriptsOnly {
+        /// Where.
+        endpoint: Endpoint,
+        /// What was asked.
+        asked: &'static str,
     },
     /// A server of the same framed protocol that does not know this question: the official connector's add-on.
     #[error(

@@ -5,15 +5,18 @@
 //! callers. It never prints, never reads the environment and never chooses an endpoint.
 //!
 //! **Architecture invariant:** a request is never sent twice. Once one of its bytes may have left this process, a
-//! failure says that the outcome is unknown, because running a script a second time may destroy work.
+//! failure says that the outcome is unknown, because running a script a second time may destroy work. Only where the server has
+//! said that it did not run it is it sent again: it wanted the token first, or it speaks mcp-for-blender's language.
 
 mod access;
+mod bare;
 mod blender;
 mod connection;
 mod endpoint;
 mod error;
 mod outcome;
 mod script;
+mod server_kind;
 mod tls;
 
 pub use access::{Access, Tls, TokenSource};
@@ -24,3 +27,4 @@ pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use outcome::{Effects, Outcome};
 pub use script::{Options, Script};
+pub use server_kind::ServerKind;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use blendwire_client::{Blender, ClientError, Endpoint, Outcome};
+use blendwire_client::{Blender, ClientError, Endpoint, Outcome, ServerKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -52,6 +52,7 @@ async fn one_connection_carries_call_after_call() {
     for number in 1..=3 {
         assert_eq!(result_of(blender.execute("x").await.unwrap()), number.to_string());
     }
+    assert_eq!(blender.server(), Some(ServerKind::Official), "it gives no id back");
     server.await.unwrap();
 }
 

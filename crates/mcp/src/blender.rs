@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use blendwire_client::{ClientError, Event, Outcome, Script};
+use blendwire_client::{ClientError, Event, Outcome, Script, ServerKind};
 use blendwire_protocol::{ConsentAnswer, Instance, Status};
 
 /// A call under way.
@@ -63,6 +63,11 @@ pub trait Blender: Send + Sync + Debug {
     /// What Blender and the server in it are doing; answered also while a script runs.
     fn status(&self) -> Call<'_, Status>;
 
+    /// What the model is to know of the server that answered last, where that is none of this project.
+    fn foreign(&self) -> Option<String> {
+        None
+    }
+
     /// The Blenders that there are to choose from. Looks at files and waits for nobody.
     ///
     /// # Errors
@@ -114,6 +119,15 @@ impl Blender for blendwire_client::Blender {
 
     fn status(&self) -> Call<'_, Status> {
         Box::pin(async { self.status().await.map_err(NoReply::from) })
+    }
+
+    fn foreign(&self) -> Option<String> {
+        let kind = self.server().filter(|kind| *kind != ServerKind::Blendwire)?;
+        Some(format!(
+            "At {} is {kind}, and not Blendwire: scripts, summaries and pictures work; status, undo, rollback, cancelling, \
+             progress and lists of changes need Blendwire's add-on.",
+            self.endpoint()
+        ))
     }
 }
 

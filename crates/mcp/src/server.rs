@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData, GetPromptRequestParams, GetPromptResponse,
-    Implementation, InputResponses, JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, Implementation, InputResponses, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+    ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer, ServerInitializeError};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -66,18 +66,27 @@ pub struct Server {
     large: Arc<LargeResults>,
     /// The least severe message that the client of this session wants; `None` until it says so.
     level: Arc<Mutex<Option<Level>>>,
+    /// What this session was last told of a Blender whose server is none of this project.
+    told: Arc<Mutex<Option<String>>>,
 }
 
 impl Server {
     /// A server for this Blender. Touches neither Blender nor the network.
     pub fn new(blender: Arc<dyn Blender>) -> Self {
-        Self { blender, docs: Arc::default(), jobs: Arc::default(), large: Arc::default(), level: Arc::default() }
+        Self {
+            blender,
+            docs: Arc::default(),
+            jobs: Arc::default(),
+            large: Arc::default(),
+            level: Arc::default(),
+            told: Arc::default(),
+        }
     }
 
     /// The same server for another client.
     #[must_use]
     pub fn another_session(&self) -> Self {
-        Self { level: Arc::default(), ..self.clone() }
+        Self { level: Arc::default(), told: Arc::default(), ..self.clone() }
     }
 
     pub(crate) fn level(&self) -> Option<Level> {
@@ -92,7 +101,7 @@ impl Server {
         arguments: &Limits,
     ) -> Result<CallToolResponse, Failure> {
         match Waiter::new(context, self.level()).wait(&job, arguments.wait).await {
-            Waited::Done(result) => Ok(self.large.fit(result, arguments.result_bytes).into()),
+            Waited::Done(result) => Ok(self.naming_foreign(self.large.fit(result, arguments.result_bytes)).into()),
             Waited::TakenBack => Err(Failure::cancelled()),
             Waited::NotYet => {
                 self.jobs.keep(&job)?;
@@ -107,6 +116,17 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// The first answer through a server of another kind says so: it has not all that the instructions promise.
+    fn naming_foreign(&self, mut result: CallToolResult) -> CallToolResult {
+        let foreign = self.blender.foreign();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != foreign {
+            result.content.extend(foreign.clone().map(ContentBlock::text));
+            *told = foreign;
+        }
+        result
     }
 
     /// Goes on with a call whose client was asked for the user's answer.

@@ -215,6 +215,9 @@ pub(crate) fn text_key(prefix: &[u8], text: &str) -> Vec<u8> {
 pub struct ClientReply {
     /// `ok` or `error`.
     pub status: String,
+    /// The request's `id`, as the JSON text that came. Servers of other kinds give none back.
+    #[serde(default)]
+    pub id: Option<Box<RawValue>>,
     /// The result, as the JSON text that came. Absent on errors.
     #[serde(default)]
     pub result: Option<Box<RawValue>>,

@@ -17,6 +17,9 @@ use super::{BLENDER, XVFB, given};
 /// The first version that knows extensions.
 const OLDEST: (u32, u32) = (4, 2);
 
+/// What Blender's own builds bring for add-ons, and Debian's leaves to those who need it: mcp-for-blender's does.
+const BUNDLED: &[&str] = &["python3-requests"];
+
 /// What was found.
 pub(crate) struct Window {
     pub(crate) blender: PathBuf,
@@ -32,6 +35,7 @@ pub(crate) fn provide(cache: &Cache) -> Result<Window> {
     let dir = debian::ensure(cache, Root::Trixie).with_context(|| {
         format!("no Blender of version {}.{} or later on PATH, so one in a Debian root is needed", OLDEST.0, OLDEST.1)
     })?;
+    debian::extend(cache, &dir, "bundled-python", BUNDLED, &[])?;
     let blender = dir.join("bin/blender");
     check(&blender)?;
     Ok(Window { blender, xvfb: Some(dir.join("bin/Xvfb")) })

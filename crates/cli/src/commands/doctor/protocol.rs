@@ -11,7 +11,8 @@ use super::probe::{self, Speaks};
 use super::server;
 use crate::printer;
 
-/// A server of ours answers in milliseconds; the official add-on looks once a second when it has nothing to do.
+/// A server of ours answers in milliseconds; the official add-on looks once a second when it has nothing to do, and that of
+/// mcp-for-blender is known by its silence first.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 /// Why it matters who it is.
@@ -33,6 +34,7 @@ pub(super) fn protocol(context: &Context) -> Finding {
         // Whoever asks for the token is one of ours; the check of that name goes on from there.
         Err(ClientError::TurnedAway { .. } | ClientError::NoToken { .. }) => Finding::ok("Blendwire, behind its token"),
         Err(ClientError::Unsupported { message, .. }) => official(message),
+        Err(ClientError::ScriptsOnly { .. }) => mcp_for_blender(),
         Err(_) => return other(context),
     };
     let _ = context.answer.set(answer);
@@ -51,6 +53,18 @@ fn official(message: &str) -> Finding {
     .end()
 }
 
+fn mcp_for_blender() -> Finding {
+    Finding::warning(
+        "the add-on of mcp-for-blender (formerly blender-mcp)",
+        "scripts run there, in `blendwire exec` and through MCP; it has no status, time limits, cancelling, undo or changes, and \
+         nothing more can be looked at",
+    )
+    .remedy("in Blender: stop it (3D View, press N, its tab) and disable it, enable MCP Server of Blendwire, Start")
+    .remedy("blendwire launch: starts a Blender with Blendwire's add-on, at a port of its own")
+    .remedy("blendwire setup --retire: takes its server out of your MCP clients")
+    .end()
+}
+
 /// What it is, where it does not answer as servers of this protocol do.
 fn other(context: &Context) -> Finding {
     let Endpoint { port, .. } = context.endpoint();
@@ -60,10 +74,6 @@ fn other(context: &Context) -> Finding {
     let addresses = context.addresses.get().into_iter().flatten();
     let told = addresses.map(|address| probe::ask(*address)).find(|speaks| *speaks != Speaks::Nothing);
     match told.unwrap_or(Speaks::Nothing) {
-        Speaks::Bare => Finding::failure("the add-on of mcp-for-blender (formerly blender-mcp)", OTHER_PROTOCOL)
-            .remedy("in Blender: stop it (3D View, press N, its tab) and disable it, enable MCP Server of Blendwire, Start")
-            .remedy("blendwire launch: starts a Blender with Blendwire's add-on, at a port of its own")
-            .remedy("blendwire setup --retire: takes its server out of your MCP clients"),
         Speaks::Http => elsewhere("a web server, and no Blender: it answers in HTTP only", port),
         Speaks::Tls => Finding::failure("it speaks TLS, and was talked to without", OTHER_PROTOCOL)
             .remedy(format!("blendwire doctor --port {port} --tls, or --fingerprint with what `blendwire tls` shows there"))

@@ -83,13 +83,14 @@ fn the_official_add_on_is_named_and_what_it_does_not_have_is_not_looked_for() {
 #[test]
 fn the_add_on_of_mcp_for_blender_is_named() {
     let port = stranger(|mut stream| {
-        if read_to(&mut stream, b"{}}").is_some_and(|request| request.ends_with(b"\"params\": {}}")) {
+        if read_to(&mut stream, b"{}}").is_some_and(|request| request.ends_with(b"\"params\":{}}")) {
             say(&mut stream, b"{\"status\": \"success\", \"result\": {\"version\": [1, 2]}}");
             let _ = read_to(&mut stream, b"never");
         }
     });
-    let found = User::new().found(&["--port", &port, "protocol"]);
-    found.expect("protocol", "failure", "mcp-for-blender", "--retire");
+    let found = User::new().found(&["--port", &port, "round-trip"]);
+    found.expect("protocol", "warning", "mcp-for-blender", "--retire");
+    assert_eq!(found.of_id("round-trip")["because"], serde_json::json!(["protocol"]));
 }
 
 /// The address that this machine would send from; nothing is sent.
