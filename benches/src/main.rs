@@ -4,6 +4,7 @@
 
 mod control;
 mod latency;
+mod mcp;
 mod report;
 
 use anyhow::{Result, bail};
@@ -13,7 +14,8 @@ fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("latency") => latency::run(&Environment::from_env()?),
         Some("control") => control::run(&Environment::from_env()?),
-        Some(other) => bail!("there is no benchmark {other:?}; there are: latency, control"),
-        None => bail!("name a benchmark: latency or control"),
+        Some("mcp") => mcp::run(&Environment::from_env()?),
+        Some(other) => bail!("there is no benchmark {other:?}; there are: latency, control, mcp"),
+        None => bail!("name a benchmark: latency, control or mcp"),
     }
 }

@@ -112,7 +112,7 @@ fn with_official(environment: &Environment) -> Result<()> {
     let mut command = Command::new(&environment.bpy_5_2);
     command.arg(environment.workspace.join("tests/e2e/foreign/official_stand_in.py")).arg(port.to_string());
     let process = Process::start(&mut command, &environment.artefacts.join("official-stand-in.log"))?;
-    wait_until("it listens", Duration::from_secs(60), || process.output().contains("listening").then_some(()))?;
+    wait_until("it listens", Duration::from_mins(1), || process.output().contains("listening").then_some(()))?;
 
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(&environment.blendwire);

@@ -55,6 +55,8 @@ pub struct McpSession {
     user: User,
     /// From starting the server to the end of the handshake.
     pub handshake: Duration,
+    /// The server's process, while it runs.
+    pub pid: Option<u32>,
 }
 
 /// One answered call.
@@ -124,12 +126,13 @@ impl McpSession {
     fn start_with(command: std::process::Command, log: Stdio, user: User) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let before = Instant::now();
-        let client = runtime.block_on(async {
+        let (client, pid) = runtime.block_on(async {
             let (transport, _) =
                 TokioChildProcess::builder(tokio::process::Command::from(command)).stderr(log).spawn()?;
-            anyhow::Ok(user.clone().serve(transport).await?)
+            let pid = transport.id();
+            anyhow::Ok((user.clone().serve(transport).await?, pid))
         })?;
-        Ok(Self { runtime, client: Some(client), user, handshake: before.elapsed() })
+        Ok(Self { runtime, client: Some(client), user, handshake: before.elapsed(), pid })
     }
 
     /// Every tool that the server lists.
