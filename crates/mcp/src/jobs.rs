@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use crate::Blender;
 use crate::caller::{Caller, Heard};
-use crate::tools::{Calling, Failure};
+use crate::tools::{Calling, Cancelled, Failure, Progressed, Unfinished};
 
 /// Jobs that are kept; the oldest that are done go first.
 const MOST_KEPT: usize = 32;
@@ -77,25 +77,18 @@ impl Job {
     }
 
     /// How far it is, for the model.
-    pub(crate) fn shown(&self) -> Value {
+    pub(crate) fn shown(&self) -> Unfinished {
         let heard = self.heard.borrow();
-        let mut shown = json!({
-            "status": if self.is_done() { "done" } else { "running" },
-            "job": self.id,
-            "tool": self.tool,
-            "seconds": (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-        });
-        let output = heard.last_output(SHOWN_OUTPUT_BYTES);
-        if !output.is_empty() {
-            shown["output"] = output.into();
+        let progress = heard.progress.as_ref();
+        Unfinished {
+            status: if self.is_done() { "done" } else { "running" },
+            job: self.id.clone(),
+            tool: self.tool,
+            seconds: (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            output: heard.last_output(SHOWN_OUTPUT_BYTES).to_owned(),
+            progress: progress.map(|made| Progressed { value: made.value, message: made.message.clone() }),
+            waits_for_consent_to: heard.question.as_ref().map(|question| question.wants.clone()),
         }
-        if let Some(progress) = &heard.progress {
-            shown["progress"] = json!({"value": progress.value, "message": progress.message});
-        }
-        if let Some(question) = &heard.question {
-            shown["waits_for_consent_to"] = json!(question.wants);
-        }
-        shown
     }
 }
 
@@ -167,12 +160,13 @@ impl Jobs {
     ///
     /// # Errors
     /// As [`Self::named`].
-    pub(crate) fn cancel(&self, id: &str) -> Result<Value, Failure> {
+    pub(crate) fn cancel(&self, id: &str) -> Result<Cancelled, Failure> {
         let job = self.named(id)?;
         let was_done = job.is_done();
         job.cancel();
         self.kept().retain(|kept| !Arc::ptr_eq(kept, &job));
-        Ok(json!({"status": if was_done { "had ended before" } else { "cancelled" }, "job": id}))
+        let status = if was_done { "had ended before" } else { "cancelled" };
+        Ok(Cancelled { status, job: id.to_owned() })
     }
 
     /// All of them, newest last.

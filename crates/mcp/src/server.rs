@@ -105,14 +105,14 @@ impl Server {
             Waited::TakenBack => Err(Failure::cancelled()),
             Waited::NotYet => {
                 self.jobs.keep(&job)?;
-                Ok(CallToolResult::structured(job.shown()).into())
+                Ok(tools::told(&job.shown())?.into())
             }
             Waited::Asks(question) => {
                 self.jobs.keep(&job)?;
                 // Blender asks as well; a question that cannot be put here is left to it.
                 match elicit::as_result(&question, job.id.clone()) {
                     Some(asks) => Ok(asks.into()),
-                    None => Ok(CallToolResult::structured(job.shown()).into()),
+                    None => Ok(tools::told(&job.shown())?.into()),
                 }
             }
         }
@@ -166,7 +166,7 @@ impl Server {
             Work::Jobs(read) => match read(arguments)? {
                 Wish::Wait(id) => self.answer(self.jobs.named(&id)?, context, &limits).await,
                 Wish::List => Ok(CallToolResult::structured(self.jobs.list()).into()),
-                Wish::Cancel(id) => Ok(CallToolResult::structured(self.jobs.cancel(&id)?).into()),
+                Wish::Cancel(id) => Ok(tools::told(&self.jobs.cancel(&id)?)?.into()),
             },
         }
     }

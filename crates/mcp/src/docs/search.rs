@@ -37,6 +37,9 @@ const MISSPELT: f32 = 0.7;
 /// What an operator or a function is worth to who asks how to do something.
 const DOES: f32 = 1.2;
 
+/// The same of one that has its name from that and nothing else: `bpy.ops.render.render`.
+const NAMED: f32 = 1.6;
+
 /// How alike words must be to be one misspelt.
 const ALIKE: f64 = 0.8;
 
@@ -75,7 +78,7 @@ impl Index {
             }
         }
         let exact = self.find(question.trim()).or_else(|| self.find(&format!("bpy.{}", question.trim())));
-        let is_doing = asked.first().is_some_and(|first| self.words.is_doing(first));
+        let doing = asked.first().filter(|first| self.words.is_doing(first)).and(matches.first());
         let mut ranked: Vec<(u32, f32)> = scores
             .into_iter()
             .map(|(entry, (score, covered, in_name, in_owner))| {
@@ -91,7 +94,7 @@ impl Index {
                         * (1.0 + 1.1 * in_name + 0.25 * in_owner)
                         * self.standing[entry as usize]
                         * is_exact
-                        * self.acts(entry, is_doing),
+                        * doing.map_or(1.0, |named| self.acts(entry, named)),
                 )
             })
             .collect();
@@ -99,10 +102,15 @@ impl Index {
         ranked
     }
 
-    /// What it counts for that an entry does something, where that is asked for.
-    fn acts(&self, entry: u32, is_doing: bool) -> f32 {
-        let can = ["operator", "function", "method"].contains(&&*self.entries[entry as usize].kind);
-        if is_doing && can { DOES } else { 1.0 }
+    /// What it counts for that an entry does something, where that is asked for; `named` are those that have its word.
+    fn acts(&self, entry: u32, named: &HashMap<u32, Match>) -> f32 {
+        let at = entry as usize;
+        let is_named = || self.lengths[at][NAME] == 1 && named.get(&entry).is_some_and(|found| found.in_name);
+        match &*self.entries[at].kind {
+            "operator" if is_named() => NAMED,
+            "operator" | "function" | "method" => DOES,
+            _ => 1.0,
+        }
     }
 
     /// Paths that are spelt most like this one, best first.

@@ -13,8 +13,16 @@ const ROOTS: [&str; 2] = ["Scene", "BlendData"];
 const BY_DISTANCE: [f32; 4] = [1.4, 1.25, 1.1, 1.05];
 
 /// Of the user interface, of add-ons' inner life, or for few.
-const RARE: [&str; 7] =
-    ["bpy.types.Theme", "bpy.types.Preferences", "bpy.types.KeyMap", "freestyle.", "idprop.", "aud.", "imbuf."];
+const RARE: [&str; 8] = [
+    "bpy.types.Theme",
+    "bpy.types.Preferences",
+    "bpy.types.KeyMap",
+    "bpy.types.RenderEngine",
+    "freestyle.",
+    "idprop.",
+    "aud.",
+    "imbuf.",
+];
 
 /// Operators that work in one editor only, by their module; most have a sibling that works everywhere.
 const EDITORS: [&str; 17] = [

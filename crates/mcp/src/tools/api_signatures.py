@@ -201,6 +201,11 @@ def parameters_of(rna):
     return [prop for prop in rna.properties if prop.identifier != "rna_type"]
 
 
+def operator_text(rna):
+    """What an operator does. Some make that up anew for each of their buttons, and have this in its place."""
+    return "" if rna.description == "(undocumented operator)" else rna.description
+
+
 def operator_line(name, rna):
     """The call of an operator with its defaults."""
     return f"bpy.ops.{name}({', '.join(argument(prop) for prop in parameters_of(rna))})"

@@ -6,15 +6,19 @@ use std::time::Duration;
 use blendwire_client::{Options, Outcome};
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Failure, ToolEntry, Work, blend_file, edits, output_schema, parameters, read, tool};
+use super::{Answer, Failure, ToolEntry, Work, blend_file, edits, output_schema, parameters, read, told, tool};
 use crate::caller::Caller;
 
-pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
+pub(super) const TOOL: ToolEntry = ToolEntry {
+    name: NAME,
+    definition,
+    work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))),
+    answer: Answer::object::<Ran>(),
+};
 
 const NAME: &str = "execute_blender_code";
 
@@ -48,6 +52,18 @@ struct Parameters {
     blend_file: Option<String>,
 }
 
+/// What came of it.
+#[derive(Serialize, JsonSchema)]
+struct Ran {
+    status: &'static str,
+    /// What the script assigned to `result`
+    result: Value,
+    stdout: String,
+    /// Data-blocks `added`, `removed`, `renamed`, `modified`, by collection of bpy.data
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Value>,
+}
+
 fn definition() -> Tool {
     tool::<Parameters>(NAME, DESCRIPTION, edits())
         .with_raw_output_schema(output_schema(json!({
@@ -71,15 +87,12 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     if let Some(blend_file) = blend_file {
         let blend_file::Answer { result, stdout, .. } =
             blend_file::execute(caller, &code, Some(&blend_file), options).await?;
-        return Ok(CallToolResult::structured(json!({"status": "ok", "result": value(&result), "stdout": stdout})));
+        return told(&Ran { status: "ok", result: value(&result), stdout, changes: None });
     }
     match caller.run(&code, options).await? {
         Outcome::Finished { result, stdout, effects } => {
-            let mut reply = json!({"status": "ok", "result": value(&result), "stdout": stdout});
-            if let Some(changes) = effects.changes {
-                reply["changes"] = read(&changes)?;
-            }
-            Ok(CallToolResult::structured(reply))
+            let changes = effects.changes.map(|changes| read(&changes)).transpose()?;
+            told(&Ran { status: "ok", result: value(&result), stdout, changes })
         }
         Outcome::Failed { message, stdout, effects, .. } => {
             Err(Failure::of_script(message, stdout).with_effects(&effects))

@@ -3,11 +3,15 @@
 
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 
-use super::{Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, tool};
+use super::{Answer, Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, told, tool};
 use crate::caller::Caller;
 
-pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
+pub(super) const TOOL: ToolEntry = ToolEntry {
+    name: NAME,
+    definition,
+    work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))),
+    answer: Answer::Status,
+};
 
 const NAME: &str = "get_blender_status";
 
@@ -22,6 +26,5 @@ fn definition() -> Tool {
 async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let NoParameters {} = parameters(arguments)?;
     let status = caller.status().await?;
-    let value = serde_json::to_value(status).map_err(|error| Failure(error.to_string()))?;
-    Ok(CallToolResult::structured(value))
+    told(&status)
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         members_of,
         module_named,
         operator_line,
+        operator_text,
         parameters_of,
         property_line,
         static_items,
@@ -152,7 +153,7 @@ def describe_operator(module, name):
         "path": f"bpy.ops.{module}.{name}",
         "signature": operator_line(f"{module}.{name}", rna),
     }
-    described |= {"label": rna.name, "description": rna.description}
+    described |= {"label": rna.name, "description": operator_text(rna)}
     described["parameters"] = describe_parameters(parameters_of(rna))
     described["returns"] = "a set of str: {'FINISHED'} or {'CANCELLED'}, or {'RUNNING_MODAL'} from an interactive one"
     return described

@@ -4,14 +4,18 @@
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Failure, ToolEntry, Work, any_object, api_docs, looks, parameters, read, run, tool};
+use super::{Answer, Failure, ToolEntry, Work, any_object, api_docs, looks, parameters, read, run, told, tool};
 use crate::caller::Caller;
 use crate::docs::notes_on;
 
-pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
+pub(super) const TOOL: ToolEntry = ToolEntry {
+    name: NAME,
+    definition,
+    work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))),
+    answer: Answer::object::<Documentation>(),
+};
 
 const NAME: &str = "get_python_api_docs";
 
@@ -31,7 +35,30 @@ struct Parameters {
 
 #[derive(Deserialize)]
 struct Told {
-    found: Option<JsonObject>,
+    found: Option<Documentation>,
+}
+
+/// What there is to know of a name; or, of a `…*`, the names below it.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+struct Documentation {
+    #[serde(default)]
+    status: String,
+    /// `type`, `property`, `operator`, `function`, `names`, …
+    kind: String,
+    path: String,
+    /// What versions of Blender changed about it, and what to write instead
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<String>,
+    /// Those right below
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    names: Option<Vec<String>>,
+    /// How many more names there are
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    more: Option<usize>,
+    /// By kind: `signature`, `label`, `description`, `type`, `default`, limits, `items` of an enum, `parameters`, `returns`,
+    /// `properties`, `functions`, `inputs` and `outputs` of a node, …
+    #[serde(flatten)]
+    described: JsonObject,
 }
 
 fn definition() -> Tool {
@@ -51,13 +78,9 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
             Err(_) => unknown(caller, &identifier).await,
         };
     };
-    let path = found.get("path").and_then(Value::as_str).unwrap_or(&identifier);
-    let notes: Vec<String> = notes_on(path).collect();
-    if !notes.is_empty() {
-        found.insert("changes".to_owned(), notes.into());
-    }
-    found.insert("status".to_owned(), "ok".into());
-    Ok(CallToolResult::structured(Value::Object(found)))
+    found.changes = notes_on(&found.path).collect();
+    found.status = "ok".to_owned();
+    self::told(&found)
 }
 
 /// The names right below a module, a type, or the operators' groups.
@@ -67,10 +90,11 @@ async fn names_of(caller: &Caller, path: &str) -> Result<CallToolResult, Failure
     if names.is_empty() {
         return Err(Failure(format!("there is nothing below {path:?}")));
     }
-    let short: Vec<&str> = names.iter().map(|name| name.rsplit('.').next().unwrap_or(name)).collect();
+    let mut short: Vec<String> = names.iter().map(|name| name.rsplit('.').next().unwrap_or(name).to_owned()).collect();
     let more = short.len().saturating_sub(MOST_NAMES);
-    let shown = &short[..short.len() - more];
-    Ok(CallToolResult::structured(json!({"status": "ok", "path": path, "kind": "names", "names": shown, "more": more})))
+    short.truncate(MOST_NAMES);
+    let (status, path, kind) = ("ok".to_owned(), path.to_owned(), "names".to_owned());
+    told(&Documentation { status, kind, path, names: Some(short), more: Some(more), ..Documentation::default() })
 }
 
 /// What to try where there is nothing of that name; what has gone with an earlier version, by what.

@@ -8,11 +8,15 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ToolEntry, Work, looks, parameters, read, run, tool};
+use super::{Answer, Failure, ToolEntry, Work, looks, parameters, read, run, tool};
 use crate::caller::Caller;
 
-pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
+pub(super) const TOOL: ToolEntry = ToolEntry {
+    name: NAME,
+    definition,
+    work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))),
+    answer: Answer::Picture,
+};
 
 const NAME: &str = "get_viewport_image";
 

@@ -4,10 +4,9 @@
 use blendwire_protocol::Instance;
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::{Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, tool};
+use super::{Answer, Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, told, tool};
 use crate::Running;
 use crate::caller::Caller;
 
@@ -15,12 +14,14 @@ pub(super) const LIST: ToolEntry = ToolEntry {
     name: LIST_NAME,
     definition: list_definition,
     work: Work::Call(|caller, arguments| Box::pin(async move { list(caller, arguments) })),
+    answer: Answer::object::<Listed>(),
 };
 
 pub(super) const SELECT: ToolEntry = ToolEntry {
     name: SELECT_NAME,
     definition: select_definition,
     work: Work::Call(|caller, arguments| Box::pin(async move { select(caller, arguments) })),
+    answer: Answer::object::<Shown>(),
 };
 
 const LIST_NAME: &str = "list_blender_instances";
@@ -52,19 +53,47 @@ fn list(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failur
     let NoParameters {} = parameters(arguments)?;
     let Running { instances, current } = caller.instances()?;
     let instances: Vec<_> = instances.iter().map(shown).collect();
-    Ok(CallToolResult::structured(json!({"instances": instances, "current": current})))
+    told(&Listed { instances, current })
 }
 
 fn select(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let Parameters { id } = parameters(arguments)?;
-    Ok(CallToolResult::structured(shown(&caller.select(&id)?)))
+    told(&shown(&caller.select(&id)?))
+}
+
+/// The Blenders that run.
+#[derive(Serialize, JsonSchema)]
+struct Listed {
+    /// Newest first
+    instances: Vec<Shown>,
+    /// `id` of the one that the tools drive now; null where it has no descriptor
+    current: Option<String>,
 }
 
 /// What tells one from another.
-fn shown(instance: &Instance) -> Value {
+#[derive(Serialize, JsonSchema)]
+struct Shown {
+    id: String,
+    /// Version of Blender
+    blender: String,
+    /// Whether it has no window
+    background: bool,
+    /// Process
+    pid: u32,
+    /// Addresses with port
+    endpoints: Vec<String>,
+    /// When its server started, in seconds since 1970
+    started: i64,
+}
+
+fn shown(instance: &Instance) -> Shown {
     let Instance { instance: id, pid, endpoints, background, versions, started, .. } = instance;
-    json!({
-        "id": id, "blender": versions.blender, "background": background, "pid": pid, "endpoints": endpoints,
-        "started": started,
-    })
+    Shown {
+        id: id.clone(),
+        blender: versions.blender.clone(),
+        background: *background,
+        pid: *pid,
+        endpoints: endpoints.clone(),
+        started: *started,
+    }
 }

@@ -3,9 +3,9 @@
 
 use rmcp::model::Tool;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{ToolEntry, Work, any_object, edits, looks, parameters, tool};
+use super::{Answer, ToolEntry, Work, any_object, edits, looks, parameters, tool};
 
 pub(super) const GET: ToolEntry = ToolEntry {
     name: "get_job",
@@ -16,6 +16,7 @@ pub(super) const GET: ToolEntry = ToolEntry {
             None => Wish::List,
         })
     }),
+    answer: Answer::object::<Unfinished>(),
 };
 
 pub(super) const CANCEL: ToolEntry = ToolEntry {
@@ -24,6 +25,7 @@ pub(super) const CANCEL: ToolEntry = ToolEntry {
     work: Work::Jobs(|arguments| {
         parameters::<CancelParameters>(arguments).map(|CancelParameters { job }| Wish::Cancel(job))
     }),
+    answer: Answer::object::<Cancelled>(),
 };
 
 /// What is to be done with the jobs.
@@ -50,6 +52,43 @@ struct GetParameters {
 #[serde(deny_unknown_fields)]
 struct CancelParameters {
     job: String,
+}
+
+/// A call that is not done, which any tool may answer with; `get_job` answers with what the call itself would have, once it is done,
+/// and without `job` with `{"jobs": […]}`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Unfinished {
+    /// `running` or `done`
+    pub(crate) status: &'static str,
+    /// For `get_job` and `cancel_job`
+    pub(crate) job: String,
+    pub(crate) tool: &'static str,
+    /// Since it was called
+    pub(crate) seconds: f64,
+    /// The end of what was printed so far
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) output: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) progress: Option<Progressed>,
+    /// `files`, `processes`, `network`: what the user is asked about in Blender
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for_consent_to: Option<Vec<String>>,
+}
+
+/// How far a job is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Progressed {
+    /// 0 to 1
+    pub(crate) value: f64,
+    pub(crate) message: String,
+}
+
+/// A job that was ended.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Cancelled {
+    /// `cancelled`, or `had ended before`
+    pub(crate) status: &'static str,
+    pub(crate) job: String,
 }
 
 fn get_definition() -> Tool {

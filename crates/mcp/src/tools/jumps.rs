@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ToolEntry, Work, adds, any_object, parameters, run, run_with, structured, tool};
+use super::{Answer, Failure, ToolEntry, Work, adds, any_object, parameters, run, run_with, structured, tool};
 use crate::caller::Caller;
 
 pub(super) const TAB_BY_NAME: ToolEntry = ToolEntry {
     name: TAB_BY_NAME_NAME,
     definition: || tool::<Named>(TAB_BY_NAME_NAME, "Show a workspace.", adds()).with_raw_output_schema(any_object()),
     work: Work::Call(|caller, arguments| Box::pin(to_tab::<Named>(caller, arguments, TAB_BY_NAME_NAME))),
+    answer: Answer::object::<Shown>(),
 };
 
 pub(super) const TAB_BY_SPACE_TYPE: ToolEntry = ToolEntry {
@@ -23,6 +24,7 @@ pub(super) const TAB_BY_SPACE_TYPE: ToolEntry = ToolEntry {
         tool::<SpaceType>(TAB_BY_SPACE_TYPE_NAME, description, adds()).with_raw_output_schema(any_object())
     },
     work: Work::Call(|caller, arguments| Box::pin(to_tab::<SpaceType>(caller, arguments, TAB_BY_SPACE_TYPE_NAME))),
+    answer: Answer::object::<Shown>(),
 };
 
 pub(super) const OBJECT: ToolEntry = ToolEntry {
@@ -32,6 +34,7 @@ pub(super) const OBJECT: ToolEntry = ToolEntry {
         tool::<Object>(OBJECT_NAME, description, adds()).with_raw_output_schema(any_object())
     },
     work: Work::Call(|caller, arguments| Box::pin(to_object(caller, arguments, OBJECT_NAME, false))),
+    answer: Answer::object::<Found>(),
 };
 
 pub(super) const OBJECT_DATA: ToolEntry = ToolEntry {
@@ -41,6 +44,7 @@ pub(super) const OBJECT_DATA: ToolEntry = ToolEntry {
         tool::<Object>(OBJECT_DATA_NAME, description, adds()).with_raw_output_schema(any_object())
     },
     work: Work::Call(|caller, arguments| Box::pin(to_object(caller, arguments, OBJECT_DATA_NAME, true))),
+    answer: Answer::object::<Found>(),
 };
 
 const TAB_BY_NAME_NAME: &str = "jump_to_tab_by_name";
@@ -79,6 +83,37 @@ struct Object {
     allow_edits: bool,
 }
 
+/// The workspace that is shown now.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Shown {
+    status: String,
+    workspace: String,
+    /// The one that was asked for
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    space_type: Option<String>,
+    /// Where the workspace was made for it
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created: Option<bool>,
+}
+
+/// The object that is selected now.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Found {
+    status: String,
+    object: String,
+    #[serde(rename = "type")]
+    kind: String,
+    location: [f64; 3],
+    /// Where it was asked for by that
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data_name: Option<String>,
+    /// Why the viewport does not show it
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
 /// An object as the snippet is told of it.
 #[derive(Serialize)]
 struct Wanted {
@@ -93,7 +128,7 @@ async fn to_tab<P: Serialize + DeserializeOwned>(
     name: &'static str,
 ) -> Result<CallToolResult, Failure> {
     let parameters: P = parameters(arguments)?;
-    structured(run(caller, name, TO_TAB, &parameters).await?.as_ref())
+    structured::<Shown>(run(caller, name, TO_TAB, &parameters).await?.as_ref())
 }
 
 /// What is selected and hidden is undone by the user's own undo.
@@ -105,5 +140,5 @@ async fn to_object(
 ) -> Result<CallToolResult, Failure> {
     let wanted = Wanted { object: parameters(arguments)?, by_data };
     let options = Options { title: Some(name), ..Options::default() };
-    structured(run_with(caller, TO_OBJECT, &wanted, options).await?.as_ref())
+    structured::<Found>(run_with(caller, TO_OBJECT, &wanted, options).await?.as_ref())
 }

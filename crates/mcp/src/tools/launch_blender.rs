@@ -7,12 +7,16 @@ use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Failure, ToolEntry, Work, adds, any_object, parameters, tool};
+use super::{Answer, Failure, ToolEntry, Work, adds, any_object, parameters, told, tool};
 use crate::Launch;
 use crate::caller::Caller;
 
-pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
+pub(super) const TOOL: ToolEntry = ToolEntry {
+    name: NAME,
+    definition,
+    work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))),
+    answer: Answer::Status,
+};
 
 const NAME: &str = "launch_blender";
 
@@ -35,6 +39,5 @@ fn definition() -> Tool {
 async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let Parameters { file, background } = parameters(arguments)?;
     let status = caller.launch(Launch { file, background }).await?;
-    let value = serde_json::to_value(status).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(CallToolResult::structured(value))
+    told(&status)
 }

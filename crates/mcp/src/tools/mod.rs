@@ -29,7 +29,7 @@ use std::sync::Arc;
 use blendwire_client::{Effects, Options, Outcome};
 use rmcp::handler::server::tool::schema_for_input;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,7 +41,7 @@ use crate::{NoReply, snippet};
 
 pub(crate) use self::get_object_detail_summary::SNIPPET as OBJECT;
 pub(crate) use self::get_objects_summary::SNIPPET as OBJECTS;
-pub(crate) use self::jobs::Wish;
+pub(crate) use self::jobs::{Cancelled, Progressed, Unfinished, Wish};
 
 pub(crate) type Calling<'a> = Pin<Box<dyn Future<Output = Result<CallToolResult, Failure>> + Send + 'a>>;
 
@@ -53,6 +53,25 @@ pub(crate) struct ToolEntry {
     pub(crate) definition: fn() -> Tool,
     /// What it does.
     pub(crate) work: Work,
+    /// What it answers with.
+    pub(crate) answer: Answer,
+}
+
+/// What a tool answers with when it is done. `tools/list` has no room for it; docs/mcp-tools.md is made of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer {
+    /// `structuredContent` of this form.
+    Object(fn() -> Schema),
+    /// What the wire answers to `status`, which is described there.
+    Status,
+    /// A picture, with a caption in words.
+    Picture,
+}
+
+impl Answer {
+    const fn object<T: JsonSchema>() -> Self {
+        Self::Object(|| SchemaGenerator::default().into_root_schema_for::<T>())
+    }
 }
 
 /// What a tool does.
@@ -96,6 +115,11 @@ pub(crate) const TOOLS: &[ToolEntry] = &[
     jobs::CANCEL,
     launch_blender::TOOL,
 ];
+
+/// What each tool answers with, by its name.
+pub fn answers() -> impl Iterator<Item = (&'static str, Answer)> {
+    TOOLS.iter().map(|entry| (entry.name, entry.answer))
+}
 
 /// Why a tool could not do its work, in words for the model: what happened and what to do.
 #[derive(Debug)]
@@ -199,8 +223,8 @@ fn edits() -> ToolAnnotations {
     ToolAnnotations::new().destructive(true)
 }
 
-/// The output schema of a tool whose answer tells by its keys what it is. Any of them may instead be a job that is not
-/// done, or the address of what is too large.
+/// The output schema of a tool whose answer tells by its keys what it is; in full, all would be larger than the list may be. Any
+/// of them may instead be a job that is not done, or the address of what is too large.
 fn any_object() -> Arc<JsonObject> {
     output_schema(serde_json::json!({"type": "object"}))
 }
@@ -263,7 +287,12 @@ fn read<T: DeserializeOwned>(result: &RawValue) -> Result<T, Failure> {
     })
 }
 
-/// What a snippet returned as the tool's structured result.
-fn structured(result: &RawValue) -> Result<CallToolResult, Failure> {
-    Ok(CallToolResult::structured(read(result)?))
+/// What a snippet returned as the tool's structured result, which is an `A`.
+fn structured<A: DeserializeOwned + Serialize>(result: &RawValue) -> Result<CallToolResult, Failure> {
+    told(&read::<A>(result)?)
+}
+
+/// A tool's structured result.
+pub(crate) fn told(answer: &impl Serialize) -> Result<CallToolResult, Failure> {
+    serde_json::to_value(answer).map(CallToolResult::structured).map_err(|error| Failure(error.to_string()))
 }

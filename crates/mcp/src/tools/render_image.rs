@@ -6,11 +6,15 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ToolEntry, Work, blend_file, looks, parameters, read, tool};
+use super::{Answer, Failure, ToolEntry, Work, blend_file, looks, parameters, read, tool};
 use crate::caller::Caller;
 
-pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
+pub(super) const TOOL: ToolEntry = ToolEntry {
+    name: NAME,
+    definition,
+    work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))),
+    answer: Answer::Picture,
+};
 
 const NAME: &str = "render_image";
 

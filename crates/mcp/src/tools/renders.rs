@@ -5,19 +5,21 @@ use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ToolEntry, Work, adds, any_object, parameters, run, structured, tool};
+use super::{Answer, Failure, ToolEntry, Work, adds, any_object, parameters, run, structured, tool};
 use crate::caller::Caller;
 
 pub(super) const VIEWPORT: ToolEntry = ToolEntry {
     name: VIEWPORT_NAME,
     definition: || definition(VIEWPORT_NAME, "Render the scene to a new file, with its own settings and camera."),
     work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments, VIEWPORT_NAME, false))),
+    answer: Answer::object::<Rendered>(),
 };
 
 pub(super) const THUMBNAIL: ToolEntry = ToolEntry {
     name: THUMBNAIL_NAME,
     definition: || definition(THUMBNAIL_NAME, "Render a small, quick preview of the scene to a new file."),
     work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments, THUMBNAIL_NAME, true))),
+    answer: Answer::object::<Rendered>(),
 };
 
 const VIEWPORT_NAME: &str = "render_viewport_to_path";
@@ -31,6 +33,18 @@ const SNIPPET: &str = include_str!("render_to_path.py");
 struct Parameters {
     /// Absolute: /…/new.png
     output_path: String,
+}
+
+/// The file that was written.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rendered {
+    status: String,
+    filepath: String,
+    /// Pixels
+    width: u32,
+    /// Pixels
+    height: u32,
 }
 
 /// A picture as the snippet is told of it.
@@ -51,5 +65,5 @@ async fn call(
     is_thumbnail: bool,
 ) -> Result<CallToolResult, Failure> {
     let Parameters { output_path } = parameters(arguments)?;
-    structured(run(caller, name, SNIPPET, &Wanted { output_path, is_thumbnail }).await?.as_ref())
+    structured::<Rendered>(run(caller, name, SNIPPET, &Wanted { output_path, is_thumbnail }).await?.as_ref())
 }

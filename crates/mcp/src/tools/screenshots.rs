@@ -6,19 +6,23 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, read, run, structured, tool};
+use super::{
+    Answer, Failure, NoParameters, ToolEntry, Work, any_object, looks, parameters, read, run, structured, tool,
+};
 use crate::caller::Caller;
 
 pub(super) const WINDOW: ToolEntry = ToolEntry {
     name: WINDOW_NAME,
     definition: || tool::<Limit>(WINDOW_NAME, "See Blender's whole window.", looks()),
     work: Work::Call(|caller, arguments| Box::pin(picture::<Limit>(caller, arguments, WINDOW_NAME))),
+    answer: Answer::Picture,
 };
 
 pub(super) const AREA: ToolEntry = ToolEntry {
     name: AREA_NAME,
     definition: || tool::<Area>(AREA_NAME, "See one editor of Blender's window.", looks()),
     work: Work::Call(|caller, arguments| Box::pin(picture::<Area>(caller, arguments, AREA_NAME))),
+    answer: Answer::Picture,
 };
 
 pub(super) const LAYOUT: ToolEntry = ToolEntry {
@@ -28,6 +32,7 @@ pub(super) const LAYOUT: ToolEntry = ToolEntry {
             .with_raw_output_schema(any_object())
     },
     work: Work::Call(|caller, arguments| Box::pin(layout(caller, arguments))),
+    answer: Answer::object::<Layout>(),
 };
 
 const WINDOW_NAME: &str = "get_screenshot_of_window_as_image";
@@ -57,6 +62,80 @@ struct Area {
     #[serde(default)]
     #[schemars(with = "i32")]
     size_limit_in_bytes: u32,
+}
+
+/// The window. Places are in pixels from its lower left corner.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Layout {
+    status: String,
+    window_width: u32,
+    window_height: u32,
+    screen_name: String,
+    workspace: String,
+    scene: String,
+    areas: Vec<Editor>,
+    active_object: Option<Active>,
+    selected_objects: Vec<Selected>,
+}
+
+/// An editor.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Editor {
+    /// `VIEW_3D`, `NODE_EDITOR`, …
+    #[serde(rename = "type")]
+    kind: String,
+    /// The same with its mode: `ShaderNodeTree`, `UV`, …
+    ui_type: String,
+    x: i32,
+    y: i32,
+    width: i32,
+    height: i32,
+    space: Space,
+    /// Those that are not folded away
+    regions: Vec<Region>,
+}
+
+/// What an editor shows, by its type.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Space {
+    #[serde(rename = "type")]
+    kind: String,
+    /// Of a 3D viewport: `shading_type`, `show_overlays`, `view_perspective`, `view_location`; of others what they have open
+    #[serde(flatten)]
+    shown: JsonObject,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Region {
+    /// `WINDOW`, `HEADER`, `UI`, …
+    #[serde(rename = "type")]
+    kind: String,
+    x: i32,
+    y: i32,
+    width: i32,
+    height: i32,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Active {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    /// `OBJECT`, `EDIT_MESH`, …
+    mode: String,
+    location: [f64; 3],
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Selected {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 /// What the snippet returns.
@@ -94,5 +173,5 @@ async fn picture<P: Serialize + serde::de::DeserializeOwned>(
 
 async fn layout(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let none: NoParameters = parameters(arguments)?;
-    structured(run(caller, LAYOUT_NAME, DESCRIBED, &none).await?.as_ref())
+    structured::<Layout>(run(caller, LAYOUT_NAME, DESCRIBED, &none).await?.as_ref())
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         members_of,
         module_named,
         operator_line,
+        operator_text,
         parameters_of,
         property_line,
         static_items,
@@ -96,7 +97,7 @@ def operator_rows(module, name):
     """One operator; its parameters are found with it."""
     rna = getattr(getattr(bpy.ops, module), name).get_rna_type()
     line = operator_line(f"{module}.{name}", rna)
-    yield "operator", f"bpy.ops.{module}.{name}", rna.name, rna.description, line, words_of(parameters_of(rna))
+    yield "operator", f"bpy.ops.{module}.{name}", rna.name, operator_text(rna), line, words_of(parameters_of(rna))
 
 
 def module_rows(name):

@@ -5,15 +5,18 @@ use std::fmt::Write as _;
 
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::{Failure, ToolEntry, Work, any_object, api_docs, looks, parameters, tool};
+use super::{Answer, Failure, ToolEntry, Work, any_object, api_docs, looks, parameters, told, tool};
 use crate::caller::Caller;
 use crate::docs::notes_on;
 
-pub(super) const TOOL: ToolEntry =
-    ToolEntry { name: NAME, definition, work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))) };
+pub(super) const TOOL: ToolEntry = ToolEntry {
+    name: NAME,
+    definition,
+    work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))),
+    answer: Answer::object::<Hits>(),
+};
 
 const NAME: &str = "search_api_docs";
 
@@ -37,6 +40,35 @@ struct Parameters {
     max_results: u8,
 }
 
+const CHANGED: &str = "changed between versions: see get_python_api_docs";
+
+/// What was found.
+#[derive(Serialize, JsonSchema)]
+struct Hits {
+    status: &'static str,
+    /// Best first
+    hits: Vec<Hit>,
+    /// How many more there are
+    more: usize,
+    /// What to do where nothing was found
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Hit {
+    /// For `get_python_api_docs`
+    path: String,
+    /// `type`, `property`, `operator`, `function`, …
+    kind: String,
+    signature: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<String>,
+    /// Where versions of Blender differ in it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
+}
+
 fn usual() -> u8 {
     10
 }
@@ -58,26 +90,21 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     let best = ranked.first().map_or(0.0, |(_, score)| *score);
     let worth = ranked.iter().take_while(|(_, score)| *score >= best * WORST).count();
     let shown = worth.min(usize::from(max_results).clamp(1, MOST_RESULTS));
-    let hits: Vec<Value> = ranked[..shown]
+    let hits: Vec<Hit> = ranked[..shown]
         .iter()
         .map(|(entry, _)| {
             let entry = &index.entries[*entry as usize];
-            let mut hit =
-                json!({"path": entry.path, "kind": entry.kind, "signature": cut(&entry.signature, SHOWN_SIGNATURE)});
-            if !entry.text.is_empty() {
-                hit["summary"] = cut(&entry.text, SHOWN_TEXT).into();
+            Hit {
+                path: entry.path.to_string(),
+                kind: entry.kind.to_string(),
+                signature: cut(&entry.signature, SHOWN_SIGNATURE),
+                summary: (!entry.text.is_empty()).then(|| cut(&entry.text, SHOWN_TEXT)),
+                note: notes_on(&entry.path).next().map(|_| CHANGED),
             }
-            if notes_on(&entry.path).next().is_some() {
-                hit["note"] = "changed between versions: see get_python_api_docs".into();
-            }
-            hit
         })
         .collect();
-    let mut reply = json!({"status": "ok", "hits": hits, "more": worth - shown});
-    if hits.is_empty() {
-        reply["message"] = nothing(&query).into();
-    }
-    Ok(CallToolResult::structured(reply))
+    let message = hits.is_empty().then(|| nothing(&query));
+    told(&Hits { status: "ok", hits, more: worth - shown, message })
 }
 
 /// What to do where nothing was found.
