@@ -5,24 +5,22 @@
 //! a legacy add-on. Equal input gives an equal file: entries are sorted and carry a fixed time. `build`,
 //! `test` and `bench` call `pack`. Whether versions agree is checked by `tidy`, not here.
 
-use std::collections::BTreeMap;
 use std::env::consts::{ARCH, DLL_EXTENSION, OS};
-use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use toml_edit::{Array, DocumentMut, value};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use crate::dist::archive::{self, Entries, Entry};
+use crate::dist::flags::Flags;
 use crate::process;
 use crate::workspace::Workspace;
 
 const MANIFEST: &str = "blender_manifest.toml";
 
-/// Name inside the add-on's folder → content.
-type Files = BTreeMap<String, Vec<u8>>;
+/// The one folder in the zip, by whose name Blender knows a legacy add-on.
+const TOP: &str = "blendwire";
 
 pub(crate) fn run(workspace: &Workspace, out: Option<PathBuf>) -> Result<()> {
     let zip = pack(workspace, &out.unwrap_or_else(|| workspace.dist()))?;
@@ -32,22 +30,28 @@ pub(crate) fn run(workspace: &Workspace, out: Option<PathBuf>) -> Result<()> {
 
 /// Builds the core, packs the add-on into `out`, and returns the zip's absolute path.
 pub(crate) fn pack(workspace: &Workspace, out: &Path) -> Result<PathBuf> {
-    let core = build_core(workspace, &[])?;
+    let core = build_core(workspace, &[], &Flags::default())?;
+    pack_with(workspace, &core, out)
+}
+
+/// Packs the one that is given away, whose core is built with `flags`.
+pub(crate) fn pack_to_give_away(workspace: &Workspace, flags: &Flags, out: &Path) -> Result<PathBuf> {
+    let core = build_core(workspace, &["--locked"], flags)?;
     pack_with(workspace, &core, out)
 }
 
 /// Packs one whose core panics where the end-to-end tests want that.
 pub(crate) fn pack_faulty(workspace: &Workspace) -> Result<PathBuf> {
-    let core = build_core(workspace, &["--features", "faults"])?;
+    let core = build_core(workspace, &["--features", "faults"], &Flags::default())?;
     pack_with(workspace, &core, &workspace.target.join("faulty"))
 }
 
 fn pack_with(workspace: &Workspace, core: &Path, out: &Path) -> Result<PathBuf> {
-    let platform = platform(OS, ARCH)?;
+    let platform = this_platform()?;
     let files = collect(workspace, core, &platform)?;
     fs::create_dir_all(out)?;
     let path = fs::canonicalize(out)?.join(format!("blendwire-{}-{platform}.zip", workspace.version));
-    write_if_changed(&path, &zip(&files)?)?;
+    write_if_changed(&path, &archive::zip(&files)?)?;
     Ok(path)
 }
 
@@ -60,7 +64,11 @@ fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The platform in Blender's words.
+/// The platform that this was built on, in Blender's words.
+pub(crate) fn this_platform() -> Result<String> {
+    platform(OS, ARCH)
+}
+
 fn platform(os: &str, arch: &str) -> Result<String> {
     let arch = match arch {
         "x86_64" => "x64",
@@ -73,9 +81,10 @@ fn platform(os: &str, arch: &str) -> Result<String> {
     }
 }
 
-fn build_core(workspace: &Workspace, features: &[&str]) -> Result<PathBuf> {
+fn build_core(workspace: &Workspace, arguments: &[&str], flags: &Flags) -> Result<PathBuf> {
     let mut command = process::cargo(workspace);
-    command.args(["build", "--release", "--package", "blendwire-native"]).args(features);
+    command.args(["build", "--release", "--package", "blendwire-native"]).args(arguments);
+    flags.apply(&mut command);
     process::build_artifact(&mut command, "_core")?
         .into_iter()
         .find(|file| file.extension().is_some_and(|extension| extension == DLL_EXTENSION))
@@ -87,19 +96,25 @@ fn core_name() -> &'static str {
     if cfg!(windows) { "_core.pyd" } else { "_core.abi3.so" }
 }
 
-fn collect(workspace: &Workspace, core: &Path, platform: &str) -> Result<Files> {
-    let mut files = Files::new();
+/// Its name in the zip.
+pub(crate) fn core_path() -> String {
+    format!("{TOP}/{}", core_name())
+}
+
+fn collect(workspace: &Workspace, core: &Path, platform: &str) -> Result<Entries> {
+    let mut files = Entries::new();
     let source = workspace.root.join("addon/blendwire");
-    read_folder(&source, "", &mut files)?;
-    let manifest = files.remove(MANIFEST).with_context(|| format!("{} has no {MANIFEST}", source.display()))?;
-    files.insert(MANIFEST.into(), for_platform(&manifest, platform)?);
-    files.insert("LICENSE".into(), fs::read(workspace.root.join("LICENSE"))?);
-    files.insert(core_name().into(), fs::read(core)?);
+    read_folder(&source, &format!("{TOP}/"), &mut files)?;
+    let manifest = files.remove(&format!("{TOP}/{MANIFEST}")).with_context(|| format!("{} has no {MANIFEST}", source.display()))?;
+    let mut add = |name: &str, content: Vec<u8>| files.insert(format!("{TOP}/{name}"), Entry::file(content));
+    add(MANIFEST, for_platform(&manifest.content, platform)?);
+    add("LICENSE", fs::read(workspace.root.join("LICENSE"))?);
+    add(core_name(), fs::read(core)?);
     Ok(files)
 }
 
 /// Reads a folder of Python files, without what Python, type checkers or a developer left there.
-fn read_folder(folder: &Path, prefix: &str, files: &mut Files) -> Result<()> {
+fn read_folder(folder: &Path, prefix: &str, files: &mut Entries) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -109,7 +124,7 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Files) -> Result<()> {
         if path.is_dir() {
             read_folder(&path, &format!("{prefix}{name}/"), files)?;
         } else {
-            files.insert(format!("{prefix}{name}"), fs::read(&path)?);
+            files.insert(format!("{prefix}{name}"), Entry::file(fs::read(&path)?));
         }
     }
     Ok(())
@@ -126,19 +141,6 @@ fn for_platform(manifest: &[u8], platform: &str) -> Result<Vec<u8>> {
     let mut document: DocumentMut = text.parse().context(MANIFEST)?;
     document["platforms"] = value(Array::from_iter([platform]));
     Ok(document.to_string().into_bytes())
-}
-
-fn zip(files: &Files) -> Result<Vec<u8>> {
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .last_modified_time(DateTime::default())
-        .unix_permissions(0o644);
-    for (name, content) in files {
-        writer.start_file(format!("blendwire/{name}"), options)?;
-        writer.write_all(content)?;
-    }
-    Ok(writer.finish()?.into_inner())
 }
 
 #[cfg(test)]
@@ -159,12 +161,6 @@ mod tests {
         assert!(text.contains("# why"), "{text}");
         let table = text.find("[permissions]").unwrap();
         assert!(text.find("platforms = [\"linux-x64\"]").unwrap() < table, "{text}");
-    }
-
-    #[test]
-    fn equal_files_make_equal_zips() {
-        let files = Files::from([("a.py".into(), b"1".to_vec()), ("b.py".into(), b"2".to_vec())]);
-        assert_eq!(zip(&files).unwrap(), zip(&files).unwrap());
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! `crates/cli` embeds the zip named by `BLENDWIRE_ADDON_ZIP` at compile time, which is why the order matters
 //! and why users of the executable need nothing else. `test`, `demo` and `bench` call `build`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::dist::flags::Flags;
 use crate::workspace::Workspace;
 use crate::{addon, process};
 
@@ -30,6 +31,15 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Built> {
     let executable =
         process::build_artifact(&mut command, "blendwire")?.pop().context("building blendwire made no executable")?;
     Ok(Built { zip, executable })
+}
+
+/// The executable that is given away, with the zip in it.
+pub(crate) fn to_give_away(workspace: &Workspace, flags: &Flags, zip: &Path) -> Result<PathBuf> {
+    let mut command = process::cargo(workspace);
+    command.args(["build", "--profile", "dist", "--locked", "--package", "blendwire", "--bin", "blendwire"]);
+    command.env("BLENDWIRE_ADDON_ZIP", zip);
+    flags.apply(&mut command);
+    process::build_artifact(&mut command, "blendwire")?.pop().context("building blendwire made no executable")
 }
 
 /// The tests that need no Blender, in which the executable has what MCP's conformance suite calls by name.

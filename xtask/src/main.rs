@@ -10,6 +10,7 @@ mod bench;
 mod build;
 mod demo;
 mod deny;
+mod dist;
 mod fuzz;
 mod process;
 mod provide;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Build the add-on and the executable that carries it; prints the path of the executable
     Build,
+    /// Make everything that is given away for this platform; prints the paths
+    Dist(dist::Options),
     /// Run the whole suite: formatting, lints, rules, unit tests, and real Blenders
     Test(test::Options),
     /// Build, start a Blender, and let an MCP client build a scene in it
@@ -84,6 +87,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Addon { out } => addon::run(&workspace, out),
         Command::Build => build::run(&workspace),
+        Command::Dist(options) => dist::run(&workspace, &options),
         Command::Test(options) => test::run(&workspace, &options),
         Command::Demo { args } => demo::run(&workspace, &args),
         Command::Bench { args } => bench::run(&workspace, &args),

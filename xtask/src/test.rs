@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Built};
+use crate::dist::{self, Assembled};
 use crate::process::once;
 use crate::provide::{self, Provided};
 use crate::workspace::Workspace;
@@ -50,6 +51,8 @@ enum Step {
     Provide,
     /// Blender's own validator accepts the zip
     Validate,
+    /// What a release consists of is accepted by the tools that read it
+    Dist,
     /// Real Blenders, real clients
     E2e,
 }
@@ -59,6 +62,7 @@ struct Suite<'a> {
     workspace: &'a Workspace,
     filter: Option<&'a str>,
     built: OnceCell<Built>,
+    packed: OnceCell<Assembled>,
     provided: OnceCell<Provided>,
     timings: Vec<(Step, Duration)>,
 }
@@ -68,6 +72,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         workspace,
         filter: options.filter.as_deref(),
         built: OnceCell::new(),
+        packed: OnceCell::new(),
         provided: OnceCell::new(),
         timings: Vec::new(),
     };
@@ -105,6 +110,7 @@ impl Suite<'_> {
             Step::Build => self.built().map(|built| println!("{}", built.executable.display())),
             Step::Provide => self.provided().map(|provided| print!("{provided}")),
             Step::Validate => self.validate(),
+            Step::Dist => self.dist(),
             Step::E2e => self.end_to_end(),
         }
     }
@@ -123,18 +129,27 @@ impl Suite<'_> {
         process::run(&mut command)
     }
 
+    fn dist(&self) -> Result<()> {
+        dist::check::check(self.workspace, self.built()?, self.packed()?, &self.provided()?.mcpb()?)
+    }
+
     fn end_to_end(&self) -> Result<()> {
         let mut command = process::cargo(self.workspace);
         command.args(["test", "--release", "--package", "blendwire-e2e", "--test", "e2e", "--"]);
         command.args(self.filter);
         command.envs(provide::test_environment(self.workspace, self.built()?, self.provided()?)?);
         command.env("BLENDWIRE_TEST_FAULTY_ADDON_ZIP", addon::pack_faulty(self.workspace)?);
+        command.env("BLENDWIRE_TEST_BUNDLE", &self.packed()?.bundle);
         command.env("BLENDWIRE_TEST_BIN_WITH_FIXTURES", build::with_fixtures(self.workspace)?);
         process::run(&mut command)
     }
 
     fn built(&self) -> Result<&Built> {
         once(&self.built, || build::build(self.workspace))
+    }
+
+    fn packed(&self) -> Result<&Assembled> {
+        once(&self.packed, || dist::check::pack(self.workspace, self.built()?))
     }
 
     fn provided(&self) -> Result<&Provided> {

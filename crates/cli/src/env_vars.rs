@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Every environment variable that the command reads. An empty one counts as not set.
+//! Every environment variable that the command reads. An empty one counts as not set, and so does what Claude Desktop leaves
+//! there for a setting of its bundle that its user has not filled in.
 //!
 //! Beside these, the data and state folders follow the system's rules (`XDG_DATA_HOME`, `XDG_STATE_HOME`, `APPDATA`), colours follow `NO_COLOR` and
 //! `CLICOLOR_FORCE`, `PATH` is searched for Blender, Python and MCP clients, and
@@ -47,5 +48,27 @@ pub(crate) const BIND: &str = "BLENDWIRE_BIND";
 
 /// The value of a variable, unless it is unset or empty.
 pub(crate) fn read(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    std::env::var(name).ok().filter(|value| is_set(value))
+}
+
+/// A client that starts a bundle (`.mcpb`) puts the user's settings in place of `${user_config.NAME}`; one that was never
+/// filled in may stay as it is.
+fn is_set(value: &str) -> bool {
+    let is_placeholder = value.trim().strip_prefix("${user_config.").is_some_and(|rest| rest.ends_with('}'));
+    !value.is_empty() && !is_placeholder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_nobody_filled_in_is_not_set() {
+        for unset in ["", "${user_config.host}", "${user_config.token}", " ${user_config.port} "] {
+            assert!(!is_set(unset), "{unset:?}");
+        }
+        for set in ["localhost", "9876", "${HOME}", "user_config.host", "${user_config.host"] {
+            assert!(is_set(set), "{set:?}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ use fs_err as fs;
 
 pub(crate) use self::cache::Cache;
 use self::python::on_path;
-pub(crate) use self::venv::python_tools;
+pub(crate) use self::venv::{python_tools, release_tools};
 use crate::build::Built;
 use crate::process::once;
 use crate::workspace::Workspace;
@@ -39,6 +39,7 @@ const MCP_2_3: &str = "BLENDWIRE_TEST_MCP_2_3";
 const NODE: &str = "BLENDWIRE_TEST_NODE";
 const CONFORMANCE: &str = "BLENDWIRE_TEST_CONFORMANCE";
 const INSPECTOR: &str = "BLENDWIRE_TEST_INSPECTOR";
+const MCPB: &str = "BLENDWIRE_TEST_MCPB";
 const BLENDER: &str = "BLENDWIRE_TEST_BLENDER";
 const XVFB: &str = "BLENDWIRE_TEST_XVFB";
 const BROWSER: &str = "BLENDWIRE_TEST_BROWSER";
@@ -52,6 +53,14 @@ impl Provided {
     pub(crate) fn blender(&self) -> &Path {
         let found = self.0.iter().find(|(name, _)| *name == BLENDER);
         found.map_or(Path::new("blender"), |(_, path)| path)
+    }
+
+    /// The tool for bundles for Claude Desktop, by its maker.
+    pub(crate) fn mcpb(&self) -> Result<Command> {
+        let path = |wanted| self.0.iter().find(|(name, _)| *name == wanted).map(|(_, path)| path);
+        let mut command = Command::new(path(NODE).context("no Node.js was provided")?);
+        command.arg(path(MCPB).context("no mcpb was provided")?);
+        Ok(command)
     }
 }
 
@@ -77,6 +86,7 @@ pub(crate) fn provide() -> Result<Provided> {
         (MCP_2_3, given_or(MCP_2_3, || venv::mcp_2_3(&cache))?),
     ];
     provided.extend(npm(&cache)?);
+    provided.push((MCPB, given_or(MCPB, || npm::mcpb(&cache))?));
     let window = window::provide(&cache)?;
     provided.push((BLENDER, window.blender));
     provided.extend(window.xvfb.map(|xvfb| (XVFB, xvfb)));
@@ -112,6 +122,13 @@ fn programs(cache: &Cache) -> Result<()> {
     debian::install_on_host(&task, &packages).context("the tests call them by name")?;
     task.finish();
     Ok(())
+}
+
+/// The same command again, to be given other arguments behind its own.
+pub(crate) fn again(command: &Command) -> Command {
+    let mut again = Command::new(command.get_program());
+    again.args(command.get_args());
+    again
 }
 
 /// Makes sure that there is a C++ compiler: the one that `CXX` names, or the system's.

@@ -79,6 +79,11 @@ pub(crate) fn python_tools(cache: &Cache, packages: &[&str]) -> Result<PathBuf> 
     ensure(cache, "python-tools", packages, || python::find_any(cache), |_, _, _| Ok(()))
 }
 
+/// What reads the files of a release as their users' tools do.
+pub(crate) fn release_tools(cache: &Cache, packages: &[&str]) -> Result<PathBuf> {
+    ensure(cache, "release-tools", packages, || python::find_any(cache), |_, _, _| Ok(()))
+}
+
 fn ensure(
     cache: &Cache,
     name: &str,
