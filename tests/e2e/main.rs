@@ -8,6 +8,7 @@
 mod access;
 mod addon;
 mod attacks;
+mod bundle;
 mod changes;
 #[cfg(target_os = "linux")]
 mod clock;
@@ -98,6 +99,7 @@ fn main() {
     #[cfg(unix)]
     repl::add(&mut suite);
     mcp::add(&mut suite);
+    bundle::add(&mut suite);
     connector::add(&mut suite);
     mcp_for_blender::add(&mut suite);
     #[cfg(target_os = "linux")]

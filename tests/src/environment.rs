@@ -90,6 +90,25 @@ impl Environment {
     }
 }
 
+/// The bundle for Claude Desktop, and what unpacks and reads it.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// The `.mcpb`.
+    pub file: PathBuf,
+    /// The entry point of its maker's own tool, for Node.js.
+    pub tool: PathBuf,
+}
+
+impl Bundle {
+    /// Reads the environment variables.
+    ///
+    /// # Errors
+    /// As [`Environment::from_env`].
+    pub fn from_env() -> Result<Self> {
+        Ok(Self { file: path("BLENDWIRE_TEST_BUNDLE")?, tool: path("BLENDWIRE_TEST_MCPB")? })
+    }
+}
+
 fn path(variable: &str) -> Result<PathBuf> {
     let value = std::env::var_os(variable)
         .with_context(|| format!("{variable} is not set; run the tests with `cargo xtask test`, which provides it"))?;

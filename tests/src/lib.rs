@@ -13,7 +13,7 @@ mod wire;
 
 pub use blender::{Blender, Flavour, Settings, free_port};
 pub use display::{Display, Picture};
-pub use environment::Environment;
+pub use environment::{Bundle, Environment};
 pub use mcp::{McpSession, ToolCall};
 pub use process::{Process, wait_until};
 pub use wire::{Wire, execute_request, http};

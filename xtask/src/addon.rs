@@ -105,7 +105,9 @@ fn collect(workspace: &Workspace, core: &Path, platform: &str) -> Result<Entries
     let mut files = Entries::new();
     let source = workspace.root.join("addon/blendwire");
     read_folder(&source, &format!("{TOP}/"), &mut files)?;
-    let manifest = files.remove(&format!("{TOP}/{MANIFEST}")).with_context(|| format!("{} has no {MANIFEST}", source.display()))?;
+    let manifest = files
+        .remove(&format!("{TOP}/{MANIFEST}"))
+        .with_context(|| format!("{} has no {MANIFEST}", source.display()))?;
     let mut add = |name: &str, content: Vec<u8>| files.insert(format!("{TOP}/{name}"), Entry::file(content));
     add(MANIFEST, for_platform(&manifest.content, platform)?);
     add("LICENSE", fs::read(workspace.root.join("LICENSE"))?);

@@ -46,7 +46,9 @@ pub(crate) fn source_date() -> Result<Option<u64>> {
     };
     let seconds = value.to_str().and_then(|text| text.trim().parse().ok());
     let seconds = seconds.with_context(|| {
-        format!("SOURCE_DATE_EPOCH is {value:?}: it has to be whole seconds since 1970, as `git log -1 --format=%ct` gives")
+        format!(
+            "SOURCE_DATE_EPOCH is {value:?}: it has to be whole seconds since 1970, as `git log -1 --format=%ct` gives"
+        )
     })?;
     Ok(Some(seconds))
 }
@@ -89,10 +91,7 @@ mod tests {
     use super::*;
 
     fn files() -> Entries {
-        Entries::from([
-            ("x/tool".to_owned(), Entry::program(b"1")),
-            ("x/README.md".to_owned(), Entry::file(b"2")),
-        ])
+        Entries::from([("x/tool".to_owned(), Entry::program(b"1")), ("x/README.md".to_owned(), Entry::file(b"2"))])
     }
 
     #[test]

@@ -13,13 +13,7 @@ use super::{Product, program};
 
 /// Name, environment variable, title, description, and whether it is a secret.
 const SETTINGS: [(&str, &str, &str, &str, bool); 4] = [
-    (
-        "host",
-        "BLENDWIRE_HOST",
-        "Host",
-        "Name or address of the machine that Blender runs on. Empty: this one.",
-        false,
-    ),
+    ("host", "BLENDWIRE_HOST", "Host", "Name or address of the machine that Blender runs on. Empty: this one.", false),
     (
         "port",
         "BLENDWIRE_PORT",

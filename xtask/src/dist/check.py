@@ -29,7 +29,9 @@ def server_faults(folder: Path) -> list[str]:
         Path(place, "server.json").write_text(text, "utf-8")
         command = [sys.executable, "-m", "skillsaw", "lint", place]
         linted = subprocess.run(command, check=False, capture_output=True, text=True)
-    faults = [] if linted.returncode == 0 else [f"server.json: {linted.stdout}{linted.stderr}"]
+    if linted.returncode:
+        return [f"server.json: {linted.stdout}{linted.stderr}"]
+    faults = []
     for package in json.loads(text)["packages"]:
         name = package["identifier"].rsplit("/", 1)[1]
         if package["fileSha256"] != sha256(folder / name):

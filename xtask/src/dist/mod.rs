@@ -40,7 +40,8 @@ const EXECUTABLE_BYTES: u64 = 20_000_000;
 const ADDON_BYTES: u64 = 10_000_000;
 
 /// The registry takes 100 characters.
-const DESCRIPTION: &str = "Drives a running Blender: Python with undo, viewport pictures, renders. One executable, no SDK.";
+const DESCRIPTION: &str =
+    "Drives a running Blender: Python with undo, viewport pictures, renders. One executable, no SDK.";
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -177,7 +178,11 @@ impl Assembled {
         eprintln!("{:>7.2} MB  {} (at most {} MB)", megabytes(executable)?, program(), EXECUTABLE_BYTES / 1_000_000);
         for file in &self.files {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let most = if *file == self.files[0] { format!(" (at most {} MB)", ADDON_BYTES / 1_000_000) } else { String::new() };
+            let most = if *file == self.files[0] {
+                format!(" (at most {} MB)", ADDON_BYTES / 1_000_000)
+            } else {
+                String::new()
+            };
             eprintln!("{:>7.2} MB  {name}{most}", megabytes(file)?);
         }
         eprintln!("{} crates in the bill of materials; {} of them were seen in the files", self.listed, self.seen);

@@ -141,7 +141,10 @@ impl Known {
         let licences = packages.iter().map(|package| {
             // A slash is what cargo took before there were expressions.
             let licence = text(&package["license"]).replace('/', " OR ");
-            ((text(&package["name"]), text(&package["version"])), licence.split_whitespace().collect::<Vec<_>>().join(" "))
+            (
+                (text(&package["name"]), text(&package["version"])),
+                licence.split_whitespace().collect::<Vec<_>>().join(" "),
+            )
         });
         let lock: DocumentMut = fs::read_to_string(workspace.root.join("Cargo.lock"))?.parse().context("Cargo.lock")?;
         let locked = lock["package"].as_array_of_tables().context("Cargo.lock lists no packages")?;
