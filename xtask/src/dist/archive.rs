@@ -47,7 +47,8 @@ pub(crate) fn source_date() -> Result<Option<u64>> {
     let seconds = value.to_str().and_then(|text| text.trim().parse().ok());
     let seconds = seconds.with_context(|| {
         format!(
-            "SOURCE_DATE_EPOCH is {value:?}: it has to be whole seconds since 1970, as `git log -1 --format=%ct` gives"
+            "SOURCE_DATE_EPOCH is {}: it has to be whole seconds since 1970, as `git log -1 --format=%ct` gives",
+            value.display()
         )
     })?;
     Ok(Some(seconds))

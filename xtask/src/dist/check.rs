@@ -17,7 +17,7 @@ use crate::process;
 use crate::provide::{self, Cache};
 use crate::workspace::Workspace;
 
-/// skillsaw has the registry's schemas and rules, CycloneDX's own library has its schemas. Raise on purpose: each version
+/// skillsaw has the registry's schemas and rules, `CycloneDX`'s own library has its schemas. Raise on purpose: each version
 /// brings its own verdicts.
 const TOOLS: [&str; 2] = ["skillsaw==0.22.0", "cyclonedx-python-lib[json-validation]==11.12.0"];
 

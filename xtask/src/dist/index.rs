@@ -20,7 +20,7 @@ pub(super) const SERVER: &str = "server.json";
 
 /// Writes both into the folder that holds the files.
 pub(super) fn write(product: &Product, folder: &Path) -> Result<()> {
-    let bundles: Vec<String> = names(folder, product)?.into_iter().filter(|name| name.ends_with(".mcpb")).collect();
+    let bundles: Vec<String> = names(folder, product)?.into_iter().filter(|name| is_bundle(name)).collect();
     ensure!(!bundles.is_empty(), "{} has no .mcpb of version {}", folder.display(), product.version);
     let packages = bundles.iter().map(|name| Ok(package(product, name, &sha256(&folder.join(name))?)));
     let server = server(product, &packages.collect::<Result<Vec<_>>>()?);
@@ -43,6 +43,10 @@ fn names(folder: &Path, product: &Product) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+fn is_bundle(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "mcpb")
 }
 
 fn sha256(path: &Path) -> Result<String> {

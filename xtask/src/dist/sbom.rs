@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The bill of materials: every crate that the executable and the core in its add-on are linked from, as CycloneDX JSON.
+//! The bill of materials: every crate that the executable and the core in its add-on are linked from, as `CycloneDX` JSON.
 //!
 //! What is linked is cargo's to say (`cargo tree`, for this platform and these features, without what only runs at
 //! build time), checksums are those of `Cargo.lock`, licences those of each crate. Written here and not by cargo-cyclonedx, which names
@@ -192,7 +192,7 @@ fn crates_in(bytes: &[u8]) -> BTreeSet<String> {
             let (name, next) = (folders.next().unwrap_or_default(), folders.next());
             // Our own crates lie in a folder of that name too, without a version.
             let has_version = name.windows(2).any(|pair| pair[0] == b'-' && pair[1].is_ascii_digit());
-            if has_version && next.is_some() && name.iter().all(|byte| byte.is_ascii_graphic()) {
+            if has_version && next.is_some() && name.iter().all(u8::is_ascii_graphic) {
                 found.insert(String::from_utf8_lossy(name).into_owned());
             }
         }
