@@ -47,7 +47,7 @@ pub(crate) fn check(workspace: &Workspace, built: &Built, made: &Assembled, mcpb
     process::run(provide::again(mcpb).arg("validate").arg(unpacked.join("manifest.json")))?;
 
     let tools = provide::release_tools(&Cache::open()?, &TOOLS)?;
-    let script = workspace.root.join("xtask/src/dist/check.py");
+    let script = workspace.root.join("packaging/check.py");
     process::run(Command::new(tools).arg(script).arg(folder))
 }
 
