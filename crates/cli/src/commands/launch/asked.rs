@@ -7,7 +7,7 @@
 use std::io;
 
 /// Listens from its making on; a wish that comes while nobody waits is kept.
-pub(super) struct AskedToEnd {
+pub(crate) struct AskedToEnd {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -19,13 +19,13 @@ pub(super) struct AskedToEnd {
 #[cfg(unix)]
 impl AskedToEnd {
     /// Begins to listen. Needs the runtime.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Waits for the next wish.
-    pub(super) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -36,12 +36,12 @@ impl AskedToEnd {
 #[cfg(windows)]
 impl AskedToEnd {
     /// Begins to listen. Needs the runtime.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self { interrupt: tokio::signal::windows::ctrl_c()? })
     }
 
     /// Waits for the next wish.
-    pub(super) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         let _ = self.interrupt.recv().await;
     }
 }

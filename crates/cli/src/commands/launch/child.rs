@@ -32,39 +32,42 @@ const SHOWN_BYTES: u64 = 4096;
 const SHOWN_LINES: usize = 20;
 
 /// A Blender that was started.
-pub(super) struct Child {
+pub(crate) struct Child {
     process: std::process::Child,
     /// Where its output goes, unless it is attended.
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
     is_logged: bool,
 }
 
 impl Child {
     /// Starts it in a process group of its own, so that Ctrl-C in this terminal does not reach it.
-    pub(super) fn start(mut command: Command, endpoint: &Endpoint, is_attended: bool) -> Result<Self> {
-        let logs = data::folder()?.join("logs");
-        fs_err::create_dir_all(&logs)?;
-        let log = logs.join(format!("launch-{}.log", endpoint.port));
+    pub(crate) fn start(mut command: Command, endpoint: &Endpoint, is_attended: bool) -> Result<Self> {
+        let log = log(&format!("launch-{}.log", endpoint.port))?;
         if is_attended {
             command.stdout(std::io::stderr()).stderr(std::io::stderr());
         } else {
-            let file = fs_err::File::create(&log)?.into_parts().0;
-            command.stdout(file.try_clone()?).stderr(file);
+            log_to(&mut command, &log)?;
         }
-        detach(&mut command);
-        let program = command.get_program().to_owned();
-        let process = command.stdin(Stdio::null()).spawn();
-        let process = process.with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Self { process, log, is_logged: !is_attended })
+        command.stdin(Stdio::null());
+        Ok(Self { process: spawn(command)?, log, is_logged: !is_attended })
+    }
+
+    /// The same for one that is this command's own: it ends when its end of the pipe on stdin is closed
+    /// ([`super::start::Start::owned`]), which the system does however this command ends.
+    pub(crate) fn start_owned(mut command: Command, endpoint: &Endpoint) -> Result<Self> {
+        let log = log(&format!("render-{}.log", endpoint.port))?;
+        log_to(&mut command, &log)?;
+        command.stdin(Stdio::piped());
+        Ok(Self { process: spawn(command)?, log, is_logged: true })
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.process.try_wait()?)
     }
 
     /// An error that says `what` happened and what Blender said last.
-    pub(super) fn failure(&self, what: &str) -> anyhow::Error {
+    pub(crate) fn failure(&self, what: &str) -> anyhow::Error {
         if !self.is_logged {
             return anyhow!("{what}; its output stands above");
         }
@@ -73,7 +76,7 @@ impl Child {
     }
 
     /// Waits for its end; when this command is asked to end, ends it too.
-    pub(super) async fn attend(mut self, asked: &mut AskedToEnd) -> Ended {
+    pub(crate) async fn attend(mut self, asked: &mut AskedToEnd) -> Ended {
         tokio::select! {
             ended = self.wait() => {
                 let status = ended.map_err(Failure::Failed)?;
@@ -90,7 +93,7 @@ impl Child {
 
     /// Asks it to end and waits for that; kills it when it takes too long, or when this command is asked once more.
     /// Gives whether it ended when asked.
-    pub(super) async fn end(&mut self, asked: &mut AskedToEnd) -> bool {
+    pub(crate) async fn end(&mut self, asked: &mut AskedToEnd) -> bool {
         printer::talk(ENDING);
         self.ask_to_end();
         let has_ended = tokio::select! {
@@ -101,7 +104,15 @@ impl Child {
         has_ended
     }
 
-    async fn wait(&mut self) -> Result<ExitStatus> {
+    /// Ends one that is this command's own, as this command's end would: at once, and tidily within this time.
+    pub(crate) async fn end_owned(&mut self, within: Duration) {
+        drop(self.process.stdin.take());
+        let _ = tokio::time::timeout(within, self.wait()).await;
+        self.kill();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn wait(&mut self) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.ended()? {
                 return Ok(status);
@@ -111,7 +122,7 @@ impl Child {
     }
 
     /// Ends it at once, unless it has ended.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if matches!(self.ended(), Ok(Some(_))) {
             return;
         }
@@ -140,6 +151,25 @@ impl Child {
             let _ = rustix::process::kill_process_group(pid, signal);
         }
     }
+}
+
+/// A file for what it prints, among the other logs.
+fn log(name: &str) -> Result<PathBuf> {
+    let logs = data::folder()?.join("logs");
+    fs_err::create_dir_all(&logs)?;
+    Ok(logs.join(name))
+}
+
+fn log_to(command: &mut Command, log: &Path) -> Result<()> {
+    let file = fs_err::File::create(log)?.into_parts().0;
+    command.stdout(file.try_clone()?).stderr(file);
+    Ok(())
+}
+
+fn spawn(mut command: Command) -> Result<std::process::Child> {
+    detach(&mut command);
+    let program = command.get_program().to_owned();
+    command.spawn().with_context(|| format!("cannot start {}", program.display()))
 }
 
 #[cfg(unix)]

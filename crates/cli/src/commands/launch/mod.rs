@@ -2,65 +2,49 @@
 //! `blendwire launch`: starts a Blender with the server on and waits until it answers.
 //!
 //! This file decides the order; `installed` finds a Blender, `embedded` makes one out of PyPI's bpy, `addon` unpacks the
-//! add-on that the executable carries, `child` runs the process and `ready` waits for it.
+//! add-on that the executable carries, `start` says what is run, `child` runs it and `ready` waits for it. `render` starts
+//! its Blender with the same.
 
 mod addon;
-mod asked;
-mod child;
+pub(super) mod asked;
+pub(super) mod child;
 mod embedded;
 pub(super) mod installed;
 mod pip;
-mod port;
+pub(super) mod port;
 mod python;
-mod ready;
+pub(super) mod ready;
+pub(super) mod start;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::anyhow;
 use blendwire_client::Endpoint;
 use serde_json::json;
 
-use self::addon::Addon;
 use self::asked::AskedToEnd;
 use self::child::Child;
+use self::start::{Start, blend_file};
 use super::block_on;
 use crate::args::LaunchArgs;
 use crate::exit::{Ended, Failure};
-use crate::{env_vars, printer};
+use crate::printer;
 
 pub(crate) fn run(args: &LaunchArgs) -> Ended {
     let file = args.file.as_deref().map(blend_file).transpose().map_err(Failure::could_not_start)?;
     let endpoint = port::choose(args).map_err(Failure::could_not_start)?;
-    let addon = addon::unpack().map_err(Failure::could_not_start)?;
-    let mut command = command(args, &addon, &endpoint).map_err(Failure::could_not_start)?;
-    // `--python` comes before the file in no case: Blender takes its arguments in order.
-    command.args(file).env(env_vars::BIND, endpoint.to_string());
-    if !args.embedded {
-        command.args(["--python-exit-code", "1", "--python"]).arg(&addon.launcher);
-    }
+    let start = Start {
+        blender: args.blender.as_deref(),
+        embedded: args.embedded,
+        background: args.background,
+        file: file.as_deref(),
+        endpoint: &endpoint,
+        owned: false,
+    };
+    let command = start.command().map_err(Failure::could_not_start)?;
     block_on(async {
         let mut asked = AskedToEnd::listen().map_err(Failure::could_not_start)?;
         let child = Child::start(command, &endpoint, args.foreground).map_err(Failure::could_not_start)?;
         serve(args, &endpoint, child, &mut asked).await
     })
-}
-
-/// The program and what it needs before the file's name.
-fn command(args: &LaunchArgs, addon: &Addon, endpoint: &Endpoint) -> Result<Command> {
-    if args.embedded {
-        let mut command = Command::new(embedded::python()?);
-        command.args(["-m", "blendwire", "--host", &endpoint.host, "--port", &endpoint.port.to_string()]);
-        command.env("PYTHONPATH", &addon.folder).env("PYTHONUNBUFFERED", "1");
-        return Ok(command);
-    }
-    let blender = installed::find(args.blender.as_deref())?;
-    printer::talk(&format!("starting Blender {} ({})", blender.version, blender.path.display()));
-    let mut command = Command::new(blender.path);
-    if args.background {
-        command.arg("--background");
-    }
-    Ok(command)
 }
 
 async fn serve(args: &LaunchArgs, endpoint: &Endpoint, mut child: Child, asked: &mut AskedToEnd) -> Ended {
@@ -102,12 +86,4 @@ fn report(as_json: bool, endpoint: &Endpoint, pid: u32, log: Option<&str>) -> St
     } else {
         format!("{endpoint} pid {pid}")
     }
-}
-
-fn blend_file(path: &Path) -> Result<PathBuf> {
-    let metadata = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
-    if metadata.is_dir() {
-        bail!("{} is a folder; name a .blend file in it, or none for a new scene", path.display());
-    }
-    Ok(std::path::absolute(path)?)
 }

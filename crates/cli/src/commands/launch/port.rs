@@ -39,21 +39,38 @@ fn host(value: &str) -> Result<String> {
     if !Endpoint::new(host.as_str(), DEFAULT_PORT).is_this_machine() {
         bail!(
             "--host is {value:?}: Blendwire listens on this machine only (localhost, 127.0.0.1 or ::1); leave --host \
-             out, and from another machine forward the port: `ssh -N -L PORT:localhost:PORT USER@HOST`"
+             out, and from another machine forward the port: `blendwire tunnel USER@HOST`"
         );
     }
     Ok(host)
 }
 
 fn first_free() -> Result<u16> {
-    match (DEFAULT_PORT..DEFAULT_PORT + PORTS_TRIED).find(|port| is_free(*port)) {
+    match free_from(DEFAULT_PORT) {
         Some(port) => Ok(port),
         None => bail!("no port from {DEFAULT_PORT} on is free ({PORTS_TRIED} tried); give one with --port"),
     }
 }
 
+/// The first free port from this one on.
+pub(crate) fn free_from(first: u16) -> Option<u16> {
+    (first..=first.saturating_add(PORTS_TRIED)).find(|port| is_free(*port))
+}
+
+/// Any free port, for a server that nobody else is to find.
+pub(crate) fn any() -> Result<u16> {
+    const TRIES: usize = 20;
+    for _ in 0..TRIES {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        if is_free(port) {
+            return Ok(port);
+        }
+    }
+    bail!("the system has no free port on both loopback addresses")
+}
+
 /// Whether both loopback addresses can be bound; a machine without IPv6 has one.
-fn is_free(port: u16) -> bool {
+pub(crate) fn is_free(port: u16) -> bool {
     let taken = |bound: std::io::Result<TcpListener>| {
         matches!(bound, Err(error) if error.kind() != std::io::ErrorKind::AddrNotAvailable
             && error.kind() != std::io::ErrorKind::Unsupported)

@@ -20,7 +20,7 @@ const READY_WITHIN: Duration = Duration::from_secs(200);
 ///
 /// # Errors
 /// When the process ends before, or takes too long; then it is ended.
-pub(super) async fn wait(endpoint: &Endpoint, child: &mut Child) -> Result<Status> {
+pub(crate) async fn wait(endpoint: &Endpoint, child: &mut Child) -> Result<Status> {
     let spinner = spinner();
     // Of its own child: what the environment says of other Blenders is not meant.
     let access = Access { token: access::own_token(), tls: Tls::Off };
