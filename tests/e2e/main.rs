@@ -33,6 +33,8 @@ mod panel;
 mod panics;
 #[cfg(target_os = "linux")]
 mod remote;
+#[cfg(target_os = "linux")]
+mod render_command;
 #[cfg(unix)]
 mod repl;
 mod responsive;
@@ -45,6 +47,8 @@ mod suite;
 mod temporary_files;
 mod tls;
 mod token;
+#[cfg(target_os = "linux")]
+mod tunnel;
 mod undo;
 #[cfg(target_os = "linux")]
 mod web_pages;
@@ -96,6 +100,10 @@ fn main() {
     command::add(&mut suite);
     doctor::add(&mut suite);
     foreign::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    render_command::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    tunnel::add(&mut suite);
     #[cfg(unix)]
     repl::add(&mut suite);
     mcp::add(&mut suite);

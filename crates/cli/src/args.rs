@@ -5,7 +5,9 @@
 
 mod doctor;
 mod logs;
+mod render;
 mod setup;
+mod tunnel;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +17,9 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::logs::LogsArgs;
+pub(crate) use self::render::{Format, RenderArgs};
 pub(crate) use self::setup::{ClientName, SetupArgs};
+pub(crate) use self::tunnel::TunnelArgs;
 
 /// One wire into a running Blender.
 ///
@@ -71,6 +75,10 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Start a Blender with the server on, and wait until it answers
     Launch(LaunchArgs),
+    /// Render a .blend file, a still or many frames, in a background Blender; goes on where it was stopped
+    Render(RenderArgs),
+    /// Bring the Blender of another machine to a port of this one, through ssh
+    Tunnel(TunnelArgs),
     /// Make MCP clients start Blendwire: Claude, Cursor, VS Code, Zed, Codex and others
     Setup(SetupArgs),
     /// Show the token that lets clients in, or replace it

@@ -46,6 +46,9 @@ pub(crate) const STATE_DIR: &str = blendwire_state::STATE_DIR;
 /// Set for the Blender that `launch` starts, never read: the address that the add-on has to listen on, `host:port`.
 pub(crate) const BIND: &str = "BLENDWIRE_BIND";
 
+/// Set for the Blender that `render` starts, never read: folders to remove when this command has gone.
+pub(crate) const LEFTOVERS: &str = "BLENDWIRE_LEFTOVERS";
+
 /// The value of a variable, unless it is unset or empty.
 pub(crate) fn read(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| is_set(value))

@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         Command::Logs(args) => commands::logs::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Launch(args) => commands::launch::run(&args),
+        Command::Render(args) => commands::render::run(&args),
+        Command::Tunnel(args) => commands::tunnel::run(&args),
         Command::Setup(args) => commands::setup::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Tls(args) => commands::tls::run(&args),

@@ -3,7 +3,7 @@
 //!
 //! Made by debootstrap, used through `enter.sh` (see there for how), which makes its programs look like the
 //! host's. Needs Linux, root, and the right to mount in a namespace. `window` takes Blender from it, `python`
-//! a Python, `outside` a browser. Folder of a root: `root/` the system, `bin/` the scripts that start its programs.
+//! a Python, `outside` a browser and an ssh server. Folder of a root: `root/` the system, `bin/` the scripts that start its programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,16 +68,24 @@ pub(crate) fn ensure(cache: &Cache, root: Root) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Installs more packages into a finished root, unless they are there; `programs` of them get scripts that start them.
-pub(crate) fn extend(cache: &Cache, dir: &Path, name: &str, packages: &[&str], programs: &[&str]) -> Result<()> {
-    let is_there = |dir: &Path| programs.iter().all(|program| dir.join("root/usr/bin").join(program).exists());
+/// Installs more packages into a finished root, unless they are there; `programs` of them, with their folders in `/usr`,
+/// get scripts that start them.
+pub(crate) fn extend(
+    cache: &Cache,
+    dir: &Path,
+    name: &str,
+    packages: &[&str],
+    programs: &[(&str, &str)],
+) -> Result<()> {
+    let is_there =
+        |dir: &Path| programs.iter().all(|(folder, program)| dir.join("root/usr").join(folder).join(program).exists());
     cache.extend(dir, name, &packages.join(" "), is_there, |task| {
         check_rights()?;
         install(dir, packages, task)
     })?;
     let enter = enter(dir);
-    programs.iter().try_for_each(|program| {
-        write_launcher(&dir.join("bin").join(program), &enter, &Path::new("/usr/bin").join(program))
+    programs.iter().try_for_each(|(folder, program)| {
+        write_launcher(&dir.join("bin").join(program), &enter, &Path::new("/usr").join(folder).join(program))
     })
 }
 

@@ -44,6 +44,7 @@ const BLENDER: &str = "BLENDWIRE_TEST_BLENDER";
 const XVFB: &str = "BLENDWIRE_TEST_XVFB";
 const BROWSER: &str = "BLENDWIRE_TEST_BROWSER";
 const IP: &str = "BLENDWIRE_TEST_IP";
+const SSHD: &str = "BLENDWIRE_TEST_SSHD";
 
 /// Environment variable → the program it names.
 pub(crate) struct Provided(Vec<(&'static str, PathBuf)>);
@@ -94,6 +95,7 @@ pub(crate) fn provide() -> Result<Provided> {
         programs(&cache)?;
         provided.push((BROWSER, given_or(BROWSER, || outside::browser(&cache))?));
         provided.push((IP, given_or(IP, || outside::ip(&cache))?));
+        provided.push((SSHD, given_or(SSHD, || outside::sshd(&cache))?));
     }
     Ok(Provided(provided))
 }
@@ -111,8 +113,13 @@ fn npm(cache: &Cache) -> Result<[(&'static str, PathBuf); 3]> {
 /// Makes sure that the programs are there which the tests call by name.
 fn programs(cache: &Cache) -> Result<()> {
     /// And the packages that Debian has them in.
-    const PROGRAMS: [(&str, &str); 4] =
-        [("curl", "curl"), ("openssl", "openssl"), ("python3", "python3"), ("setpriv", "util-linux")];
+    const PROGRAMS: [(&str, &str); 5] = [
+        ("curl", "curl"),
+        ("openssl", "openssl"),
+        ("python3", "python3"),
+        ("setpriv", "util-linux"),
+        ("ssh", "openssh-client"),
+    ];
     let missing = PROGRAMS.iter().filter(|(program, _)| on_path(program).is_empty());
     let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
     if packages.is_empty() {

@@ -7,11 +7,13 @@ pub(crate) mod instances;
 pub(crate) mod launch;
 pub(crate) mod logs;
 pub(crate) mod mcp;
+pub(crate) mod render;
 pub(crate) mod repl;
 pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod tls;
 pub(crate) mod token;
+pub(crate) mod tunnel;
 
 use crate::exit::Failure;
 

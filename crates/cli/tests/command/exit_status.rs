@@ -30,6 +30,12 @@ fn wrong_use_could_not_start() {
     assert_ended(&run(&["status", "--host", "localhost:9876"]), 2, "the port goes to --port");
     assert_ended(&run(&["launch", "--host", "0.0.0.0"]), 2, "listens on this machine only");
     assert_ended(&run(&["launch", "missing.blend"]), 2, "missing.blend");
+    assert_ended(&run(&["render", "missing.blend"]), 2, "missing.blend");
+    assert_ended(&run(&["render", "a.blend", "--frames", "9-1"]), 2, "the first comes first");
+    assert_ended(&run(&["render", "a.blend", "--resolution", "640"]), 2, "as 1920x1080");
+    assert_ended(&run(&["render", "a.blend", "--resume", "--overwrite"]), 2, "cannot be used with");
+    assert_ended(&run(&["tunnel"]), 2, "USER@HOST");
+    assert_ended(&run(&["tunnel", "--", "-p", "22"]), 2, "USER@HOST");
     assert_ended(&run(&[]), 2, "Usage:");
     let output = blendwire(&["status"]).env("BLENDER_MCP_PORT", "abc").output().unwrap();
     assert_ended(&output, 2, "BLENDER_MCP_PORT");

@@ -5,9 +5,22 @@ use crate::{run, text};
 
 #[test]
 fn help_is_as_reviewed() {
-    for command in
-        ["", "mcp", "exec", "repl", "status", "instances", "logs", "doctor", "launch", "setup", "token", "tls"]
-    {
+    for command in [
+        "",
+        "mcp",
+        "exec",
+        "repl",
+        "status",
+        "instances",
+        "logs",
+        "doctor",
+        "launch",
+        "render",
+        "tunnel",
+        "setup",
+        "token",
+        "tls",
+    ] {
         let args: Vec<_> = [command, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
         let output = run(&args);
         assert_eq!(output.status.code(), Some(0));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::finding::Finding;
 use super::schedule::{Check, DEADLINE};
-use super::{clients, found, machine, network, protocol, server};
+use super::{clients, found, machine, network, protocol, server, tunnel};
 
 /// Servers that say nothing are asked in several ways.
 const PATIENT: Duration = Duration::from_secs(10);
@@ -17,7 +17,9 @@ pub(super) const ALL: &[Check<Context>] = &[
     check("name", "whether the host name has an address", &["instances"], network::name),
     check("listens", "whether something takes connections there", &["name"], network::listens),
     check("owner", "which program of this machine that is", &["listens"], network::owner),
-    check("tls", "whether the certificate is the right one, where TLS is wanted", &["listens"], server::tls).patient(),
+    check("tunnel", "whether something is at the other end, where ssh forwards the port", &["listens"], tunnel::tunnel)
+        .patient(),
+    check("tls", "whether the certificate is the right one, where TLS is wanted", &["tunnel"], server::tls).patient(),
     check("protocol", "whether it is Blendwire, or what else", &["tls"], protocol::protocol).patient(),
     check("token-file", "whether this user's token is there, and nobody else's to read", &[], machine::token_file),
     check("token", "whether the server lets this user in", &["protocol"], server::token),

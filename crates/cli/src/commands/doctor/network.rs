@@ -139,7 +139,9 @@ fn beside_loopback(mut finding: Finding, port: u16) -> Finding {
 
 fn forwarded(finding: Finding, host: &str, port: u16) -> Finding {
     finding
-        .remedy(format!("ssh -N -L {port}:localhost:{port} USER@{host}, leave it open, and connect to localhost"))
+        .remedy(format!(
+            "blendwire tunnel USER@{host} --port {port}, leave it open, and connect to the port that it prints"
+        ))
         .remedy(
             "start Blender there; its server takes connections of its own machine only, unless its user allows others",
         )
@@ -159,23 +161,33 @@ fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Finding {
         .remedy(format!(
             "on that machine open TCP port {port} in its firewall (ufw allow {port}/tcp; Windows: allow Blender)"
         ))
-        .remedy(format!("ssh -N -L {port}:localhost:{port} USER@{host}, leave it open, and connect to localhost"))
+        .remedy(format!(
+            "blendwire tunnel USER@{host} --port {port}, leave it open, and connect to the port that it prints"
+        ))
 }
 
 pub(super) fn owner(context: &Context) -> Finding {
-    let endpoint = context.endpoint();
-    let addresses = context.addresses.get().cloned().unwrap_or_default();
-    if !addresses.iter().any(|address| address.ip().is_loopback() || is_of_this_machine(address.ip())) {
+    if !is_here(context) {
         return Finding::ok("it is on another machine, which does not tell");
     }
-    let all = listeners::get_all().unwrap_or_default();
-    let is_it = |listener: &&Listener| {
-        listener.socket.port() == endpoint.port
-            && listener.protocol == Protocol::TCP
-            && listener.state == SocketState::Listen
-    };
-    Finding::ok(match all.iter().find(is_it) {
+    Finding::ok(match listener(context) {
         Some(Listener { process, .. }) => format!("{} (process {})", printer::one_line(&process.name), process.pid),
         None => "the system does not say: it may be another user's, in a container, or forwarded by ssh".to_owned(),
     })
+}
+
+/// Whether the address is one of this machine's.
+fn is_here(context: &Context) -> bool {
+    let addresses = context.addresses.get().cloned().unwrap_or_default();
+    addresses.iter().any(|address| address.ip().is_loopback() || is_of_this_machine(address.ip()))
+}
+
+/// The program of this machine that listens there, where the system tells.
+pub(super) fn listener(context: &Context) -> Option<Listener> {
+    let port = context.endpoint().port;
+    let all = listeners::get_all().ok().filter(|_| is_here(context))?;
+    let is_it = |listener: &Listener| {
+        listener.socket.port() == port && listener.protocol == Protocol::TCP && listener.state == SocketState::Listen
+    };
+    all.into_iter().find(is_it)
 }
