@@ -155,6 +155,8 @@ fn stopped(environment: &Environment) -> Result<()> {
 
     let mut killed = begin(environment, &file, &slow)?;
     appears("1.png")?;
+    // The next one is begun.
+    wait_until("its folder", SOON, || names(&out).is_ok_and(|names| names.len() == 2).then_some(()))?;
     killed.kill()?;
     killed.wait()?;
     nothing_runs()?;

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use blendwire_client::{Access, Blender, Endpoint, Event, Options, Outcome, Script, Tls};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::access;
@@ -16,6 +17,10 @@ use crate::commands::launch::child::Child;
 use crate::commands::launch::start::Start;
 use crate::commands::launch::{port, ready};
 use crate::env_vars;
+
+/// Says what to remove when this command has gone.
+const ANNOUNCE: &str =
+    "import os\n\ndef main(folders):\n    os.environ['BLENDWIRE_LEFTOVERS'] = os.pathsep.join(folders)";
 
 /// It holds nothing that is worth waiting for.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -32,7 +37,16 @@ pub(super) struct Background {
     folder: TempDir,
     /// Where it renders to: beside the pictures, so that a rename brings one to its place in one step. It is removed after
     /// Blender has ended, which would make it anew.
-    beside: Option<TempDir>,
+    beside: Option<Beside>,
+}
+
+/// A folder that is removed when dropped.
+struct Beside(PathBuf);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = fs_err::remove_dir_all(&self.0);
+    }
 }
 
 /// Why a script gave no result.
@@ -72,21 +86,22 @@ impl Background {
         Ok(own)
     }
 
-    /// Its own folder for temporary files.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// A new folder to render into, for this picture.
     ///
     /// # Errors
     /// When there can be none beside it.
-    pub(super) fn folder_beside(&mut self, picture: &Path) -> Result<PathBuf> {
+    pub(super) async fn folder_beside(&mut self, picture: &Path, frame: i32) -> Result<PathBuf, Unfinished> {
         self.beside = None;
-        let folder = picture.parent().context("a picture needs a folder")?;
-        let made = tempfile::Builder::new().prefix(".blendwire-render-").tempdir_in(folder);
-        let made = made.with_context(|| format!("cannot write to {}", folder.display()))?;
-        Ok(self.beside.insert(made).path().to_owned())
+        let folder = picture.parent().unwrap_or(picture);
+        // As unlike any other as the temporary folder.
+        let own = self.folder.path().file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.join(format!(".{own}-{frame}"));
+        // Known there before it is here: whenever this command is killed, Blender removes it.
+        let leftovers = json!({"folders": [self.folder.path(), path]});
+        self.call::<()>(ANNOUNCE, &leftovers, |_| {}).await?;
+        let made = fs_err::create_dir(&path);
+        made.map_err(|error| Unfinished::Raised(format!("cannot write to {}: {error}", folder.display())))?;
+        Ok(self.beside.insert(Beside(path)).0.clone())
     }
 
     /// Calls `main` of a snippet with these parameters. Dropped half-way, it is cancelled in Blender.
@@ -150,7 +165,7 @@ impl Unfinished {
     /// As an error, whatever it was.
     pub(super) fn into_error(self) -> anyhow::Error {
         match self {
-            Self::Raised(message) => anyhow!(message).context("Blender failed"),
+            Self::Raised(message) => anyhow!(message),
             Self::Gone(error) => error,
         }
     }

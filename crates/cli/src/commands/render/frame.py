@@ -8,10 +8,8 @@ import traceback
 import bpy
 
 
-def main(scene, frame, folder, extension, leftovers):
+def main(scene, frame, folder, extension):
     """Entry point. Why it failed, or None."""
-    # Removed when this Blender ends because nobody waits for it any more.
-    os.environ["BLENDWIRE_LEFTOVERS"] = os.pathsep.join([leftovers, folder])
     target = bpy.data.scenes[scene]
     raised = []
 

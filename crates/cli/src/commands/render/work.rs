@@ -95,20 +95,18 @@ impl<'a> Work<'a> {
             *blender = Some(fresh);
         }
         let running = blender.as_mut().context("there is no Blender")?;
-        let folder = running.folder_beside(Path::new(&picture.shown()))?;
+        let folder = match running.folder_beside(Path::new(&picture.shown()), picture.frame).await {
+            Ok(folder) => folder,
+            Err(unfinished) => return Err(lost(unfinished, blender)),
+        };
         let parameters = json!({
             "scene": self.plan.scene, "frame": picture.frame, "extension": self.plan.extension,
-            "folder": folder, "leftovers": running.folder(),
+            "folder": folder,
         });
         match running.call::<Option<String>>(SNIPPET, &parameters, |event| self.shown.on_event(event)).await {
             Ok(None) => {}
             Ok(Some(why)) => bail!(why),
-            Err(Unfinished::Raised(message)) => bail!(message),
-            Err(Unfinished::Gone(error)) => {
-                // The next frame gets a new one.
-                *blender = None;
-                return Err(error);
-            }
+            Err(unfinished) => return Err(lost(unfinished, blender)),
         }
         self.put_in_place(picture, &folder)?;
         Ok(began.elapsed().as_secs_f64())
@@ -188,6 +186,14 @@ impl<'a> Work<'a> {
             "the same command with --resume goes on"
         }
     }
+}
+
+/// Why; and where there is no Blender any more, the next frame gets a new one.
+fn lost(unfinished: Unfinished, blender: &mut Option<Background>) -> anyhow::Error {
+    if matches!(unfinished, Unfinished::Gone(_)) {
+        *blender = None;
+    }
+    unfinished.into_error()
 }
 
 fn frames(count: usize) -> String {
