@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire launch`: starts a Blender with the server on and waits until it answers.
 //!
-//! This file decides the order; `installed` finds a Blender, `embedded` makes one out of PyPI's bpy, `addon` unpacks the
+//! This file decides the order; `blenders` finds a Blender, `embedded` makes one out of PyPI's bpy, `addon` unpacks the
 //! add-on that the executable carries, `child` runs the process and `ready` waits for it.
 
 mod addon;
 mod asked;
 mod child;
 mod embedded;
-pub(super) mod installed;
 mod pip;
 mod port;
 mod python;
@@ -27,7 +26,7 @@ use self::child::Child;
 use super::block_on;
 use crate::args::LaunchArgs;
 use crate::exit::{Ended, Failure};
-use crate::{env_vars, printer};
+use crate::{blenders, env_vars, printer};
 
 pub(crate) fn run(args: &LaunchArgs) -> Ended {
     let file = args.file.as_deref().map(blend_file).transpose().map_err(Failure::could_not_start)?;
@@ -54,7 +53,7 @@ fn command(args: &LaunchArgs, addon: &Addon, endpoint: &Endpoint) -> Result<Comm
         command.env("PYTHONPATH", &addon.folder).env("PYTHONUNBUFFERED", "1");
         return Ok(command);
     }
-    let blender = installed::find(args.blender.as_deref())?;
+    let blender = blenders::to_start(args.blender.as_deref(), blenders::nearest)?;
     printer::talk(&format!("starting Blender {} ({})", blender.version, blender.path.display()));
     let mut command = Command::new(blender.path);
     if args.background {
