@@ -14,7 +14,10 @@ use std::time::Duration;
 use blendwire_client::Fingerprint;
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::addon::{AddonArgs, AddonCommand, BlendersArgs, BuildArgs, InstallArgs, KindName, StatusArgs as AddonStatusArgs, UninstallArgs};
+pub(crate) use self::addon::{
+    AddonArgs, AddonCommand, BlendersArgs, BuildArgs, InstallArgs, KindName, StatusArgs as AddonStatusArgs,
+    UninstallArgs,
+};
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::logs::LogsArgs;
 pub(crate) use self::setup::{ClientName, SetupArgs};

@@ -15,16 +15,20 @@ const NAME: &str = if cfg!(windows) { "blender.exe" } else { "blender" };
 /// # Errors
 /// When it is not there.
 pub(super) fn executable(path: &Path) -> Result<PathBuf> {
-    if is_application(path) {
-        return Ok(path.join("Contents/MacOS/Blender"));
-    }
-    if path.is_dir() {
-        return Ok(path.join(NAME));
-    }
+    let file = if is_application(path) {
+        path.join("Contents/MacOS/Blender")
+    } else if path.is_dir() {
+        path.join(NAME)
+    } else {
+        path.to_owned()
+    };
     if !path.exists() {
         bail!("{} is not there", path.display());
     }
-    Ok(std::path::absolute(path)?)
+    if !file.is_file() {
+        bail!("there is no Blender in {}, and none in the folders in it", path.display());
+    }
+    Ok(std::path::absolute(file)?)
 }
 
 fn is_application(path: &Path) -> bool {
@@ -33,11 +37,11 @@ fn is_application(path: &Path) -> bool {
 
 /// The executables of a folder: of the one Blender that it is of, else of those in folders or applications in it.
 pub(super) fn in_folder(folder: &Path) -> Vec<PathBuf> {
-    if is_application(folder) || folder.join(NAME).is_file() {
-        return executable(folder).into_iter().collect();
+    if let Ok(executable) = executable(folder) {
+        return vec![executable];
     }
-    let inside = entries(folder).into_iter().filter(|path| is_application(path) || path.join(NAME).is_file());
-    inside.filter_map(|path| executable(&path).ok()).collect()
+    let inside = fs_err::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    inside.filter(|path| path.is_dir()).filter_map(|path| executable(&path).ok()).collect()
 }
 
 /// Those on PATH.
@@ -50,13 +54,18 @@ pub(super) fn on_path() -> Vec<PathBuf> {
 pub(super) fn usual() -> Vec<PathBuf> {
     let home = etcetera::home_dir().unwrap_or_default();
     let mut found = if cfg!(target_os = "macos") {
-        [PathBuf::from("/Applications"), home.join("Applications")].iter().flat_map(|folder| in_folder(folder)).collect()
+        [PathBuf::from("/Applications"), home.join("Applications")]
+            .iter()
+            .flat_map(|folder| in_folder(folder))
+            .collect()
     } else if cfg!(windows) {
         windows()
     } else {
         linux(&home)
     };
-    found.extend(steam::libraries(&home).iter().flat_map(|library| in_folder(&library.join("steamapps/common/Blender"))));
+    found.extend(
+        steam::libraries(&home).iter().flat_map(|library| in_folder(&library.join("steamapps/common/Blender"))),
+    );
     found
 }
 
@@ -74,7 +83,7 @@ fn linux(home: &Path) -> Vec<PathBuf> {
     // The archive from blender.org, where people unpack it.
     let unpacked_in = ["/opt", "/usr/local"].iter().map(PathBuf::from);
     for folder in unpacked_in.chain(["Applications", ".local/opt", ""].iter().map(|folder| home.join(folder))) {
-        found.extend(entries(&folder).iter().filter(|path| path.is_dir()).flat_map(|folder| in_folder(folder)));
+        found.extend(folders_of_blender(&folder).iter().flat_map(|folder| in_folder(folder)));
     }
     found
 }
@@ -92,13 +101,11 @@ fn windows() -> Vec<PathBuf> {
     Vec::new()
 }
 
-/// What is in `folder` with a name that begins with Blender's, in any case of letters.
-fn entries(folder: &Path) -> Vec<PathBuf> {
+/// The folders in this one with a name that begins with Blender's, in any case of letters.
+fn folders_of_blender(folder: &Path) -> Vec<PathBuf> {
     let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_name().to_string_lossy().to_lowercase().starts_with("blender"))
-        .map(|entry| entry.path())
-        .collect()
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().to_lowercase().starts_with("blender"));
+    named.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 #[cfg(test)]
@@ -116,13 +123,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let one = blender(&folder.path().join("blender-4.5.1-linux-x64"));
         let two = blender(&folder.path().join("Blender 5.2"));
-        blender(&folder.path().join("another"));
-        let application = folder.path().join("Blender.app");
-        std::fs::create_dir(&application).unwrap();
+        std::fs::create_dir(folder.path().join("another")).unwrap();
+        let application = folder.path().join("Blender.app/Contents/MacOS");
+        std::fs::create_dir_all(&application).unwrap();
+        std::fs::write(application.join("Blender"), "").unwrap();
         let mut found = in_folder(folder.path());
         found.sort();
-        assert_eq!(found, [two, application.join("Contents/MacOS/Blender"), one.clone()]);
+        assert_eq!(found, [two, application.join("Blender"), one.clone()]);
         assert_eq!(in_folder(one.parent().unwrap()), [one]);
+        assert!(in_folder(&folder.path().join("another")).is_empty());
         assert!(in_folder(&folder.path().join("missing")).is_empty());
     }
 

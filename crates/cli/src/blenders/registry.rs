@@ -12,7 +12,8 @@ const UNINSTALL: [&str; 2] = [
 ];
 
 /// What runs when a .blend file is opened: by the installer, and by Blender's own registration.
-const OPENS: [&str; 2] = [r"Software\Classes\blendfile\shell\open\command", r"Software\Classes\Blender\shell\open\command"];
+const OPENS: [&str; 2] =
+    [r"Software\Classes\blendfile\shell\open\command", r"Software\Classes\Blender\shell\open\command"];
 
 /// The folders of Blenders.
 pub(super) fn blenders() -> Vec<PathBuf> {

@@ -9,13 +9,14 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 
 import addon_utils
 import bpy
 
 MARKER = "blendwire-addon:"
 NAME = "blendwire"
-# An add-on with MCP for a word in its name serves MCP clients, on port 9876 as a rule. MCprep does not: it is no word there.
+# An add-on with MCP for a word in its name serves MCP clients, on port 9876 as a rule. In MCprep it is no word.
 RIVAL = re.compile(r"mcp(?![a-z])", re.IGNORECASE)
 
 
@@ -41,10 +42,13 @@ def seen(module):
     }
 
 
+def is_rival(addon):
+    return bool(RIVAL.search(addon["name"]) or RIVAL.search(leaf(addon["module"])))
+
+
 def look():
     found = [seen(module) for module in addon_utils.modules(refresh=True)]
     ours = [addon for addon in found if leaf(addon["module"]) == NAME]
-    is_rival = lambda addon: RIVAL.search(addon["name"]) or RIVAL.search(leaf(addon["module"]))
     return {
         "version": list(bpy.app.version),
         "ours": ours,
@@ -90,15 +94,14 @@ def install_extension(path):
 
 def enable(module, settings):
     errors = []
-    if addon_utils.enable(module, default_set=True, handle_error=errors.append) is None:
+    is_enabled = all(addon_utils.check(module))
+    if not is_enabled and addon_utils.enable(module, default_set=True, handle_error=errors.append) is None:
         raise RuntimeError(f"Blender cannot enable {module}: {errors[0] if errors else 'it does not say why'}")
     preferences = bpy.context.preferences.addons[module].preferences
     for name, value in settings.items():
         # A later version may know it no more, or want another kind of value.
-        try:
+        with suppress(AttributeError, TypeError, ValueError):
             setattr(preferences, name, value)
-        except (AttributeError, TypeError, ValueError):
-            pass
 
 
 def change(wanted):

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::{Cursor, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use fs_err as fs;
@@ -141,7 +141,7 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
 fn refuse_link(folder: &Path) -> Result<()> {
     if folder.is_symlink() {
         let target = fs::read_link(folder).unwrap_or_default();
-        bail!("{} is a link to {}: remove it first", folder.display(), PathBuf::from(target).display());
+        bail!("{} is a link to {}: remove it first", folder.display(), target.display());
     }
     Ok(())
 }

@@ -142,7 +142,11 @@ fn advise(verb: Verb, is_dry: bool, report: &Report) {
     let version = report.blender_version;
     for addon in &report.disabled {
         let would_be = if is_dry { "would be " } else { "" };
-        printer::talk(&format!("Blender {version}: {would_be}disabled: {} ({})", printer::one_line(&addon.name), addon.module));
+        printer::talk(&format!(
+            "Blender {version}: {would_be}disabled: {} ({})",
+            printer::one_line(&addon.name),
+            addon.module
+        ));
     }
     for addon in &report.others {
         printer::talk(&format!(
@@ -156,7 +160,9 @@ fn advise(verb: Verb, is_dry: bool, report: &Report) {
         return;
     }
     for pid in &report.restart {
-        printer::talk(&format!("Blender {version} runs (process {pid}) with what was there before: save your work and restart it"));
+        printer::talk(&format!(
+            "Blender {version} runs (process {pid}) with what was there before: save your work and restart it"
+        ));
     }
     if report.restart.is_empty() && verb == Verb::Install {
         printer::talk(&format!(

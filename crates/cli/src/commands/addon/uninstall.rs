@@ -34,7 +34,9 @@ pub(super) fn run(args: &UninstallArgs) -> Ended {
 
 fn uninstall(args: &UninstallArgs, blender: &Installed) -> Result<Report> {
     let before = inside::look(blender)?;
-    let Some(first) = before.ours.first() else { return Ok(Report::new(blender, Kind::of(blender.version), Change::None)) };
+    let Some(first) = before.ours.first() else {
+        return Ok(Report::new(blender, Kind::of(blender.version), Change::None));
+    };
     let mut report = Report::new(blender, first.kind, Change::Removed);
     report.before = Some(first.version.clone());
     if args.dry_run {

@@ -30,18 +30,12 @@ pub(super) fn addon(context: &Context) -> Finding {
         format!("{} in Blender {}", printer::one_line(version), blender.version)
     };
     let seen = found.iter().map(told).collect::<Vec<_>>().join(", ");
-    let (old, new): (Vec<_>, Vec<_>) = found.iter().partition(|(_, copy)| copy.version != OWN_VERSION);
-    if old.is_empty() {
+    if found.iter().all(|(_, copy)| copy.version == OWN_VERSION) {
         return Finding::ok(seen);
     }
-    let finding = Finding::warning(
-        format!("{seen}; this command is {OWN_VERSION}"),
-        "what one of them can do the other may not know",
-    )
-    .remedy(INSTALL);
-    let folders = old.iter().map(|(_, copy)| copy.folder.display().to_string());
-    let finding = folders.fold(finding, |finding, folder| finding.remedy(format!("or look at what is in {folder}")));
-    if new.is_empty() { finding } else { finding.remedy("blendwire addon status: which of them are enabled") }
+    Finding::warning(format!("{seen}; this command is {OWN_VERSION}"), "what one of them can do the other may not know")
+        .remedy(INSTALL)
+        .remedy("blendwire addon status: where they are, and which are enabled")
 }
 
 fn not_installed(context: &Context) -> Finding {

@@ -24,7 +24,8 @@ pub(super) fn unpack() -> Result<Addon> {
     let data = data::folder()?;
     let folder = data.join(concat!("addon-", env!("CARGO_PKG_VERSION"), "-", env!("BLENDWIRE_ADDON_HASH")));
     if !folder.is_dir() {
-        unpack_to(carried::zip()?, &data, &folder).with_context(|| format!("cannot unpack the add-on to {}", folder.display()))?;
+        unpack_to(carried::zip()?, &data, &folder)
+            .with_context(|| format!("cannot unpack the add-on to {}", folder.display()))?;
     }
     Ok(Addon { launcher: folder.join("launcher.py"), folder })
 }
