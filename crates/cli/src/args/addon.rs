@@ -66,7 +66,7 @@ Examples:
   blendwire addon install
   blendwire addon install --dry-run
   blendwire addon install --blender /opt/blender-4.5 --blender ~/portable/blender-5.2
-  blendwire addon install --all --disable-others   # and disable other add-ons for MCP, which want the same port
+  blendwire addon install --all --disable-others   # other add-ons for MCP want the same port
 
 Exit status: 0 it is in every one of these Blenders, 1 it is not in one of them or none was found, 2 wrong use.")]
 pub(crate) struct InstallArgs {

@@ -24,13 +24,12 @@ pub(crate) fn output_within(command: &mut Command, longest: Duration) -> Result<
     let (stdout, stderr) = (gather(child.stdout.take()), gather(child.stderr.take()));
     let left = || end.saturating_duration_since(Instant::now());
     let read = stdout.recv_timeout(left()).and_then(|stdout| Ok((stdout, stderr.recv_timeout(left())?)));
-    match (read, ended(&mut child, end)) {
-        (Ok((stdout, stderr)), Some(status)) => Ok(Output { status, stdout, stderr }),
-        _ => {
-            kill(&mut child);
-            bail!("it has not ended within {} s, and was killed", longest.as_secs())
-        }
+    let status = ended(&mut child, end);
+    if let (Ok((stdout, stderr)), Some(status)) = (read, status) {
+        return Ok(Output { status, stdout, stderr });
     }
+    kill(&mut child);
+    bail!("it has not ended within {} s, and was killed", longest.as_secs())
 }
 
 /// Reads to the end, on a thread of its own: a full pipe would stop the program, and a child of its child may hold it open.

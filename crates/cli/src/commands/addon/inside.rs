@@ -61,7 +61,7 @@ pub(super) struct Inside {
 }
 
 /// What is to be changed, in this order; the preferences are saved at the end.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Wanted {
     /// Modules of which the settings are kept, and given to the one that is enabled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -81,6 +81,13 @@ pub(super) struct Wanted {
     /// Settings for it.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(super) settings: Map<String, Value>,
+}
+
+impl Wanted {
+    /// Whether nothing is to be changed.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What is there.

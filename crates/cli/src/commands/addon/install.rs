@@ -6,6 +6,7 @@
 //! for those throws the user's settings away, and cannot replace what it has loaded itself.
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Map;
 
 use super::chosen;
 use super::inside::{self, Addon, Inside, Kind, Wanted};
@@ -51,9 +52,9 @@ fn install(args: &InstallArgs, package: &Package, blender: &Installed, may_ask: 
         );
     }
     let rivals: Vec<_> = before.rivals.iter().filter(|rival| rival.enabled).cloned().collect();
-    let disables = !rivals.is_empty() && (args.disable_others || may_ask && ask_to_disable(blender, &rivals));
-    let (disabled, left) = if disables { (rivals, Vec::new()) } else { (Vec::new(), rivals) };
-    if !args.dry_run && (plan.change != Change::None || disables) {
+    let turns_off = !rivals.is_empty() && (args.disable_others || may_ask && ask_to_disable(blender, &rivals));
+    let (disabled, left) = if turns_off { (rivals, Vec::new()) } else { (Vec::new(), rivals) };
+    if !args.dry_run && (plan.change != Change::None || turns_off) {
         let after = carry_out(&plan, package, blender, kind, &before, &disabled)?;
         check(blender, &plan, package, kind, &after)?;
     }
@@ -89,7 +90,8 @@ fn carry_out(
             inside::change(blender, &Wanted { install: Some(file.path().to_owned()), ..out })?
         }
         Kind::Legacy if plan.unpacks => {
-            let settings = inside::change(blender, &out)?.settings;
+            // A start of Blender less where there is nothing to take out.
+            let settings = if out.is_empty() { Map::new() } else { inside::change(blender, &out)?.settings };
             let in_place = plan.target.as_ref().map(|target| target.folder.clone());
             let folder = in_place.unwrap_or_else(|| before.legacy_folder.join("blendwire"));
             package.unpack_as(&folder).with_context(|| format!("cannot unpack the add-on to {}", folder.display()))?;
