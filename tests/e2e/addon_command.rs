@@ -183,9 +183,13 @@ fn start(environment: &Environment, account: &Account<'_>) -> Result<Blender> {
     Blender::start(environment, Flavour::Windowed, &settings)
 }
 
-/// Another add-on for MCP, as its users install it: a single file.
-const ANOTHER: &str = "bl_info = {'name': 'Blender MCP', 'version': (1, 2), 'blender': (3, 0, 0), 'category': 'Interface'}\n\
-    def register(): pass\ndef unregister(): pass\n";
+/// Another add-on of a single file, with this name: one for MCP comes that way.
+fn another(name: &str) -> String {
+    format!(
+        "bl_info = {{'name': '{name}', 'version': (1, 2), 'blender': (3, 0, 0), 'category': 'Interface'}}\n\
+         def register(): pass\ndef unregister(): pass\n"
+    )
+}
 
 fn older(environment: &Environment) -> Result<()> {
     let account = Account::new(environment)?;
@@ -196,11 +200,14 @@ fn older(environment: &Environment) -> Result<()> {
     ensure!(installed["change"] == "installed" && installed["version"] == "0.0.9", "{installed}");
     let scripts = account.resources().join("scripts/addons");
     ensure!(scripts.join("blendwire/__init__.py").is_file(), "{installed}");
-    fs_err::write(scripts.join("another_one.py"), ANOTHER)?;
+    fs_err::write(scripts.join("another_one.py"), another("Blender MCP"))?;
+    // Its name begins with the letters, and it is for Minecraft.
+    fs_err::write(scripts.join("mcprep_like.py"), another("MCprep"))?;
     // The user's own settings: of the add-on, of another one, and of Blender.
     account.python(
         "import bpy\npreferences = bpy.context.preferences\npreferences.addons['blendwire'].preferences.port = 9988\n\
-         preferences.view.ui_scale = 1.25\nbpy.ops.preferences.addon_enable(module='another_one')\nbpy.ops.wm.save_userpref()",
+         preferences.view.ui_scale = 1.25\nbpy.ops.preferences.addon_enable(module='another_one')\n\
+         bpy.ops.preferences.addon_enable(module='mcprep_like')\nbpy.ops.wm.save_userpref()",
     )?;
     let finding = account.finding("addon")?;
     ensure!(finding["state"] == "warning" && finding["seen"].to_string().contains("0.0.9 in Blender"), "{finding}");
@@ -227,9 +234,9 @@ fn older(environment: &Environment) -> Result<()> {
     let kept = account.python(
         "import bpy\npreferences = bpy.context.preferences\naddons = preferences.addons\n\
          print('kept', addons['bl_ext.user_default.blendwire'].preferences.port, round(preferences.view.ui_scale, 2), \
-         'another_one' in addons, 'blendwire' in addons)",
+         'another_one' in addons, 'blendwire' in addons, 'mcprep_like' in addons)",
     )?;
-    ensure!(kept.contains("kept 9988 1.25 False False"), "{kept}");
+    ensure!(kept.contains("kept 9988 1.25 False False True"), "{kept}");
     Ok(())
 }
 
