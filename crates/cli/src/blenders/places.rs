@@ -91,7 +91,7 @@ fn linux(home: &Path) -> Vec<PathBuf> {
 #[cfg(windows)]
 fn windows() -> Vec<PathBuf> {
     let variables = ["ProgramFiles", "ProgramW6432", "LOCALAPPDATA"];
-    let roots = variables.iter().filter_map(|name| std::env::var_os(name)).map(PathBuf::from);
+    let roots = variables.iter().filter_map(std::env::var_os).map(PathBuf::from);
     let roots: Vec<_> = roots.flat_map(|root| [root.join("Blender Foundation"), root.join("Programs")]).collect();
     roots.into_iter().chain(super::registry::blenders()).flat_map(|folder| in_folder(&folder)).collect()
 }
