@@ -260,8 +260,9 @@ fn executable(folder: &Path, python: &Path) -> Result<()> {
     fs_err::create_dir(folder)?;
     fs_err::write(
         folder.join("blender.py"),
-        "import sys, bpy\nif '--version' in sys.argv: print('Blender', bpy.app.version_string)\n\
-         else: exec(sys.argv[sys.argv.index('--python-expr') + 1])\n",
+        // An installed Blender says its version at once; the module would take seconds to load for that.
+        "import sys\nfrom importlib.metadata import version\nif '--version' in sys.argv: print('Blender', version('bpy'))\n\
+         else:\n    import bpy\n    exec(sys.argv[sys.argv.index('--python-expr') + 1])\n",
     )?;
     let script = format!("#!/bin/sh\nexec '{}' '{}/blender.py' \"$@\"\n", python.display(), folder.display());
     // Written by another process: see `text file busy`.

@@ -31,6 +31,9 @@ pub(crate) const OLDEST: Version = Version(4, 0, 0);
 /// It takes a second from a cold disk; a Flatpak or Snap prepares its surroundings first.
 const VERSION_WITHIN: Duration = Duration::from_secs(8);
 
+/// One that a person names is waited for, also on a machine that is busy.
+const NAMED_WITHIN: Duration = Duration::from_secs(60);
+
 /// A Blender that runs and is new enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Installed {
@@ -46,10 +49,10 @@ pub(crate) struct Installed {
 /// When the named one cannot be used, or when there is none at all.
 pub(crate) fn to_start(named: Option<&Path>, found: impl FnOnce() -> Vec<Installed>) -> Result<Installed> {
     if let Some(path) = named {
-        return check(path).context("--blender cannot be used");
+        return check(path, NAMED_WITHIN).context("--blender cannot be used");
     }
     if let Some(path) = env_vars::read(env_vars::BLENDER) {
-        return check(Path::new(&path)).with_context(|| format!("{} cannot be used", env_vars::BLENDER));
+        return check(Path::new(&path), NAMED_WITHIN).with_context(|| format!("{} cannot be used", env_vars::BLENDER));
     }
     found().into_iter().next().ok_or_else(|| {
         let hint = anyhow!(
@@ -63,7 +66,7 @@ pub(crate) fn to_start(named: Option<&Path>, found: impl FnOnce() -> Vec<Install
 
 /// What `launch` chooses from: it need not wait for every Blender of this machine where PATH leads to one.
 pub(crate) fn nearest() -> Vec<Installed> {
-    let on_path = places::on_path().into_iter().find_map(|path| check(&path).ok());
+    let on_path = places::on_path().into_iter().find_map(|path| check(&path, VERSION_WITHIN).ok());
     on_path.map_or_else(all, |installed| vec![installed])
 }
 
@@ -74,7 +77,8 @@ pub(crate) fn all() -> Vec<Installed> {
     let first_count = distinct(first.clone()).len();
     let candidates = distinct(first.into_iter().chain(places::usual()).collect());
     // Side by side, one that hangs costs its own time only.
-    let asked: Vec<_> = candidates.into_iter().map(|path| thread::spawn(move || check(&path).ok())).collect();
+    let asked: Vec<_> =
+        candidates.into_iter().map(|path| thread::spawn(move || check(&path, VERSION_WITHIN).ok())).collect();
     let mut answered: Vec<_> = asked.into_iter().map(|asked| asked.join().ok().flatten()).collect();
     let mut others: Vec<_> = answered.split_off(first_count).into_iter().flatten().collect();
     others.sort_by_key(|installed: &Installed| std::cmp::Reverse(installed.version));
@@ -88,9 +92,9 @@ pub(crate) fn all() -> Vec<Installed> {
 pub(crate) fn named(path: &Path) -> Result<Vec<Installed>> {
     let several = if path.is_dir() { places::in_folder(path) } else { Vec::new() };
     if several.is_empty() {
-        return Ok(vec![check(path)?]);
+        return Ok(vec![check(path, NAMED_WITHIN)?]);
     }
-    several.iter().map(|path| check(path)).collect()
+    several.iter().map(|path| check(path, NAMED_WITHIN)).collect()
 }
 
 /// Each executable once, at its first place: two names may lead to the same file.
@@ -101,9 +105,9 @@ fn distinct(candidates: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// Runs it and looks at its version.
-fn check(path: &Path) -> Result<Installed> {
+fn check(path: &Path, within: Duration) -> Result<Installed> {
     let path = places::executable(path)?;
-    let output = output_within(Command::new(&path).arg("--version"), VERSION_WITHIN);
+    let output = output_within(Command::new(&path).arg("--version"), within);
     let output = output.with_context(|| format!("cannot run {}", path.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let Some(version) = text.lines().find_map(Version::parse) else {
@@ -122,7 +126,7 @@ mod tests {
     #[test]
     fn what_is_no_blender_is_said_so() {
         let folder = tempfile::tempdir().unwrap();
-        let error = check(&folder.path().join("missing")).err().unwrap().to_string();
+        let error = check(&folder.path().join("missing"), VERSION_WITHIN).err().unwrap().to_string();
         assert!(error.contains("is not there"), "{error}");
     }
 
