@@ -7,6 +7,8 @@
 #[cfg(target_os = "linux")]
 mod access;
 mod addon;
+#[cfg(target_os = "linux")]
+mod addon_command;
 mod attacks;
 mod bundle;
 mod changes;
@@ -94,6 +96,8 @@ fn main() {
     #[cfg(target_os = "linux")]
     web_pages::add(&mut suite);
     addon::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    addon_command::add(&mut suite);
     panel::add(&mut suite);
     panics::add(&mut suite);
     instances::add(&mut suite);

@@ -18,7 +18,13 @@ const TOOLS: [&str; 2] = ["ruff==0.17.6", "mypy==2.4.1"];
 
 /// The add-on, and the snippets beside the Rust that has them run. The scripts of demo and benchmarks are too short-lived
 /// for types.
-const TYPED: [&str; 4] = ["addon", "crates/bridge/src/bare", "crates/mcp/src/tools", "crates/cli/src/commands/repl"];
+const TYPED: [&str; 5] = [
+    "addon",
+    "crates/bridge/src/bare",
+    "crates/mcp/src/tools",
+    "crates/cli/src/commands/addon",
+    "crates/cli/src/commands/repl",
+];
 
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let tools = provide::python_tools(&Cache::open()?, &TOOLS)?;

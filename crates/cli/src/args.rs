@@ -3,6 +3,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help, shown as they are")]
 
+mod addon;
 mod doctor;
 mod logs;
 mod render;
@@ -15,6 +16,10 @@ use std::time::Duration;
 use blendwire_client::Fingerprint;
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::addon::{
+    AddonArgs, AddonCommand, BlendersArgs, BuildArgs, InstallArgs, KindName, StatusArgs as AddonStatusArgs,
+    UninstallArgs,
+};
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::logs::LogsArgs;
 pub(crate) use self::render::{Format, RenderArgs};
@@ -23,8 +28,8 @@ pub(crate) use self::tunnel::TunnelArgs;
 
 /// One wire into a running Blender.
 ///
-/// Drives Blender from MCP clients, scripts and the shell. Blender needs the Blendwire add-on, which `blendwire launch`
-/// brings along; Blender's official MCP add-on works for most things too.
+/// Drives Blender from MCP clients, scripts and the shell. Blender needs the Blendwire add-on, which `blendwire addon
+/// install` installs and `blendwire launch` brings along; Blender's official MCP add-on works for most things too.
 #[derive(Debug, Parser)]
 #[command(
     name = "blendwire",
@@ -32,6 +37,7 @@ pub(crate) use self::tunnel::TunnelArgs;
     arg_required_else_help = true,
     after_help = "\
 Examples:
+  blendwire addon install             put the add-on into the Blenders on this machine
   blendwire launch                    start Blender with the server on
   blendwire exec -c 'result = 6 * 7'  run Python in it, get JSON
   blendwire repl                      or type it at a prompt
@@ -73,6 +79,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Find out why it does not work, and what mends it
     Doctor(DoctorArgs),
+    /// Install the add-on in the Blenders on this machine, remove it, or see where it is
+    Addon(AddonArgs),
     /// Start a Blender with the server on, and wait until it answers
     Launch(LaunchArgs),
     /// Render a .blend file, a still or many frames, in a background Blender; goes on where it was stopped

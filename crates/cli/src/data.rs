@@ -10,15 +10,9 @@ use crate::env_vars;
 
 /// `BLENDWIRE_DATA_DIR`, else `blendwire` in the place that the system has for data. Made when it is not there.
 pub(crate) fn folder() -> Result<PathBuf> {
-    let folder = match env_vars::read(env_vars::DATA_DIR) {
-        Some(folder) => std::path::absolute(folder)?,
-        None => etcetera::choose_base_strategy()
-            .with_context(|| {
-                format!("no home folder; name one for add-on, logs and history with {}", env_vars::DATA_DIR)
-            })?
-            .data_dir()
-            .join("blendwire"),
-    };
+    let folder = place().with_context(|| {
+        format!("no home folder; name one for add-on, logs and history with {}", env_vars::DATA_DIR)
+    })?;
     std::fs::create_dir_all(&folder).with_context(|| {
         format!(
             "cannot make the folder {} for add-on, logs and history; name another with {}",
@@ -27,4 +21,12 @@ pub(crate) fn folder() -> Result<PathBuf> {
         )
     })?;
     Ok(folder)
+}
+
+/// Where that folder is, whether it is there or not; `None` where the user has no home folder.
+pub(crate) fn place() -> Option<PathBuf> {
+    match env_vars::read(env_vars::DATA_DIR) {
+        Some(folder) => std::path::absolute(folder).ok(),
+        None => Some(etcetera::choose_base_strategy().ok()?.data_dir().join("blendwire")),
+    }
 }

@@ -27,8 +27,17 @@ pub(crate) const CA: &str = "BLENDWIRE_CA";
 /// The folder of token and certificate, instead of the system's place; the add-on reads it too.
 pub(crate) const CONFIG_DIR: &str = "BLENDWIRE_CONFIG_DIR";
 
-/// The Blender executable that `launch` starts.
+/// The Blender executable that `launch` starts; `addon` counts it among those that are found.
 pub(crate) const BLENDER: &str = "BLENDWIRE_BLENDER";
+
+/// Blender's own: the folder of its settings, extensions and scripts, instead of the system's place.
+pub(crate) const USER_RESOURCES: &str = "BLENDER_USER_RESOURCES";
+
+/// Blender's own: the folder of extensions alone.
+pub(crate) const USER_EXTENSIONS: &str = "BLENDER_USER_EXTENSIONS";
+
+/// Blender's own: the folder of scripts alone, with its legacy add-ons.
+pub(crate) const USER_SCRIPTS: &str = "BLENDER_USER_SCRIPTS";
 
 /// The Python that `launch --embedded` makes its environment with.
 pub(crate) const PYTHON: &str = "BLENDWIRE_PYTHON";

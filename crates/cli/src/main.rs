@@ -5,6 +5,8 @@
 
 mod access;
 mod args;
+mod blenders;
+mod carried;
 mod changes;
 mod commands;
 mod data;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Instances(args) => commands::instances::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Addon(args) => commands::addon::run(&args.command),
         Command::Launch(args) => commands::launch::run(&args),
         Command::Render(args) => commands::render::run(&args),
         Command::Tunnel(args) => commands::tunnel::run(&args),

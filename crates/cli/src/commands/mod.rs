@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! One file per command. Each takes its arguments, does its work, prints through the printer and says how it ended.
 
+pub(crate) mod addon;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod instances;

@@ -5,7 +5,7 @@ use crate::{run, text};
 
 #[test]
 fn help_is_as_reviewed() {
-    for command in [
+    let plain = [
         "",
         "mcp",
         "exec",
@@ -20,8 +20,10 @@ fn help_is_as_reviewed() {
         "setup",
         "token",
         "tls",
-    ] {
-        let args: Vec<_> = [command, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+    ];
+    let of_addon = ["addon", "addon install", "addon uninstall", "addon status", "addon build"];
+    for command in plain.into_iter().chain(of_addon) {
+        let args: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
         let output = run(&args);
         assert_eq!(output.status.code(), Some(0));
         let help = text(&output.stdout).replace("blendwire.exe", "blendwire");

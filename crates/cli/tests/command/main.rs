@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+#[cfg(unix)]
+mod addon;
 mod doctor;
 mod exec;
 mod exit_status;

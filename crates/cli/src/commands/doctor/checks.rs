@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::finding::Finding;
 use super::schedule::{Check, DEADLINE};
-use super::{clients, found, machine, network, protocol, server, tunnel};
+use super::{addon, clients, found, machine, network, protocol, server, tunnel};
 
 /// Servers that say nothing are asked in several ways.
 const PATIENT: Duration = Duration::from_secs(10);
@@ -32,6 +32,7 @@ pub(super) const ALL: &[Check<Context>] = &[
     #[cfg(unix)]
     check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),
     check("blender", "whether a Blender is installed that `launch` can start", &[], machine::blender).patient(),
+    check("addon", "whether the add-on is installed, in this command's version", &[], addon::addon).patient(),
     check("clients", "whether MCP clients are set up, and their entry starts", &[], clients::clients).patient(),
 ];
 

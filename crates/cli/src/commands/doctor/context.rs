@@ -10,6 +10,7 @@ use blendwire_protocol::{Instance, Status};
 
 use crate::access;
 use crate::args::AccessArgs;
+use crate::blenders::{self, Installed};
 use crate::endpoint::Wanted;
 
 /// See the module. Each cell is filled by one check, and read by those that need it.
@@ -25,12 +26,13 @@ pub(super) struct Context {
     pub(super) addresses: OnceLock<Vec<SocketAddr>>,
     /// `protocol`: what a server of ours said of itself, or why it did not.
     pub(super) answer: OnceLock<Result<Status, ClientError>>,
+    blenders: OnceLock<Vec<Installed>>,
 }
 
 impl Context {
     pub(super) fn new(wanted: Wanted, access: AccessArgs) -> Self {
-        let (endpoint, running, addresses, answer) = Default::default();
-        Self { wanted, access, endpoint, running, addresses, answer }
+        let (endpoint, running, addresses, answer, blenders) = Default::default();
+        Self { wanted, access, endpoint, running, addresses, answer, blenders }
     }
 
     /// Where the Blender is that is meant.
@@ -46,6 +48,11 @@ impl Context {
     /// That Blender, over connections of the caller's own.
     pub(super) fn blender(&self) -> Result<Blender> {
         Ok(Blender::with_access(self.endpoint(), self.access()?))
+    }
+
+    /// Those that are installed, looked for once by whichever check comes first.
+    pub(super) fn blenders(&self) -> &[Installed] {
+        self.blenders.get_or_init(blenders::all)
     }
 
     /// What the server said of itself.

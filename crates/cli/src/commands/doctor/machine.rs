@@ -8,8 +8,7 @@ use blendwire_credentials::TokenFile;
 
 use super::context::Context;
 use super::finding::Finding;
-use crate::commands::launch::installed;
-use crate::{access, env_vars};
+use crate::{access, blenders, env_vars};
 
 pub(super) fn token_file(_: &Context) -> Finding {
     let file = match access::folder() {
@@ -86,8 +85,8 @@ fn room(folder: &Path) -> Option<u64> {
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-pub(super) fn blender(_: &Context) -> Finding {
-    match installed::find(None) {
+pub(super) fn blender(context: &Context) -> Finding {
+    match blenders::to_start(None, || context.blenders().to_vec()) {
         Ok(found) => Finding::ok(format!("Blender {} ({})", found.version, found.path.display())),
         Err(error) => Finding::warning(
             // Of one that was named the cause is told; else what to do is below.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor`: finds out why it does not work, and what mends it.
 //!
-//! `checks` lists what is looked at; `found`, `network`, `tunnel`, `protocol`, `server`, `machine` and `clients` look, each
-//! through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
+//! `checks` lists what is looked at; `found`, `network`, `tunnel`, `protocol`, `server`, `machine`, `addon` and `clients` look,
+//! each through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
 //! done with `--fix`.
 
+mod addon;
 mod checks;
 mod clients;
 mod context;

@@ -49,6 +49,7 @@ fn official(message: &str) -> Finding {
          more can be looked at",
     )
     .remedy("blendwire launch: starts a Blender with Blendwire's add-on, at a port of its own")
+    .remedy("blendwire addon install --disable-others, then restart Blender: Blendwire's add-on in its place")
     .remedy("in Blender: disable that add-on, enable MCP Server of Blendwire, then in the 3D View press N, tab MCP, Start")
     .end()
 }
@@ -59,6 +60,7 @@ fn mcp_for_blender() -> Finding {
         "scripts run there, in `blendwire exec` and through MCP; it has no status, time limits, cancelling, undo or changes, and \
          nothing more can be looked at",
     )
+    .remedy("blendwire addon install --disable-others, then restart Blender: Blendwire's add-on in its place")
     .remedy("in Blender: stop it (3D View, press N, its tab) and disable it, enable MCP Server of Blendwire, Start")
     .remedy("blendwire launch: starts a Blender with Blendwire's add-on, at a port of its own")
     .remedy("blendwire setup --retire: takes its server out of your MCP clients")

@@ -89,7 +89,9 @@ pub(super) fn version(context: &Context) -> Finding {
         let differs = |version: &str| !version.is_empty() && version != OWN_VERSION;
         if differs(&versions.core) || differs(&versions.addon) {
             return Finding::warning(seen, "what one of them can do the other may not know")
-                .remedy("install the add-on of this version in Blender, and restart Blender: a core stays until then")
+                .remedy(
+                    "blendwire addon install: this command's version; then restart Blender: a core stays until then",
+                )
                 .remedy(newest);
         }
         Finding::ok(seen)

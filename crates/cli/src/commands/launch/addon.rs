@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::data;
-
-/// The add-on as the zip that Blender installs; empty in a build that carries none.
-const ZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/addon.zip"));
+use crate::{carried, data};
 
 /// What Blender runs to have the server on.
 const LAUNCHER: &str = include_str!("launcher.py");
@@ -27,18 +24,16 @@ pub(super) fn unpack() -> Result<Addon> {
     let data = data::folder()?;
     let folder = data.join(concat!("addon-", env!("CARGO_PKG_VERSION"), "-", env!("BLENDWIRE_ADDON_HASH")));
     if !folder.is_dir() {
-        if ZIP.is_empty() {
-            bail!("this build carries no add-on; build with `cargo xtask build`");
-        }
-        unpack_to(&data, &folder).with_context(|| format!("cannot unpack the add-on to {}", folder.display()))?;
+        unpack_to(carried::zip()?, &data, &folder)
+            .with_context(|| format!("cannot unpack the add-on to {}", folder.display()))?;
     }
     Ok(Addon { launcher: folder.join("launcher.py"), folder })
 }
 
 /// Unpacks beside the target and renames: there is never half an add-on.
-fn unpack_to(data: &Path, folder: &Path) -> Result<()> {
+fn unpack_to(zip: &[u8], data: &Path, folder: &Path) -> Result<()> {
     let temporary = tempfile::Builder::new().prefix(".addon-").tempdir_in(data)?;
-    zip::ZipArchive::new(Cursor::new(ZIP))?.extract(temporary.path())?;
+    zip::ZipArchive::new(Cursor::new(zip))?.extract(temporary.path())?;
     if !temporary.path().join("blendwire/__init__.py").is_file() {
         bail!("the add-on in this build has no folder `blendwire`; build again with `cargo xtask build`");
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire launch`: starts a Blender with the server on and waits until it answers.
 //!
-//! This file decides the order; `installed` finds a Blender, `embedded` makes one out of PyPI's bpy, `addon` unpacks the
+//! This file decides the order; `blenders` finds a Blender, `embedded` makes one out of PyPI's bpy, `addon` unpacks the
 //! add-on that the executable carries, `start` says what is run, `child` runs it and `ready` waits for it. `render` starts
 //! its Blender with the same.
 
@@ -9,7 +9,6 @@ mod addon;
 pub(super) mod asked;
 pub(super) mod child;
 mod embedded;
-pub(super) mod installed;
 mod pip;
 pub(super) mod port;
 mod python;

@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use blendwire_client::Endpoint;
 
 use super::addon::{self, Addon};
-use super::{embedded, installed};
-use crate::{env_vars, printer};
+use super::embedded;
+use crate::{blenders, env_vars, printer};
 
 /// Has a Blender end with the command that it belongs to.
 const OWNED: &str = include_str!("owned.py");
@@ -59,7 +59,7 @@ impl Start<'_> {
     }
 
     fn executable(&self, addon: &Addon) -> Result<Command> {
-        let blender = installed::find(self.blender)?;
+        let blender = blenders::to_start(self.blender, blenders::nearest)?;
         printer::talk(&format!("starting Blender {} ({})", blender.version, blender.path.display()));
         let mut command = Command::new(blender.path);
         if self.background {

@@ -25,6 +25,7 @@ pub(crate) use self::look::{Ours, Seen, look};
 use self::places::Places;
 use self::plan::{Change, Plan};
 use self::talk::Report;
+pub(crate) use self::talk::{ask, can_ask};
 use crate::args::SetupArgs;
 use crate::exit::{Ended, Failure};
 use crate::printer;

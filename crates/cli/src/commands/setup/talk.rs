@@ -31,7 +31,7 @@ pub(super) struct Report {
 }
 
 /// Whether a person is there to be asked.
-pub(super) fn can_ask() -> bool {
+pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && printer::is_watched()
 }
 
@@ -61,8 +61,8 @@ pub(super) fn ask_to_retire(client: &Client, rivals: &[Rival]) -> bool {
     ask("With two, the assistant takes one or the other. Take these out? The backup keeps them.")
 }
 
-/// No answer is no.
-fn ask(question: &str) -> bool {
+/// Asks a person; no answer is no.
+pub(crate) fn ask(question: &str) -> bool {
     let mut err = anstream::stderr().lock();
     let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
     let mut answer = String::new();

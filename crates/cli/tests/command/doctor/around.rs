@@ -138,3 +138,29 @@ fn a_blender_that_cannot_be_started_is_told() {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     look().expect("blender", "ok", "Blender 4.3.2", "");
 }
+
+#[cfg(unix)]
+#[test]
+fn an_addon_that_is_missing_or_older_is_told() {
+    let user = User::new();
+    let program = crate::addon::blender(&user, "4.3.2", "");
+    let look = || {
+        let output = user.doctor(&["addon", "--json"]).env("BLENDWIRE_BLENDER", &program).output().unwrap();
+        Findings::of(&output)
+    };
+    look().expect("addon", "warning", "not installed in Blender 4.3.2", "blendwire addon install");
+    let resources = if cfg!(target_os = "macos") { "Library/Application Support/Blender" } else { ".config/blender" };
+    let folder = user.home.path().join(resources).join("4.3/extensions/user_default/blendwire");
+    std::fs::create_dir_all(&folder).unwrap();
+    let has = |version: &str| {
+        std::fs::write(folder.join("blender_manifest.toml"), format!("version = \"{version}\"\n")).unwrap();
+    };
+    has("0.0.9");
+    look().expect("addon", "warning", "0.0.9 in Blender 4.3.2; this command is", "blendwire addon install");
+    has(env!("CARGO_PKG_VERSION"));
+    look().expect("addon", "ok", "in Blender 4.3.2", "");
+    // Where Blender keeps its add-ons elsewhere, the one that runs shows it.
+    std::fs::remove_dir_all(&folder).unwrap();
+    let (_server, _) = server(&user, |config| config.versions.addon = "0.1.0".to_owned());
+    look().expect("addon", "ok", "that runs", "");
+}

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -20,13 +20,16 @@ struct Terminal {
 
 impl Terminal {
     fn start(user: &User, args: &[&str]) -> Self {
+        Self::of(user.command(args))
+    }
+
+    fn of(mut command: Command) -> Self {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
         let name = ptsname(&controller, Vec::new()).unwrap();
         let terminal: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
         let stdio = || Stdio::from(terminal.try_clone().unwrap());
-        let mut command = user.command(args);
         command.env("TERM", "dumb").env("NO_COLOR", "1");
         let process = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap();
         Self { process, controller: File::from(controller), shown: String::new() }
@@ -62,6 +65,19 @@ fn answered(user: &User, args: &[&str], answers: &[&str]) -> String {
     let mut terminal = Terminal::start(user, args);
     for answer in answers {
         terminal.answer(answer);
+    }
+    terminal.end()
+}
+
+/// Runs any command, and says no to whatever it asks; gives what was shown.
+pub(crate) fn refused(command: Command) -> String {
+    let mut terminal = Terminal::of(command);
+    let mut answered = 0;
+    while terminal.read() {
+        if terminal.shown[answered..].contains("[y/N] ") {
+            answered = terminal.shown.len();
+            terminal.controller.write_all(b"n\n").unwrap();
+        }
     }
     terminal.end()
 }

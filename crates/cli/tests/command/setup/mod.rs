@@ -2,7 +2,7 @@
 //! `blendwire setup` on real files, in a home folder of each test's own.
 
 #[cfg(unix)]
-mod asked;
+pub(crate) mod asked;
 mod files;
 mod rivals;
 mod started;

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The add-on in the Blenders that are installed, as their folders and those that run show it. To start a Blender and ask
+//! would take longer than all other checks together; `blendwire addon status` does.
+
+use std::collections::BTreeSet;
+
+use super::context::Context;
+use super::finding::Finding;
+use crate::blenders::{Installed, OnDisk, on_disk};
+use crate::{instances, printer};
+
+/// This command's version, and that of the add-on which it carries.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const INSTALL: &str = "blendwire addon install";
+
+pub(super) fn addon(context: &Context) -> Finding {
+    let blenders = context.blenders();
+    let mut found: Vec<(&Installed, OnDisk)> = Vec::new();
+    for blender in blenders {
+        // Several executables of one version share their folders.
+        let copies = on_disk(blender).into_iter().filter(|copy| found.iter().all(|(_, known)| known != copy));
+        let copies: Vec<_> = copies.collect();
+        found.extend(copies.into_iter().map(|copy| (blender, copy)));
+    }
+    if found.is_empty() {
+        return not_installed(context);
+    }
+    let told = |(blender, OnDisk { version, .. }): &(&Installed, OnDisk)| {
+        format!("{} in Blender {}", printer::one_line(version), blender.version)
+    };
+    let seen = found.iter().map(told).collect::<Vec<_>>().join(", ");
+    if found.iter().all(|(_, copy)| copy.version == OWN_VERSION) {
+        return Finding::ok(seen);
+    }
+    Finding::warning(format!("{seen}; this command is {OWN_VERSION}"), "what one of them can do the other may not know")
+        .remedy(INSTALL)
+        .remedy("blendwire addon status: where they are, and which are enabled")
+}
+
+fn not_installed(context: &Context) -> Finding {
+    let blenders = context.blenders();
+    let running = instances::look().map(|found| found.running).unwrap_or_default();
+    // Its folders may be elsewhere: what runs there has it.
+    let with_it = running.iter().find(|instance| !instance.versions.addon.is_empty());
+    if let Some(instance) = with_it {
+        let versions = [&instance.versions.addon, &instance.versions.blender].map(|text| printer::one_line(text));
+        return Finding::ok(format!("{} in the Blender {} that runs", versions[0], versions[1]));
+    }
+    if blenders.is_empty() {
+        return Finding::ok("no Blender is installed that could have it");
+    }
+    let versions: BTreeSet<_> = blenders.iter().map(|blender| blender.version).collect();
+    let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
+    Finding::warning(
+        format!("not installed in Blender {}, as far as its usual folders show", versions.join(", ")),
+        "a Blender that is started without `blendwire launch` has no server, and MCP clients find none",
+    )
+    .remedy(INSTALL)
+    .remedy("blendwire addon status: asks each Blender, also for folders of its own")
+    .remedy("blendwire launch: brings the add-on along, for that Blender alone")
+}
