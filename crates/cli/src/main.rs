@@ -7,6 +7,7 @@ mod access;
 mod args;
 mod changes;
 mod commands;
+mod config;
 mod data;
 mod endpoint;
 mod env_vars;
@@ -17,6 +18,7 @@ mod live;
 mod narrow;
 mod printer;
 mod running;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -38,6 +40,10 @@ fn main() -> ExitCode {
         Command::Setup(args) => commands::setup::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Tls(args) => commands::tls::run(&args),
+        Command::Config(args) => commands::config::run(&args),
+        Command::Lock(args) => commands::lock::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
     };
     exit::code(ended)
 }

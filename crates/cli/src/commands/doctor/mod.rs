@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor`: finds out why it does not work, and what mends it.
 //!
-//! `checks` lists what is looked at; `found`, `network`, `protocol`, `server`, `machine` and `clients` look, each through
+//! `checks` lists what is looked at; `found`, `network`, `protocol`, `server`, `machine`, `settings` and `clients` look, each through
 //! its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
 //! done with `--fix`.
 
@@ -17,6 +17,7 @@ mod probe;
 mod protocol;
 mod schedule;
 mod server;
+mod settings;
 mod show;
 
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use std::time::Instant;
 use self::context::Context;
 use self::finding::State;
 use crate::args::DoctorArgs;
-use crate::endpoint::Wanted;
 use crate::exit::{Ended, Failure};
 use crate::printer;
 
@@ -39,8 +39,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Ended {
     if args.list {
         return show::list(&checks, args.json);
     }
-    let wanted = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?;
-    let context = Arc::new(Context::new(wanted, args.endpoint.access.clone()));
+    let context = Arc::new(Context::read(&args.endpoint).map_err(Failure::could_not_start)?);
     let since = Instant::now();
     let looked = schedule::run(&checks, &context, args.fix);
     if args.json {

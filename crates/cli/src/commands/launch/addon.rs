@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::data;
 
 /// The add-on as the zip that Blender installs; empty in a build that carries none.
-const ZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/addon.zip"));
+pub(crate) const ZIP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/addon.zip"));
 
 /// What Blender runs to have the server on.
 const LAUNCHER: &str = include_str!("launcher.py");

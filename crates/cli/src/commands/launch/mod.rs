@@ -22,6 +22,7 @@ use blendwire_client::Endpoint;
 use serde_json::json;
 
 use self::addon::Addon;
+pub(crate) use self::addon::ZIP as CARRIED_ADDON;
 use self::asked::AskedToEnd;
 use self::child::Child;
 use super::block_on;
