@@ -38,6 +38,8 @@ mod repl;
 mod responsive;
 mod script;
 #[cfg(target_os = "linux")]
+mod shells;
+#[cfg(target_os = "linux")]
 mod soak;
 mod stream;
 mod suite;
@@ -96,6 +98,8 @@ fn main() {
     command::add(&mut suite);
     doctor::add(&mut suite);
     foreign::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    shells::add(&mut suite);
     #[cfg(unix)]
     repl::add(&mut suite);
     mcp::add(&mut suite);
