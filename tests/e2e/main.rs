@@ -42,6 +42,8 @@ mod repl;
 mod responsive;
 mod script;
 #[cfg(target_os = "linux")]
+mod shells;
+#[cfg(target_os = "linux")]
 mod soak;
 mod stream;
 mod suite;
@@ -108,6 +110,8 @@ fn main() {
     render_command::add(&mut suite);
     #[cfg(target_os = "linux")]
     tunnel::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    shells::add(&mut suite);
     #[cfg(unix)]
     repl::add(&mut suite);
     mcp::add(&mut suite);

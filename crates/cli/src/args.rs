@@ -4,10 +4,13 @@
 #![expect(clippy::doc_markdown, reason = "these comments are the help, shown as they are")]
 
 mod addon;
+mod config;
 mod doctor;
+mod lock;
 mod logs;
 mod render;
 mod setup;
+mod shell;
 mod tunnel;
 
 use std::path::PathBuf;
@@ -20,10 +23,13 @@ pub(crate) use self::addon::{
     AddonArgs, AddonCommand, BlendersArgs, BuildArgs, InstallArgs, KindName, StatusArgs as AddonStatusArgs,
     UninstallArgs,
 };
+pub(crate) use self::config::ConfigArgs;
 pub(crate) use self::doctor::DoctorArgs;
+pub(crate) use self::lock::LockArgs;
 pub(crate) use self::logs::LogsArgs;
 pub(crate) use self::render::{Format, RenderArgs};
 pub(crate) use self::setup::{ClientName, SetupArgs};
+pub(crate) use self::shell::{CompletionsArgs, ManArgs};
 pub(crate) use self::tunnel::TunnelArgs;
 
 /// One wire into a running Blender.
@@ -49,7 +55,7 @@ Exit status: 0 done, 1 the work failed, 2 wrong use or could not start.
 The only Blender that runs is found by itself; of several, --instance says which.
 Environment: BLENDWIRE_HOST and BLENDWIRE_PORT, or BLENDWIRE_INSTANCE, say which Blender to talk to,
 BLENDWIRE_TOKEN lets in where that is wanted. BLENDER_MCP_HOST, BLENDER_MCP_PORT, BLENDER_HOST and
-BLENDER_PORT are understood too."
+BLENDER_PORT are understood too. Else the settings say: `blendwire config`."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -93,11 +99,22 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Show the certificate for TLS, or make one
     Tls(TlsArgs),
+    /// Show which Blender is meant and what says so, and where the settings are
+    Config(ConfigArgs),
+    /// Write down versions and checksums, or check that they hold
+    Lock(LockArgs),
+    /// Print what makes a shell complete this command
+    Completions(CompletionsArgs),
+    /// Print the manual, or write its pages
+    Man(ManArgs),
 }
 
 /// Which Blender to talk to: by default the one of this user that runs on this machine.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct EndpointArgs {
+    /// Profile of the settings, as `blendwire config` lists them [default: BLENDWIRE_PROFILE, else default_profile there]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["host", "instance"])]
+    pub(crate) profile: Option<String>,
     /// Host name or address of the Blender [default: BLENDWIRE_HOST, else that of the one that runs]
     #[arg(long)]
     pub(crate) host: Option<String>,
@@ -224,6 +241,7 @@ pub(crate) struct ReplArgs {
 Examples:
   blendwire status
   blendwire status --watch
+  blendwire status --watch | tee blender.log
   blendwire status --json | jq .state
 
 Exit status: 0 Blender answered, 1 it did not.")]
@@ -231,7 +249,8 @@ pub(crate) struct StatusArgs {
     /// Print the status as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Go on every second until Ctrl-C
+    /// Look every second until Ctrl-C: a table that is kept up to date, or where that is piped a line for each change;
+    /// with --json one document for each
     #[arg(long)]
     pub(crate) watch: bool,
     #[command(flatten)]
@@ -246,6 +265,7 @@ A server tells of itself in instances below $XDG_STATE_HOME/blendwire (~/.local/
 
 Examples:
   blendwire instances
+  blendwire instances --watch       # tells who comes and goes, until Ctrl-C
   blendwire instances --json | jq -r '.[].instance'
   blendwire exec --instance 4f0c -c 'result = bpy.data.filepath'
 
@@ -254,6 +274,10 @@ pub(crate) struct InstancesArgs {
     /// Print the descriptors as a JSON array, newest first
     #[arg(long)]
     pub(crate) json: bool,
+    /// Look every second until Ctrl-C: a table that is kept up to date, or where that is piped a line for each that comes or
+    /// goes; with --json a line for each change
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 /// `blendwire launch`

@@ -15,6 +15,12 @@ pub(crate) const PORTS: [&str; 3] = ["BLENDWIRE_PORT", "BLENDER_MCP_PORT", "BLEN
 /// The running Blender to talk to, as --instance names it.
 pub(crate) const INSTANCE: &str = "BLENDWIRE_INSTANCE";
 
+/// The settings, instead of `config.toml` beside token and certificate.
+pub(crate) const CONFIG: &str = "BLENDWIRE_CONFIG";
+
+/// The profile of the settings, as --profile names it.
+pub(crate) const PROFILE: &str = "BLENDWIRE_PROFILE";
+
 /// The token for servers that want one.
 pub(crate) const TOKEN: &str = "BLENDWIRE_TOKEN";
 
@@ -24,7 +30,7 @@ pub(crate) const FINGERPRINT: &str = "BLENDWIRE_FINGERPRINT";
 /// PEM file of an authority to trust beside those of the system.
 pub(crate) const CA: &str = "BLENDWIRE_CA";
 
-/// The folder of token and certificate, instead of the system's place; the add-on reads it too.
+/// The folder of token, certificate and settings, instead of the system's place; the add-on reads it too.
 pub(crate) const CONFIG_DIR: &str = "BLENDWIRE_CONFIG_DIR";
 
 /// The Blender executable that `launch` starts; `addon` counts it among those that are found.

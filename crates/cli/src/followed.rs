@@ -11,12 +11,15 @@ use blendwire_mcp::{Call, Launch, NoReply, OnEvent, Running, Travel};
 use blendwire_protocol::{ConsentAnswer, Instance, Status};
 
 use crate::args::EndpointArgs;
-use crate::endpoint::{Target, Wanted};
+use crate::endpoint::{Said, Source, Target, Wanted};
 use crate::{access, instances};
 
 /// What the model does when it is not clear which Blender is meant.
 const HOW_TO_CHOOSE: &str = "call select_blender_instance with the ID of the one that the user means; ask the user if that \
     is not clear";
+
+/// By what the model says which one it means.
+const SELECTED: Source = Source::Option("select_blender_instance");
 
 /// See the module.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl Followed {
     pub(crate) fn new(args: &EndpointArgs) -> Result<Self> {
         let wanted = Wanted::read(args)?;
         // What is wrong with token or certificate is said now, and not to the model.
-        access::read(&args.access, &Endpoint::default())?;
+        access::read(&args.access, &wanted, &Endpoint::default())?;
         Ok(Self { args: args.clone(), wanted, state: Mutex::default() })
     }
 
@@ -62,7 +65,7 @@ impl Followed {
             return Ok(current.blender.clone());
         }
         let wanted = match &state.selected {
-            Some(id) => &Wanted::instance(id),
+            Some(id) => &Wanted::instance(id, SELECTED),
             None => &self.wanted,
         };
         let Target { endpoint, instance } = wanted.find(HOW_TO_CHOOSE)?;
@@ -70,7 +73,7 @@ impl Followed {
         let blender = if let Some(current) = same {
             current.blender
         } else {
-            let access = access::read(&self.args.access, &endpoint)?;
+            let access = access::read(&self.args.access, wanted, &endpoint)?;
             Arc::new(Blender::with_access(endpoint, access))
         };
         state.current =
@@ -83,14 +86,14 @@ impl Followed {
         let mut command =
             Command::new(std::env::current_exe().context("where this program is the system does not say")?);
         command.args(["launch", "--json"]);
-        if let Some(host) = &self.wanted.host {
+        if let Some(Said { value: host, .. }) = &self.wanted.host {
             let endpoint = Endpoint::new(host, 0);
             if !endpoint.is_this_machine() {
                 bail!("this session drives the Blender on {host}, and a program can be started on this machine only");
             }
             command.args(["--host", host]);
         }
-        if let Some(port) = self.wanted.port {
+        if let Some(Said { value: port, .. }) = &self.wanted.port {
             command.args(["--port", &port.to_string()]);
         }
         if launch.background {
@@ -154,7 +157,8 @@ impl blendwire_mcp::Blender for Followed {
     }
 
     fn select(&self, id: &str) -> Result<Instance, NoReply> {
-        let target = Wanted::instance(id).find(HOW_TO_CHOOSE).map_err(|error| NoReply(format!("{error:#}")))?;
+        let target =
+            Wanted::instance(id, SELECTED).find(HOW_TO_CHOOSE).map_err(|error| NoReply(format!("{error:#}")))?;
         let instance = target.instance.ok_or_else(|| NoReply("no Blender runs that can be found".to_owned()))?;
         let mut state = self.state();
         state.current.take_if(|current| current.instance.as_ref() != Some(&instance.instance));

@@ -100,6 +100,12 @@ pub(crate) fn table(instances: &[Instance]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// One that runs, in a line of its own.
+pub(crate) fn line(instance: &Instance) -> String {
+    let [id, blender, runs, process, endpoint, _] = row(instance);
+    format!("{id} Blender {blender} ({runs}, process {process}) at {endpoint}")
+}
+
 fn row(instance: &Instance) -> [String; 6] {
     let Instance { instance: id, pid, background, versions, started, .. } = instance;
     let endpoint =

@@ -9,6 +9,7 @@ mod blenders;
 mod carried;
 mod changes;
 mod commands;
+mod config;
 mod data;
 mod endpoint;
 mod env_vars;
@@ -19,6 +20,7 @@ mod live;
 mod narrow;
 mod printer;
 mod running;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,10 @@ fn main() -> ExitCode {
         Command::Setup(args) => commands::setup::run(&args),
         Command::Token(args) => commands::token::run(&args),
         Command::Tls(args) => commands::tls::run(&args),
+        Command::Config(args) => commands::config::run(&args),
+        Command::Lock(args) => commands::lock::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
     };
     exit::code(ended)
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, GetPromptRequestParams,
     GetPromptResponse, Implementation, InputResponses, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-    ServerCapabilities, ServerConfig, Tool,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer, ServerInitializeError};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -24,6 +24,11 @@ use crate::{Blender, docs, elicit, prompts, resources, tools};
 
 /// What the model is told about this server, once per session.
 pub const INSTRUCTIONS: &str = include_str!("instructions.md");
+
+/// The revisions of MCP that are spoken, oldest first.
+pub fn revisions() -> Vec<String> {
+    ProtocolVersion::KNOWN_VERSIONS.iter().map(ToString::to_string).collect()
+}
 
 /// Longest line from the client in bytes: the 64 MiB that the wire allows a script, written as JSON.
 const LONGEST_LINE_BYTES: usize = 128 * 1024 * 1024;

@@ -113,12 +113,16 @@ fn npm(cache: &Cache) -> Result<[(&'static str, PathBuf); 3]> {
 /// Makes sure that the programs are there which the tests call by name.
 fn programs(cache: &Cache) -> Result<()> {
     /// And the packages that Debian has them in.
-    const PROGRAMS: [(&str, &str); 5] = [
+    const PROGRAMS: [(&str, &str); 9] = [
+        ("bash", "bash"),
         ("curl", "curl"),
+        ("fish", "fish"),
+        ("man", "man-db"),
         ("openssl", "openssl"),
         ("python3", "python3"),
         ("setpriv", "util-linux"),
         ("ssh", "openssh-client"),
+        ("zsh", "zsh"),
     ];
     let missing = PROGRAMS.iter().filter(|(program, _)| on_path(program).is_empty());
     let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();

@@ -32,7 +32,7 @@ pub(crate) const OLDEST: Version = Version(4, 0, 0);
 const VERSION_WITHIN: Duration = Duration::from_secs(8);
 
 /// One that a person names is waited for, also on a machine that is busy.
-const NAMED_WITHIN: Duration = Duration::from_secs(60);
+const NAMED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A Blender that runs and is new enough.
 #[derive(Clone, Debug, PartialEq, Eq)]

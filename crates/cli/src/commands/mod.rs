@@ -2,11 +2,15 @@
 //! One file per command. Each takes its arguments, does its work, prints through the printer and says how it ended.
 
 pub(crate) mod addon;
+pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod instances;
 pub(crate) mod launch;
+pub(crate) mod lock;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod mcp;
 pub(crate) mod render;
 pub(crate) mod repl;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire status`: what Blender and the server in it are doing, as a table for people or as JSON.
 
-use std::io::IsTerminal as _;
-use std::time::Duration;
-
 use blendwire_client::Blender;
 use blendwire_protocol::{ConsentRequest, LastRequest, RunningRequest, State, Status, wants_in_words};
 use owo_colors::OwoColorize as _;
@@ -13,12 +10,7 @@ use crate::access;
 use crate::args::StatusArgs;
 use crate::exit::{Ended, Failure};
 use crate::printer::{self, duration};
-
-/// How often `--watch` looks: often enough to follow a script, too rarely to matter to Blender.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
-
-/// Moves the cursor home and clears the screen below it.
-const CLEAR_SCREEN: &str = "\x1b[H\x1b[J";
+use crate::watch::{self, Shown};
 
 pub(crate) fn run(args: &StatusArgs) -> Ended {
     let blender = access::blender(&args.endpoint).map_err(Failure::could_not_start)?;
@@ -27,33 +19,63 @@ pub(crate) fn run(args: &StatusArgs) -> Ended {
             return watch(args, blender).await;
         }
         let status = blender.status().await.map_err(Failure::failed)?;
-        show(&status, args.json, "")
+        if args.json { printer::data(&json(&status)?) } else { printer::table(&table(&status)) }
     })
+}
+
+fn json(status: &Status) -> Result<String, Failure> {
+    serde_json::to_string(status).map_err(Failure::failed)
 }
 
 /// Goes on until Ctrl-C; a Blender that is not there may come, and at another port.
 async fn watch(args: &StatusArgs, mut blender: Blender) -> Ended {
-    let clear = if args.json || !std::io::stdout().is_terminal() { "" } else { CLEAR_SCREEN };
-    loop {
-        match blender.status().await {
-            Ok(status) => show(&status, args.json, clear)?,
-            Err(error) => {
-                printer::talk(&format!("{clear}{error}"));
-                match access::blender(&args.endpoint) {
-                    Ok(found) => blender = found,
-                    Err(unclear) => printer::error(&unclear),
-                }
+    let shown = Shown::new(args.json);
+    let mut before = String::new();
+    watch::until_interrupted(async || {
+        let asked = blender.status().await;
+        let now = match &asked {
+            Ok(status) => change(status),
+            Err(error) => format!("unreachable: {}", printer::one_line(&error.to_string())),
+        };
+        if asked.is_err() {
+            match access::blender(&args.endpoint) {
+                Ok(found) => blender = found,
+                // Several, or settings that are wrong by now.
+                Err(unclear) if before != now => printer::error(&unclear),
+                Err(_) => {}
             }
         }
-        tokio::time::sleep(WATCH_EVERY).await;
-    }
+        let is_changed = before != now;
+        before.clone_from(&now);
+        match (shown, asked) {
+            (Shown::Screen, Ok(status)) => watch::screen(&table(&status)),
+            (Shown::Screen, Err(error)) => watch::screen(&error.to_string()),
+            _ if !is_changed => Ok(()),
+            (Shown::Lines, _) => watch::line(&now),
+            (Shown::Json, Ok(status)) => printer::data(&json(&status)?),
+            (Shown::Json, Err(error)) => {
+                printer::data(&serde_json::json!({"state": "unreachable", "reason": error.to_string()}).to_string())
+            }
+        }
+    })
+    .await
 }
 
-fn show(status: &Status, as_json: bool, clear: &str) -> Ended {
-    if as_json {
-        return printer::data(&serde_json::to_string(status).map_err(Failure::failed)?);
-    }
-    printer::table(&format!("{clear}{}", table(status)))
+/// What makes a line of its own when it is another than before: no times, and no counters that go with each look.
+fn change(status: &Status) -> String {
+    let mut parts = vec![anstream::adapter::strip_str(&state(status)).to_string()];
+    parts.extend(status.running.as_ref().map(|request| {
+        let progress = request.progress.as_ref().map(|progress| format!(", {:.0} %", progress.value * 100.0));
+        let name = name(&request.title, &request.first_line);
+        format!("#{} runs{}: {name}", request.request, progress.unwrap_or_default())
+    }));
+    parts.extend(status.last.as_ref().map(|request| {
+        let (ended, took) = (if request.ok { "ok" } else { "raised" }, duration(request.took_secs));
+        format!("#{} {ended} after {took}: {}", request.request, name(&request.title, &request.first_line))
+    }));
+    parts.extend((status.queue.length > 0).then(|| format!("{} wait", status.queue.length)));
+    parts.extend(status.consent.iter().map(|asked| format!("#{} waits for consent", asked.request)));
+    printer::one_line(&parts.join("; "))
 }
 
 fn table(status: &Status) -> String {

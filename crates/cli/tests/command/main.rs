@@ -6,14 +6,20 @@
 
 #[cfg(unix)]
 mod addon;
+mod config;
 mod doctor;
 mod exec;
 mod exit_status;
 mod help;
 #[cfg(unix)]
 mod launch;
+mod lock;
 mod mcp_stdio;
 mod setup;
+#[cfg(unix)]
+mod terminal;
+#[cfg(unix)]
+mod watch;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -26,7 +32,10 @@ fn blendwire(args: &[&str]) -> Command {
     for name in ["BLENDWIRE", "BLENDER_MCP", "BLENDER"] {
         command.env_remove(format!("{name}_HOST")).env_remove(format!("{name}_PORT"));
     }
-    command.env_remove("BLENDWIRE_INSTANCE").env("BLENDWIRE_STATE_DIR", "/nonexistent");
+    for name in ["INSTANCE", "PROFILE", "CONFIG", "TOKEN", "FINGERPRINT", "CA"] {
+        command.env_remove(format!("BLENDWIRE_{name}"));
+    }
+    command.env("BLENDWIRE_STATE_DIR", "/nonexistent").env("BLENDWIRE_CONFIG_DIR", "/nonexistent");
     command.env_remove("BLENDWIRE_BLENDER").env_remove("BLENDWIRE_PYTHON").stdin(Stdio::null()).args(args);
     command
 }

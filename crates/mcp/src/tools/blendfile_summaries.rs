@@ -30,7 +30,7 @@ macro_rules! summary {
 summary!(DATABLOCKS, DataBlocks, "get_blendfile_summary_datablocks", "Data-blocks by kind, render engine, workspaces.");
 summary!(
     MISSING_FILES,
-    MissingFiles,
+    ExternalFiles,
     "get_blendfile_summary_missing_files",
     "External files that are not there: images, libraries, …"
 );
@@ -70,7 +70,7 @@ struct DataBlocks {
 /// External files.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct MissingFiles {
+struct ExternalFiles {
     status: String,
     missing_files: Vec<MissingFile>,
     /// How many files are referred to, those that are there included
@@ -93,15 +93,15 @@ struct MissingFile {
 struct LinkedLibraries {
     status: String,
     /// Those that the file itself links from
-    direct_libraries: Vec<Library>,
+    direct_libraries: Vec<Source>,
     /// Those that its libraries link from
-    indirect_libraries: Vec<Library>,
+    indirect_libraries: Vec<Source>,
     total_library_count: u64,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Library {
+struct Source {
     name: String,
     /// As the file has it: `//` is the folder of the file
     filepath: String,

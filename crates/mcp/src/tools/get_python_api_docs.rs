@@ -79,7 +79,7 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
         };
     };
     found.changes = notes_on(&found.path).collect();
-    found.status = "ok".to_owned();
+    "ok".clone_into(&mut found.status);
     self::told(&found)
 }
 

@@ -15,7 +15,7 @@ pub(super) const TOOL: ToolEntry = ToolEntry {
     name: NAME,
     definition,
     work: Work::Call(|caller, arguments| Box::pin(call(caller, arguments))),
-    answer: Answer::object::<Hits>(),
+    answer: Answer::object::<Found>(),
 };
 
 const NAME: &str = "search_api_docs";
@@ -44,7 +44,7 @@ const CHANGED: &str = "changed between versions: see get_python_api_docs";
 
 /// What was found.
 #[derive(Serialize, JsonSchema)]
-struct Hits {
+struct Found {
     status: &'static str,
     /// Best first
     hits: Vec<Hit>,
@@ -104,7 +104,7 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
         })
         .collect();
     let message = hits.is_empty().then(|| nothing(&query));
-    told(&Hits { status: "ok", hits, more: worth - shown, message })
+    told(&Found { status: "ok", hits, more: worth - shown, message })
 }
 
 /// What to do where nothing was found.

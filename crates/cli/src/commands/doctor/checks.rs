@@ -6,14 +6,20 @@ use std::time::Duration;
 use super::context::Context;
 use super::finding::Finding;
 use super::schedule::{Check, DEADLINE};
-use super::{addon, clients, found, machine, network, protocol, server, tunnel};
+use super::{addon, clients, found, machine, network, protocol, server, settings, tunnel};
 
 /// Servers that say nothing are asked in several ways.
 const PATIENT: Duration = Duration::from_secs(10);
 
 /// All checks. What a check needs stands before it.
 pub(super) const ALL: &[Check<Context>] = &[
-    check("instances", "which Blenders run, by what their servers leave in the state folder", &[], found::instances),
+    check("config", "whether the settings are right, and which profile of them counts", &[], settings::config),
+    check(
+        "instances",
+        "which Blenders run, by what their servers leave in the state folder",
+        &["config"],
+        found::instances,
+    ),
     check("name", "whether the host name has an address", &["instances"], network::name),
     check("listens", "whether something takes connections there", &["name"], network::listens),
     check("owner", "which program of this machine that is", &["listens"], network::owner),
@@ -31,6 +37,7 @@ pub(super) const ALL: &[Check<Context>] = &[
     check("defects", "whether the server met defects of its own", &["token"], server::defects),
     #[cfg(unix)]
     check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),
+    check("lock", "whether this is what a blendwire.lock in this folder wants", &[], settings::lock).patient(),
     check("blender", "whether a Blender is installed that `launch` can start", &[], machine::blender).patient(),
     check("addon", "whether the add-on is installed, in this command's version", &[], addon::addon).patient(),
     check("clients", "whether MCP clients are set up, and their entry starts", &[], clients::clients).patient(),
@@ -73,7 +80,7 @@ mod tests {
             let names: Vec<_> = names.iter().map(ToString::to_string).collect();
             chosen(&names).iter().map(|check| check.id).collect::<Vec<_>>()
         };
-        assert_eq!(ids(&["listens", "blender"]), ["instances", "name", "listens", "blender"]);
+        assert_eq!(ids(&["listens", "blender"]), ["config", "instances", "name", "listens", "blender"]);
         assert_eq!(ids(&[]).len(), ALL.len());
         for (at, check) in ALL.iter().enumerate() {
             let stands_before = |need: &&'static str| ALL[..at].iter().any(|before| before.id == *need);

@@ -8,16 +8,19 @@ use anyhow::{Context as _, Result};
 use blendwire_client::{Blender, ClientError, Endpoint};
 use blendwire_protocol::{Instance, Status};
 
-use crate::access;
-use crate::args::AccessArgs;
+use crate::args::{AccessArgs, EndpointArgs};
 use crate::blenders::{self, Installed};
+use crate::config::Config;
 use crate::endpoint::Wanted;
+use crate::{access, endpoint};
 
 /// See the module. Each cell is filled by one check, and read by those that need it.
 pub(super) struct Context {
     /// What options and environment say.
     pub(super) wanted: Wanted,
     access: AccessArgs,
+    /// The settings, or what is wrong with them.
+    pub(super) config: Result<Config>,
     /// `instances`: the Blender that is meant.
     pub(super) endpoint: OnceLock<Endpoint>,
     /// `instances`: all that run.
@@ -30,9 +33,19 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(wanted: Wanted, access: AccessArgs) -> Self {
+    /// Reads options, environment and settings. What is wrong with the settings is for the check `config`.
+    ///
+    /// # Errors
+    /// When an option or a variable is wrong.
+    pub(super) fn read(args: &EndpointArgs) -> Result<Self> {
+        let read = Config::load().and_then(|config| Ok((endpoint::profile(args, &config)?, config)));
+        let (profile, config) = match read {
+            Ok((profile, config)) => (profile, Ok(config)),
+            Err(error) => (None, Err(error)),
+        };
+        let (wanted, access) = (Wanted::of(args, profile)?, args.access.clone());
         let (endpoint, running, addresses, answer, blenders) = Default::default();
-        Self { wanted, access, endpoint, running, addresses, answer, blenders }
+        Ok(Self { wanted, access, config, endpoint, running, addresses, answer, blenders })
     }
 
     /// Where the Blender is that is meant.
@@ -42,7 +55,7 @@ impl Context {
 
     /// What this user brings there.
     pub(super) fn access(&self) -> Result<blendwire_client::Access> {
-        access::read(&self.access, &self.endpoint())
+        access::read(&self.access, &self.wanted, &self.endpoint())
     }
 
     /// That Blender, over connections of the caller's own.

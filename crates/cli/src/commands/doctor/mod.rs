@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor`: finds out why it does not work, and what mends it.
 //!
-//! `checks` lists what is looked at; `found`, `network`, `tunnel`, `protocol`, `server`, `machine`, `addon` and `clients` look,
-//! each through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
+//! `checks` lists what is looked at; `found`, `network`, `tunnel`, `protocol`, `server`, `machine`, `addon`, `settings` and `clients`
+//! look, each through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
 //! done with `--fix`.
 
 mod addon;
@@ -18,6 +18,7 @@ mod probe;
 mod protocol;
 mod schedule;
 mod server;
+mod settings;
 mod show;
 mod tunnel;
 
@@ -27,7 +28,6 @@ use std::time::Instant;
 use self::context::Context;
 use self::finding::State;
 use crate::args::DoctorArgs;
-use crate::endpoint::Wanted;
 use crate::exit::{Ended, Failure};
 use crate::printer;
 
@@ -41,8 +41,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Ended {
     if args.list {
         return show::list(&checks, args.json);
     }
-    let wanted = Wanted::read(&args.endpoint).map_err(Failure::could_not_start)?;
-    let context = Arc::new(Context::new(wanted, args.endpoint.access.clone()));
+    let context = Arc::new(Context::read(&args.endpoint).map_err(Failure::could_not_start)?);
     let since = Instant::now();
     let looked = schedule::run(&checks, &context, args.fix);
     if args.json {

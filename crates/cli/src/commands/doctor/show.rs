@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use blendwire_credentials::TokenFile;
 use owo_colors::OwoColorize as _;
 use serde_json::json;
 
@@ -74,7 +75,7 @@ pub(super) fn report(looked: &[Looked], context: &Context) -> String {
         system(),
         context.endpoint(),
     );
-    masked(&report)
+    masked(&report, context)
 }
 
 /// The system by its own name, where it has a file with that.
@@ -85,9 +86,12 @@ fn system() -> String {
 }
 
 /// No finding holds a token; if one ever does, it does not leave this machine.
-fn masked(report: &str) -> String {
-    let from_file = access::folder().ok().and_then(|folder| folder.token().read().ok());
-    let secrets = [from_file.map(|token| token.expose().to_owned()), env_vars::read(env_vars::TOKEN)];
+fn masked(report: &str, context: &Context) -> String {
+    let of_profile = context.wanted.profile.as_ref().and_then(|chosen| chosen.profile.token_file.clone());
+    let files = [access::folder().ok().map(|folder| folder.token()), of_profile.map(TokenFile::new)];
+    let of_file = |file: Option<TokenFile>| Some(file?.read().ok()?.expose().to_owned());
+    let [own, of_profile] = files.map(of_file);
+    let secrets = [own, of_profile, env_vars::read(env_vars::TOKEN)];
     let report = secrets.into_iter().flatten().fold(report.to_owned(), |report, secret| report.replace(&secret, MASK));
     let home = etcetera::home_dir().ok().map(|home| home.display().to_string()).filter(|home| home.len() > 1);
     home.map_or(report.clone(), |home| report.replace(&home, "~"))

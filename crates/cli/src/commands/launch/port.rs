@@ -8,7 +8,7 @@ use blendwire_client::Endpoint;
 use blendwire_protocol::DEFAULT_PORT;
 
 use crate::args::{EndpointArgs, LaunchArgs};
-use crate::endpoint::{Wanted, parse_host};
+use crate::endpoint::{Said, Source, Wanted, parse_host};
 use crate::printer;
 
 /// Ports looked at from the default on: more Blenders than that on one machine choose their ports themselves.
@@ -18,7 +18,7 @@ const PORTS_TRIED: u16 = 100;
 /// alone: the environment's names a Blender to talk to, which may be on another machine.
 pub(super) fn choose(args: &LaunchArgs) -> Result<Endpoint> {
     let host = args.host.as_deref().map_or_else(|| Ok(Endpoint::default().host), host)?;
-    let wanted = Wanted::read(&EndpointArgs { port: args.port, ..EndpointArgs::default() })?.port;
+    let wanted = wanted(args)?;
     let port = match wanted {
         Some(port) if is_free(port) => port,
         Some(port) => bail!(
@@ -31,6 +31,14 @@ pub(super) fn choose(args: &LaunchArgs) -> Result<Endpoint> {
         printer::talk(&format!("port {DEFAULT_PORT} is taken; using {port} (clients: set BLENDWIRE_PORT={port})"));
     }
     Ok(Endpoint::new(host, port))
+}
+
+/// A profile's port is meant where its host is: that of another machine says nothing about this one.
+fn wanted(args: &LaunchArgs) -> Result<Option<u16>> {
+    let Wanted { host, port, .. } = Wanted::read(&EndpointArgs { port: args.port, ..EndpointArgs::default() })?;
+    let is_here = host.is_none_or(|host| Endpoint::new(host.value, DEFAULT_PORT).is_this_machine());
+    let counts = |said: &Said<u16>| is_here || !matches!(said.by, Source::Profile(_));
+    Ok(port.filter(counts).map(|said| said.value))
 }
 
 /// The server refuses every other address; better said now than after Blender's start.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::document::Fields;
 use crate::args::{AccessArgs, EndpointArgs};
+use crate::config::Config;
 use crate::endpoint::parse_host;
 
 /// What clients are to start.
@@ -80,18 +81,24 @@ fn executable() -> Result<PathBuf> {
 
 /// Every option of the endpoint is here, so that a new one cannot be forgotten.
 fn args(endpoint: &EndpointArgs) -> Result<Vec<String>> {
-    let EndpointArgs { host, port, instance, access: AccessArgs { fingerprint, ca, tls, plain } } = endpoint;
+    let EndpointArgs { profile, host, port, instance, access } = endpoint;
+    let AccessArgs { fingerprint, ca, tls, plain } = access;
     ensure!(
         instance.is_none(),
         "--instance names a Blender that runs now, and the entry stays: leave it out, and the assistant chooses among those \
          that run, or give --port"
     );
+    if let Some(name) = profile {
+        // The entry names it, and the server looks it up whenever it starts: better said now that there is none.
+        Config::load()?.chosen(Some(name), None)?;
+    }
     let host = host.as_deref().map(|host| parse_host("--host", host)).transpose()?;
     let ca = ca.as_deref().map(absolute).transpose()?;
     let mut args = vec!["mcp".to_owned()];
     let mut push = |option: &str, value: Option<String>| {
         args.extend(value.map(|value| [option.to_owned(), value]).into_iter().flatten());
     };
+    push("--profile", profile.clone());
     push("--host", host);
     push("--port", port.map(|port| port.to_string()));
     push("--fingerprint", fingerprint.as_ref().map(ToString::to_string));

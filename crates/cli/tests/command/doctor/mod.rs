@@ -24,30 +24,35 @@ use crate::text;
 impl User {
     /// `blendwire doctor`, with folders for state and token of this user's own.
     fn doctor(&self, args: &[&str]) -> Command {
-        let mut command = self.blendwire(&[&["doctor"], args].concat());
+        self.own(&[&["doctor"], args].concat())
+    }
+
+    /// Any command, with the same folders.
+    pub(crate) fn own(&self, args: &[&str]) -> Command {
+        let mut command = self.blendwire(args);
         command.env("BLENDWIRE_STATE_DIR", self.home.path().join("state"));
         command.env("BLENDWIRE_CONFIG_DIR", self.home.path().join("config")).env_remove("BLENDWIRE_TOKEN");
         command
     }
 
-    fn found(&self, args: &[&str]) -> Findings {
+    pub(crate) fn found(&self, args: &[&str]) -> Findings {
         Findings::of(&self.doctor(&[args, &["--json"]].concat()).output().unwrap())
     }
 }
 
 /// What was found.
-struct Findings {
+pub(crate) struct Findings {
     all: Vec<Value>,
     code: Option<i32>,
 }
 
 impl Findings {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         let all = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         Self { all, code: output.status.code() }
     }
 
-    fn of_id(&self, id: &str) -> &Value {
+    pub(crate) fn of_id(&self, id: &str) -> &Value {
         self.all.iter().find(|finding| finding["id"] == id).unwrap_or_else(|| panic!("no {id}"))
     }
 
@@ -56,7 +61,7 @@ impl Findings {
     }
 
     /// Is in this state, says this, and offers this.
-    fn expect(&self, id: &str, state: &str, seen: &str, remedy: &str) {
+    pub(crate) fn expect(&self, id: &str, state: &str, seen: &str, remedy: &str) {
         let finding = self.of_id(id);
         let offers = |wanted: &str| finding["remedies"].to_string().contains(wanted);
         assert_eq!(self.state(id), state, "{finding}");
@@ -68,7 +73,7 @@ impl Findings {
 }
 
 /// A server of ours in this process, whose host answers 1 to every script. It announces itself to `user`.
-fn server(user: &User, change: impl FnOnce(&mut Config)) -> (Server, String) {
+pub(crate) fn server(user: &User, change: impl FnOnce(&mut Config)) -> (Server, String) {
     let mut config = Config {
         host: "127.0.0.1".to_owned(),
         port: 0,
@@ -83,7 +88,7 @@ fn server(user: &User, change: impl FnOnce(&mut Config)) -> (Server, String) {
 }
 
 /// Its main thread comes round, until the test ends.
-fn lend_main_thread(server: &Server) {
+pub(crate) fn lend_main_thread(server: &Server) {
     let shared = server.shared().clone();
     shared.main_thread_seen();
     thread::spawn(move || {
@@ -126,6 +131,6 @@ fn says_what_it_looks_at_and_looks_at_what_is_named_and_what_that_needs() {
     assert!(text(&list.stdout).contains("round-trip"), "{list:?}");
     let found = user.found(&["listens", "--port", &crate::free_port()]);
     let ids: Vec<_> = found.all.iter().map(|finding| finding["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["instances", "name", "listens"]);
+    assert_eq!(ids, ["config", "instances", "name", "listens"]);
     assert_eq!(user.doctor(&["no-such-check"]).output().unwrap().status.code(), Some(2));
 }

@@ -3,13 +3,10 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
 use super::{User, backups, read};
+use crate::terminal;
 
 /// The command on a terminal, with somebody who types.
 struct Terminal {
@@ -24,15 +21,11 @@ impl Terminal {
     }
 
     fn of(mut command: Command) -> Self {
-        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&controller).unwrap();
-        unlockpt(&controller).unwrap();
-        let name = ptsname(&controller, Vec::new()).unwrap();
-        let terminal: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let (controller, terminal) = terminal::open();
         let stdio = || Stdio::from(terminal.try_clone().unwrap());
         command.env("TERM", "dumb").env("NO_COLOR", "1");
         let process = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap();
-        Self { process, controller: File::from(controller), shown: String::new() }
+        Self { process, controller, shown: String::new() }
     }
 
     /// Waits for the next question, and answers it.

@@ -38,7 +38,9 @@ impl User {
     pub(crate) fn blendwire(&self, args: &[&str]) -> Command {
         let mut command = blendwire(args);
         let own = ["CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "VSCODE_APPDATA", "VSCODE_PORTABLE"];
-        for name in own.into_iter().chain(["XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA", "PATH"]) {
+        for name in
+            own.into_iter().chain(["XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA", "PATH", "BLENDWIRE_CONFIG_DIR"])
+        {
             command.env_remove(name);
         }
         command.env("HOME", self.home.path()).env("USERPROFILE", self.home.path());
