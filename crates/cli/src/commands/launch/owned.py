@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Has this Blender end with the command that started it, also when that was killed: the other end of the pipe on stdin is
-closed then.
+"""Has this Blender end with the command that started it, also when that was killed: the other end of the pipe on stdin
+is closed then.
 
 What was begun is not finished: the folders in BLENDWIRE_LEFTOVERS are removed, and the process ends at once.
 """

@@ -108,8 +108,8 @@ def set_up(wanted):
         raise CannotBeDone("Blender could not open the file; its output says why")
     if bpy.app.autoexec_fail and not bpy.app.autoexec_fail_quiet:
         notes.append(
-            f"Blender did not run the scripts in the file ({bpy.app.autoexec_fail_message}): what they drive may be wrong; "
-            "allow them in its preferences (Save & Load, Auto Run Python Scripts)"
+            f"Blender did not run the scripts in the file ({bpy.app.autoexec_fail_message}): what they drive may be "
+            "wrong; allow them in its preferences (Save & Load, Auto Run Python Scripts)"
         )
     scene = chosen_scene(wanted["scene"])
     if wanted["engine"] is not None:
