@@ -50,9 +50,9 @@ impl Server {
             path("host").display(),
             path("authorized").display()
         );
-        fs_err::write(path("config"), config)?;
+        fs_err::write(path("sshd_config"), config)?;
         let mut command = Command::new(&environment.sshd);
-        command.args(["-D", "-e", "-f"]).arg(path("config"));
+        command.args(["-D", "-e", "-f"]).arg(path("sshd_config"));
         let log = path("sshd.log");
         let process = Process::start(&mut command, &log)?;
         let server = Self { folder, process, port };

@@ -104,8 +104,11 @@ fn kind(schema: &Value) -> String {
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         return values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" ");
     }
+    if let Some(several) = schema["anyOf"].as_array() {
+        return several.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
     if reference_of(schema).is_some() {
-        return if schema.get("anyOf").is_some() { "object or null".to_owned() } else { "object".to_owned() };
+        return "object".to_owned();
     }
     match &schema["type"] {
         Value::String(one) => one.clone(),

@@ -52,13 +52,21 @@ struct Documentation {
     /// Those right below
     #[serde(default, skip_serializing_if = "Option::is_none")]
     names: Option<Vec<String>>,
-    /// How many more names there are
+    /// How many more names there are; of a type with many members, how to see the others
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    more: Option<usize>,
+    more: Option<More>,
     /// By kind: `signature`, `label`, `description`, `type`, `default`, limits, `items` of an enum, `parameters`, `returns`,
     /// `properties`, `functions`, `inputs` and `outputs` of a node, …
     #[serde(flatten)]
     described: JsonObject,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+enum More {
+    Count(usize),
+    How(String),
 }
 
 fn definition() -> Tool {
@@ -94,7 +102,14 @@ async fn names_of(caller: &Caller, path: &str) -> Result<CallToolResult, Failure
     let more = short.len().saturating_sub(MOST_NAMES);
     short.truncate(MOST_NAMES);
     let (status, path, kind) = ("ok".to_owned(), path.to_owned(), "names".to_owned());
-    told(&Documentation { status, kind, path, names: Some(short), more: Some(more), ..Documentation::default() })
+    told(&Documentation {
+        status,
+        kind,
+        path,
+        names: Some(short),
+        more: Some(More::Count(more)),
+        ..Documentation::default()
+    })
 }
 
 /// What to try where there is nothing of that name; what has gone with an earlier version, by what.
