@@ -76,7 +76,9 @@ async fn tell_why_it_waits(blender: &Blender, id: &str, live: &Live) -> Infallib
             Ok(status) if runs(&status, id) => break,
             Ok(status) => live.waits(why_it_waits(&status, id).as_deref()),
             // A server of another kind.
-            Err(ClientError::Unsupported { .. } | ClientError::NotOurProtocol { .. }) => break,
+            Err(
+                ClientError::Unsupported { .. } | ClientError::ScriptsOnly { .. } | ClientError::NotOurProtocol { .. },
+            ) => break,
             Err(_) => {}
         }
     }

@@ -123,7 +123,7 @@ impl<'a> Ssh<'a> {
                 Err(ClientError::NoToken { .. }) => {
                     return Ok(Opened::Answered("a Blender answers that wants its token".to_owned()));
                 }
-                Err(ClientError::Unsupported { .. }) => {
+                Err(ClientError::Unsupported { .. } | ClientError::ScriptsOnly { .. }) => {
                     return Ok(Opened::Answered(
                         "another server for Blender answers (the official add-on, or that of mcp-for-blender)"
                             .to_owned(),
