@@ -201,8 +201,9 @@ fn outcomes(blender: &mut Blender) -> Result<()> {
     ensure!(begin["pid"] == blender.wire()?.answer(&json!({"type": "status"}))?["result"]["pid"], "{begin}");
 
     let mut wire = blender.wire()?;
-    wire.ask(&json!({"type": "execute", "code": "while True: pass", "id": "late", "timeout_secs": 1.5}))?;
-    wait_until("it to run", SOON, || begin_of(blender, "late"))?;
+    wire.ask(&json!({"type": "execute", "code": "while True: pass", "id": "late", "timeout_secs": 3}))?;
+    // Not the journal, which is long by now: reading it may take as long as this runs.
+    wait_until("it to run", SOON, || runs(blender, "late"))?;
     // Waits behind it, and never begins.
     let mut other = blender.wire()?;
     other.answer(&json!({"type": "execute", "code": "x = 1", "id": "behind", "timeout_secs": 0.05}))?;
@@ -212,7 +213,7 @@ fn outcomes(blender: &mut Blender) -> Result<()> {
     ensure!(end["outcome"] == "timeout" && end["never_began"] == true && begin["code"] == "x = 1", "{end}");
 
     wire.ask(&json!({"type": "execute", "code": "while True: pass", "id": "cancelled in the journal"}))?;
-    wait_until("it to run", SOON, || begin_of(blender, "cancelled in the journal"))?;
+    wait_until("it to run", SOON, || runs(blender, "cancelled in the journal"))?;
     other.answer(&json!({"type": "cancel", "id": "cancelled in the journal"}))?;
     wire.reply()?;
     ensure!(told(blender, "cancelled in the journal")?.1["outcome"] == "cancelled");
@@ -230,8 +231,9 @@ fn outcomes(blender: &mut Blender) -> Result<()> {
     })
 }
 
-fn begin_of(blender: &Blender, id: &str) -> Option<Value> {
-    lines(&blender.state).ok()?.into_iter().find(|line| line["event"] == "begin" && line["id"] == id)
+fn runs(blender: &Blender, id: &str) -> Option<()> {
+    let status = blender.wire().ok()?.answer(&json!({"type": "status"})).ok()?;
+    (status["result"]["running"]["id"] == id).then_some(())
 }
 
 #[cfg(unix)]
