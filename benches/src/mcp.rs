@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Process, Settings, free_port, wait_until};
+use blendwire_e2e::{
+    Blender, Environment, Flavour, McpSession, Process, Settings, free_port, resident_kib, wait_until,
+};
 use serde_json::{Value, json};
 
 use crate::report::{Row, publish};
@@ -45,9 +47,10 @@ pub(crate) fn run(environment: &Environment) -> Result<()> {
     };
     let (row, our_server) = over_stdio(OVER_STDIO, CALLS, ours)?;
     rows.push(row);
-    let before_kib = blender_kib(&blender)?;
+    let before_kib = resident_kib(blender.process.pid())?;
     rows.push(over_http(&blender, "in Blender: /mcp over HTTP", blender.port)?);
-    let inside = json!({"resident_kib_added_to_blender": blender_kib(&blender)? - before_kib});
+    let inside =
+        json!({"resident_kib_added_to_blender": resident_kib(blender.process.pid())?.saturating_sub(before_kib)});
     rows.push(through_our_http(environment, &blender)?);
     let (row, their_server) = over_stdio(CONNECTOR, CONNECTOR_CALLS, theirs)?;
     rows.push(row);
@@ -92,7 +95,7 @@ fn over_stdio(name: &'static str, calls: usize, command: impl Fn() -> Command) -
         Ok(())
     })?;
     let told = json!({
-        "start_to_handshake_ms": starts[STARTS / 2].as_secs_f64() * 1e3, "resident_kib": session.pid.and_then(resident_kib),
+        "start_to_handshake_ms": starts[STARTS / 2].as_secs_f64() * 1e3, "resident_kib": session.pid.map(resident_kib).transpose()?,
         "tools": session.tools()?.len(),
     });
     Ok((Row::new(name, times, None), told))
@@ -149,16 +152,4 @@ fn timed(calls: usize, mut call: impl FnMut() -> Result<()>) -> Result<Vec<Durat
         }
     }
     Ok(times)
-}
-
-/// The same of Blender, which may be one in a root of its own.
-fn blender_kib(blender: &Blender) -> Result<i64> {
-    let code = "result = int(open('/proc/self/status').read().split('VmRSS:')[1].split()[0])";
-    blender.result(code)?.as_i64().context("a number")
-}
-
-/// What a process holds of the machine's memory, where the system tells.
-fn resident_kib(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
 }

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, http, resident_kib, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -41,10 +41,8 @@ struct Measured {
 fn measure(blender: &Blender) -> Result<Measured> {
     let folder = format!("/proc/{}", blender.process.pid());
     let count = |what: &str| -> Result<usize> { Ok(fs_err::read_dir(format!("{folder}/{what}"))?.count()) };
-    let status = fs_err::read_to_string(format!("{folder}/status"))?;
-    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let memory_kib: u64 = memory.split_whitespace().next().context("no number")?.parse()?;
-    Ok(Measured { memory_mib: memory_kib / 1024, threads: count("task")?, descriptors: count("fd")? })
+    let memory_mib = resident_kib(blender.process.pid())? / 1024;
+    Ok(Measured { memory_mib, threads: count("task")?, descriptors: count("fd")? })
 }
 
 fn soak(environment: &Environment) -> Result<()> {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Wire, execute_request, http};
+use blendwire_e2e::{Blender, Wire, execute_request, http, resident_kib};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -219,11 +219,8 @@ fn large(blender: &mut Blender) -> Result<()> {
 /// What large requests took is given back, and what waits has a limit in bytes.
 fn large_requests_are_bounded(blender: &mut Blender) -> Result<()> {
     const REQUESTS: usize = 20;
-    let resident = || -> Result<usize> {
-        let status = fs_err::read_to_string(format!("/proc/{}/status", blender.process.pid()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        Ok(line.split_whitespace().nth(1).context("no number")?.parse::<usize>()? / 1024)
-    };
+    let pid = blender.process.pid();
+    let resident = || Ok::<_, anyhow::Error>(usize::try_from(resident_kib(pid)? / 1024)?);
     let before = resident()?;
     let mut busy = blender.wire()?;
     busy.send(&execute_request("import time; time.sleep(4)"))?;

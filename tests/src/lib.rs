@@ -15,5 +15,5 @@ pub use blender::{Blender, Flavour, Settings, free_port};
 pub use display::{Display, Picture};
 pub use environment::{Bundle, Environment};
 pub use mcp::{McpSession, ToolCall};
-pub use process::{Process, wait_until};
+pub use process::{Process, resident_kib, wait_until};
 pub use wire::{Wire, execute_request, http};

@@ -25,6 +25,16 @@ pub fn wait_until<T>(what: &str, longest: Duration, mut probe: impl FnMut() -> O
     }
 }
 
+/// What a process holds of the machine's memory, in KiB.
+///
+/// # Errors
+/// Where the system does not tell: when the process has ended, and elsewhere than on Linux.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    let status = fs_err::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_whitespace().next().context("no number")?.parse()?)
+}
+
 /// A child whose output goes to a file. Killed when dropped.
 #[derive(Debug)]
 pub struct Process {

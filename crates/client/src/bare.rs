@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::connection::dial;
+use crate::connection::{LONGEST_ANSWER_BYTES, dial};
 use crate::{ClientError, Endpoint};
 
 /// Runs code and prints the reply.
@@ -70,6 +70,9 @@ impl Bare {
             match self.stream.read_buf(&mut answer).await {
                 Ok(0) => return Err("closed by the other side".to_owned()),
                 Err(error) => return Err(error.to_string()),
+                Ok(_) if answer.len() > LONGEST_ANSWER_BYTES => {
+                    return Err(format!("its answer is longer than {LONGEST_ANSWER_BYTES} bytes"));
+                }
                 Ok(_) if answer.first() != Some(&b'{') => return Err("no JSON came back".to_owned()),
                 Ok(_) if answer.last() != Some(&b'}') => {}
                 Ok(_) => {

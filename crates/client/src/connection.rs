@@ -33,7 +33,7 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Longest answer in bytes: what one process can be asked to hold without surprise.
-const LONGEST_ANSWER_BYTES: usize = 1024 * 1024 * 1024;
+pub(crate) const LONGEST_ANSWER_BYTES: usize = 1024 * 1024 * 1024;
 
 /// At least this much room for each read, so that a large answer takes few of them.
 const READ_BYTES: usize = 256 * 1024;

@@ -125,11 +125,11 @@ impl Server {
 
     /// The first answer through a server of another kind says so: it has not all that the instructions promise.
     fn naming_foreign(&self, mut result: CallToolResult) -> CallToolResult {
-        let foreign = self.blender.foreign();
+        let Some(foreign) = self.blender.foreign() else { return result };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if *told != foreign {
-            result.content.extend(foreign.clone().map(ContentBlock::text));
-            *told = foreign;
+        if told.as_ref() != Some(&foreign) {
+            result.content.push(ContentBlock::text(foreign.clone()));
+            *told = Some(foreign);
         }
         result
     }

@@ -2,7 +2,7 @@
 //! Texts made to exhaust whoever reads them: nested deeply, declared to be huge, or full of small things.
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Flavour, Wire};
+use blendwire_e2e::{Blender, Flavour, Wire, resident_kib};
 use serde_json::{Value, json};
 
 use super::{all_of, ensure_one_answer, ensure_unharmed};
@@ -86,9 +86,7 @@ fn in_results(blender: &mut Blender) -> Result<()> {
 
 /// Resident memory of Blender, in MiB.
 fn resident(blender: &Blender) -> Result<usize> {
-    let status = fs_err::read_to_string(format!("/proc/{}/status", blender.process.pid()))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    Ok(line.split_whitespace().nth(1).context("no number")?.parse::<usize>()? / 1024)
+    Ok(usize::try_from(resident_kib(blender.process.pid())? / 1024)?)
 }
 
 fn declared(blender: &mut Blender) -> Result<()> {

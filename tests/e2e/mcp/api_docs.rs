@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, resident_kib};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -115,9 +115,10 @@ fn docs(environment: &Environment, flavour: Flavour) -> Result<()> {
     let mut command = Command::new(&environment.blendwire);
     command.args(["mcp", "--port", &blender.port.to_string()]);
     let session = McpSession::start(command)?;
-    let memory = memory_of_server(blender.port);
+    let memory = || session.pid.and_then(|pid| resident_kib(pid).ok());
+    let before_reading = memory();
     read_once(&blender, &session)?;
-    if let (Some(before), Some(after)) = (memory, memory_of_server(blender.port)) {
+    if let (Some(before), Some(after)) = (before_reading, memory()) {
         println!("{}: the server has {} KiB more for it", flavour.name(), after.saturating_sub(before));
     }
     questions(flavour, &session)?;
@@ -231,18 +232,4 @@ fn changes(blender: &Blender) -> Result<()> {
         ensure!(told == Value::Bool(expected), "Blender {version}, change of {major}.{minor}: {holds} is {told}");
     }
     Ok(())
-}
-
-/// Resident memory of the MCP server for this port in KiB, where the system tells.
-fn memory_of_server(port: u16) -> Option<usize> {
-    let port = port.to_string();
-    let processes = std::fs::read_dir("/proc").ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let server = processes.into_iter().find(|path| {
-        let line = std::fs::read_to_string(path.join("cmdline")).unwrap_or_default();
-        let words: Vec<&str> = line.split('\0').collect();
-        words.contains(&"mcp") && words.contains(&port.as_str())
-    })?;
-    let status = std::fs::read_to_string(server.join("status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
 }
