@@ -3,7 +3,7 @@
 
 In Edit Mode and in Texture Paint Mode a step of Blender's holds the edited mesh or picture and nothing else: undoing
 it leaves what a script did to other data as it is. So the mode is left for the moment in which the whole file is
-recorded, and entered again. Main thread only.
+recorded, and entered again; not while a render goes on. Main thread only.
 """
 
 from __future__ import annotations
@@ -116,6 +116,11 @@ def holds_whole_file_now() -> bool:
     return bpy.context.mode in _WHOLE_FILE_MODES
 
 
+def render_goes_on() -> bool:
+    """Whether threads of Blender read the scene: changing the mode of a mesh under them has Blender crash."""
+    return any(bpy.app.is_job_running(job) for job in ("RENDER", "OBJECT_BAKE"))
+
+
 def _mode() -> str:
     layer = bpy.context.view_layer
     active = layer.objects.active if layer is not None else None
@@ -125,6 +130,8 @@ def _mode() -> str:
 def _enter(mode: str) -> None:
     if _mode() == mode:
         return
+    if render_goes_on():
+        raise NoStepError("a render goes on, and the mode of what it reads cannot be changed")
     try:
         with undo_stack.in_window():
             bpy.ops.object.mode_set(mode=mode)

@@ -319,7 +319,9 @@ def _record_step(request: Request) -> None:
     if not is_wanted:
         return
     try:
-        if checkpoint.holds_whole_file_now() or _has_edited_more_than_the_mode() or _is_silent(request):
+        if checkpoint.holds_whole_file_now() or (
+            not checkpoint.render_goes_on() and (_has_edited_more_than_the_mode() or _is_silent(request))
+        ):
             step = checkpoint.record_whole_file(request.title)
             if checkpoint.holds_whole_file_now():
                 _remember(step)

@@ -51,6 +51,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("undo::readers_make_no_step_and_do_not_disturb_the_users", readers);
     suite.own("undo::follows_the_preference_and_cleared_handlers", preference);
     suite.own("undo::in_edit_mode_takes_back_other_data_too", edit_mode);
+    suite.own("undo::leaves_the_mode_alone_while_a_render_goes_on", render);
     suite.shared(&[Flavour::Bpy50, Flavour::Bpy52], "undo::is_refused_in_the_background", refused);
     suite.shared(&EVERYWHERE, "undo::every_script_that_may_edit_is_watched", noticed::watched);
     suite.own("undo::silent_edits_make_steps", noticed::silent);
@@ -340,6 +341,34 @@ fn edit_mode(environment: &Environment) -> Result<()> {
         let now = wire.result(look)?;
         ensure!(undone["result"]["steps"] == 1 && now == *state, "undo of step {at}: {now}, before: {state}");
     }
+    Ok(())
+}
+
+/// A mode that changes under a render's threads has Blender crash, about each third time.
+fn render(environment: &Environment) -> Result<()> {
+    const ROUNDS: usize = 6;
+    let blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    let mut wire = fresh(&blender)?;
+    edit(
+        &mut wire,
+        "enter",
+        "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.samples = 4\n\
+         scene.cycles.use_denoising = False\nscene.render.resolution_x = scene.render.resolution_y = 64\n\
+         bpy.ops.object.mode_set(mode='EDIT')",
+    )?;
+    for round in 0..ROUNDS {
+        // An edit of other data than the mesh, which calls for a step of the whole file.
+        let rendered = wire.result(&format!(
+            "bpy.data.objects['Light']['round'] = {round}\nbpy.ops.render.render('INVOKE_DEFAULT')\n\
+             result = {{'is_rendering': bpy.app.is_job_running('RENDER')}}\n\
+             def check_is_finished():\n    return None if bpy.app.is_job_running('RENDER') else result"
+        ))?;
+        ensure!(rendered["is_rendering"] == true, "it was no render in the background: {rendered}");
+    }
+    let kinds = format!("{ADDON}result = [step.kind for step in sys.modules[addon + 'undo_stack'].steps()]");
+    let kinds: Vec<String> = serde_json::from_value(wire.result(&kinds)?)?;
+    ensure!(kinds.iter().rev().take(ROUNDS).all(|kind| kind == "Edit Mesh"), "not steps of the mode: {kinds:?}");
+    ensure!(wire.result("result = bpy.context.mode")? == "EDIT_MESH");
     Ok(())
 }
 
