@@ -18,17 +18,13 @@ if not __package__:
 # imports. Never `_core`: a native module cannot be loaded again, and it holds the server.
 if f"{__package__}.server" in sys.modules:
     for _name in (
+        "findings",
         "access",
         "settings",
         "bridge",
         "logs",
         "wake",
         "guard_scan",
-        "snapshot",
-        "drawing",
-        "consent",
-        "pump",
-        "render_progress",
         "silent_edits",
         "undo_stack",
         "checkpoint",
@@ -37,6 +33,12 @@ if f"{__package__}.server" in sys.modules:
         "changes",
         "beyond_undo",
         "history",
+        "snapshot",
+        "drawing",
+        "consent",
+        "status_bar",
+        "pump",
+        "render_progress",
         "handlers",
         "server",
         "public",
@@ -47,7 +49,7 @@ if f"{__package__}.server" in sys.modules:
     ):
         importlib.reload(importlib.import_module(f".{_name}", __package__))
 
-from . import command_line, consent, operators, panel, preferences, public, server
+from . import command_line, consent, operators, panel, preferences, public, server, status_bar
 
 bl_info = {
     "name": "MCP Server",
@@ -91,6 +93,7 @@ def register() -> None:
     for cls in _CLASSES:
         _unregister_class(cls)
         bpy.utils.register_class(cls)
+    status_bar.register()
     command_line.register()
     public.register()
     server.register()
@@ -101,6 +104,7 @@ def unregister() -> None:
     server.unregister()
     public.unregister()
     command_line.unregister()
+    status_bar.unregister()
     for cls in reversed(_CLASSES):
         _unregister_class(cls)
 

@@ -9,11 +9,16 @@ to the process: importing it a second time finds the same server. Everything is 
 from types import ModuleType
 from typing import Any
 
+from .findings import Check
+
 VERSION: str
 PROTOCOL_VERSION: int
 
 class StartError(Exception):
     """The server could not start; the text is written for the user."""
+
+    # Which check of `blendwire doctor` is about the same.
+    check: Check
 
 class Interrupted(BaseException):
     """The client's time limit has passed, or somebody cancelled the request."""

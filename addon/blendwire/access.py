@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
+from .findings import Finding
+
 if TYPE_CHECKING:
     from .settings import Settings
 
@@ -47,41 +49,47 @@ def file_problem(path: str, what: str) -> str:
     return ""
 
 
-def host_problem(host: str, allowed_clients: str, open_networks: str) -> str:
-    """Why the server may not listen on `host`, or an empty string."""
+def host_finding(host: str, allowed_clients: str, open_networks: str) -> Finding | None:
+    """Why the server may not listen on `host`."""
+    if not host:
+        return Finding("name", "An address is needed: localhost, or one of this machine's")
     try:
-        if not host or not is_for_others(host):
-            return "" if host else "An address is needed: localhost, or one of this machine's"
+        if not is_for_others(host):
+            return None
     except ValueError:
-        return f"“{host}” is no address: use localhost, or one of this machine's such as 192.168.1.5, or 0.0.0.0"
+        return Finding(
+            "name",
+            f"“{host}” is no address: use localhost, or one of this machine's such as 192.168.1.5, or 0.0.0.0",
+        )
+    # Before 4.2 nobody asked.
     if not getattr(bpy.app, "online_access", True):
-        return (
+        return Finding(
+            "online-access",
             f"{host} can be reached from other machines, and Blender is set to stay offline: switch on Allow Online "
-            "Access (Preferences > System; on the command line --online-mode), or use localhost"
+            "Access (Preferences > System; on the command line --online-mode), or use localhost",
         )
     if not networks(allowed_clients) and not networks(open_networks):
-        return (
+        return Finding(
+            "config",
             f"{host} can be reached from other machines: name those that may connect under Allowed Clients "
-            "(on the command line --allow), or use localhost"
+            "(on the command line --allow), or use localhost",
         )
-    return ""
+    return None
 
 
-def problem(rules: Settings) -> str:
-    """The first thing that is wrong with them, or an empty string."""
+def finding(rules: Settings) -> Finding | None:
+    """The first thing that is wrong with them."""
+    if text := networks_problem(rules.allowed_clients) or networks_problem(rules.open_networks):
+        return Finding("config", text)
+    if found := host_finding(rules.host, rules.allowed_clients, rules.open_networks):
+        return found
+    if text := file_problem(rules.tls_certificate, "certificate") or file_problem(rules.tls_key, "key"):
+        return Finding("tls", text)
     if bool(rules.tls_certificate) != bool(rules.tls_key):
         missing = "key" if rules.tls_certificate else "certificate"
-        pair = f"The TLS {missing} is missing: choose both files, or leave both empty for one that is made here"
-    else:
-        pair = ""
-    return (
-        networks_problem(rules.allowed_clients)
-        or networks_problem(rules.open_networks)
-        or host_problem(rules.host, rules.allowed_clients, rules.open_networks)
-        or file_problem(rules.tls_certificate, "certificate")
-        or file_problem(rules.tls_key, "key")
-        or pair
-    )
+        text = f"The TLS {missing} is missing: choose both files, or leave both empty for one that is made here"
+        return Finding("tls", text)
+    return None
 
 
 def for_core(rules: Settings) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 import bpy
 
 from . import access
+from .findings import Finding, RefusedError
 from .settings import GUARDED, Settings, state_dir
 
 try:
@@ -37,14 +38,14 @@ ADDON_VERSION = "0.1.0"
 # add-on from sys.modules while the earlier core, which cannot be unloaded, may still hold the port.
 _SLOT = "_blendwire_core"
 
-_problem = ""
+_finding: Finding | None = None
 _guard = dict.fromkeys(GUARDED, "allow")
 
 # What a script gets whose time limit has passed, or that was cancelled.
 Interrupted = core.Interrupted
 
 
-class StartError(Exception):
+class StartError(RefusedError):
     """The server could not start; the text is written for the user."""
 
 
@@ -78,7 +79,7 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
             history=history,
         )
     except core.StartError as error:
-        raise StartError(str(error)) from None
+        raise StartError(error.check, str(error)) from None
     vars(sys)[_SLOT] = core
     return endpoints
 
@@ -128,14 +129,15 @@ def stop() -> None:
     _release_earlier_core()
 
 
-def version_problem() -> str:
-    """Why the two halves of the add-on do not belong together, or an empty string.
+def version_finding() -> Finding | None:
+    """Why the two halves of the add-on do not belong together.
 
     After an update the earlier core stays loaded until Blender ends; Windows even keeps its file.
     """
     if core.VERSION in ("", ADDON_VERSION):
-        return ""
-    return f"The update to {ADDON_VERSION} is not complete (core {core.VERSION} is loaded): restart Blender"
+        return None
+    text = f"The update to {ADDON_VERSION} is not complete (core {core.VERSION} is loaded): restart Blender"
+    return Finding("version", text)
 
 
 def is_running() -> bool:
@@ -207,12 +209,12 @@ def drain_logs() -> list[tuple[str, float, str]]:
     return core.drain_logs()
 
 
-def problem() -> str:
-    """What is wrong, in words for the user; empty when nothing is."""
-    return _problem
+def finding() -> Finding | None:
+    """What is wrong, as far as the core does not tell it."""
+    return _finding
 
 
-def set_problem(text: str) -> None:
-    """Remembers what is wrong; an empty text forgets it."""
-    global _problem
-    _problem = text
+def set_finding(found: Finding | None) -> None:
+    """Remembers what is wrong, or that nothing is."""
+    global _finding
+    _finding = found

@@ -55,7 +55,7 @@ def pop_up(waiting: tuple[Asked, ...]) -> None:
         return
 
     def draw(menu: Any, _context: bpy.types.Context) -> None:
-        _draw_one(menu.layout, new, None)
+        _draw_one(menu.layout, None, new)
 
     with bpy.context.temp_override(window=bpy.context.window or manager.windows[0]):
         manager.popup_menu(draw, title="A client asks for your consent", icon="QUESTION")
@@ -64,10 +64,10 @@ def pop_up(waiting: tuple[Asked, ...]) -> None:
 def draw(layout: bpy.types.UILayout, waiting: tuple[Asked, ...], width: float) -> None:
     """A box for each."""
     for one in waiting:
-        _draw_one(layout.box(), one, width)
+        _draw_one(*drawing.box(layout, width), one)
 
 
-def _draw_one(layout: bpy.types.UILayout, one: Asked, width: float | None) -> None:
+def _draw_one(layout: bpy.types.UILayout, width: float | None, one: Asked) -> None:
     """Into a panel of this width in pixels, or into a menu, which is as wide as it needs."""
 
     def say(text: str, icon: str = "NONE") -> None:

@@ -19,6 +19,8 @@ reason = ""
 class StartError(Exception):
     """The server could not start; the text is written for the user."""
 
+    check = "addon"
+
 
 class Interrupted(BaseException):
     """Never raised here; scripts may name it."""

@@ -11,21 +11,28 @@ import textwrap
 import blf
 import bpy
 
+from .findings import DOCUMENT
 from .snapshot import PROBLEM, RUNNING, STOPPED, Snapshot
 
+# What the frame of a box takes of the width, at scale 1.
+BOX_PIXELS = 16
 # The mark in front of the state says it by shape, not by colour alone.
 STATES = {RUNNING: "● Running", STOPPED: "○ Stopped", PROBLEM: "▲ Problem"}
 
 
 def state_line(layout: bpy.types.UILayout, now: Snapshot, width: float) -> None:
-    """The state, and below it the reason where there is a problem, in as many lines as `width` (pixels) needs."""
+    """The state, and below it what is wrong, each thing with the name that leads to its explanation."""
     column = layout.column(align=True)
     row = column.row()
     row.alert = now.state == PROBLEM or now.is_open
     # Runs, and should catch the eye.
     row.label(text="▲ Running, open to others" if now.is_open and now.state == RUNNING else STATES[now.state])
-    if now.problem:
-        paragraph(column, now.problem, width)
+    for found in now.findings:
+        paragraph(column, found.text, width)
+        row = column.row()
+        row.label(text=f"Check: {found.check}")
+        link = row.operator("wm.url_open", text="Explain", icon="HELP")
+        link.url = f"{DOCUMENT}#{found.check}"
 
 
 def buttons(layout: bpy.types.UILayout, now: Snapshot) -> None:
@@ -48,6 +55,11 @@ def paragraph(layout: bpy.types.UILayout, text: str, width: float, *, alert: boo
     column.scale_y = 0.8
     for line in wrapped(text, width):
         column.label(text=line)
+
+
+def box(layout: bpy.types.UILayout, width: float) -> tuple[bpy.types.UILayout, float]:
+    """A frame, and what is left in it of `width` (pixels)."""
+    return layout.box(), width - BOX_PIXELS * bpy.context.preferences.system.ui_scale
 
 
 def wrapped(text: str, width: float) -> list[str]:

@@ -75,6 +75,8 @@ class _Seen:
     touched: frozenset[str] = frozenset()
     # Since our own last step was recorded.
     edit_since_step = True
+    # Since the end of the last request that made a step.
+    edit_since_request = True
 
 
 class _Now:
@@ -82,6 +84,8 @@ class _Now:
 
     is_in_request = False
     last_step: Step | None = None
+    # The title of the last request that made a step.
+    last_title = ""
 
 
 # The user's wish: set by `server` at each start, by `preferences` when it changes.
@@ -99,7 +103,7 @@ put_handlers_back: Callable[[], None] = _nothing_to_put_back
 @persistent
 def on_edit(_scene: object = None, depsgraph: Any = None, *_: object) -> None:
     """Blender has evaluated an edit."""
-    _Seen.edit = _Seen.edit_since_step = True
+    _Seen.edit = _Seen.edit_since_step = _Seen.edit_since_request = True
     if not _Now.is_in_request or len(_Seen.touched) > _MOST_TOUCHED:
         return
     touched = set(_Seen.touched)
@@ -130,7 +134,7 @@ def on_travel(*_: object) -> None:
     if _Now.is_in_request:
         _flush()
     _Seen.edit, _Seen.travel, _Seen.touched = False, True, frozenset()
-    _Seen.edit_since_step = True
+    _Seen.edit_since_step = _Seen.edit_since_request = True
 
 
 def begin(title: str, source: str, rollback: bool, wants_changes: bool, makes_step: bool = True) -> Request:
@@ -200,6 +204,11 @@ def _clean_up(request: Request) -> None:
         changes.drop(request.before)
     if request.kept is not None:
         request.kept.forget()
+
+
+def undoable() -> str:
+    """The title of the last request's step, where undoing once takes back that request and nothing else; else empty."""
+    return "" if _Seen.edit_since_request else _Now.last_title
 
 
 def undo(steps: int) -> tuple[int, str]:
@@ -329,6 +338,9 @@ def _record_step(request: Request) -> None:
             undo_stack.record(request.title)
     except NoStepError as error:
         logs.write("warning", f"no undo step for “{request.title}”: {error}")
+    else:
+        _flush()
+        _Now.last_title, _Seen.edit_since_request = undo_stack.shortened(request.title), False
 
 
 def _has_edited(request: Request) -> bool:

@@ -5,13 +5,13 @@ Each asks `server` for one thing and reports the outcome in Blender's status bar
 may call them in any state; where a button makes no sense, the layout greys it. Main thread only, as all operators.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: Blender reads the properties out of the annotations.
 from typing import Any
 
 import bpy
+from bpy.props import StringProperty
 
-from . import server, snapshot
+from . import history, server, snapshot
 
 
 class _ServerOperator(bpy.types.Operator):
@@ -55,25 +55,47 @@ class BLENDWIRE_OT_server_restart(_ServerOperator):
         return self._reported(server.server_restart())
 
 
-class BLENDWIRE_OT_copy_endpoint(bpy.types.Operator):
-    """Copy the address that clients connect to"""
+class BLENDWIRE_OT_copy(bpy.types.Operator):
+    """Copy this to the clipboard"""
 
-    bl_idname = "blendwire.copy_endpoint"
-    bl_label = "Copy Address"
+    bl_idname = "blendwire.copy"
+    bl_label = "Copy"
+    bl_options = {"INTERNAL"}
+
+    text: StringProperty(name="Text", description="What to copy")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        endpoint = snapshot.current().endpoint
-        if not endpoint:
-            self.report({"ERROR"}, "The MCP server is not running")
-            return {"CANCELLED"}
-        context.window_manager.clipboard = endpoint
-        self.report({"INFO"}, f"Copied {endpoint}")
+        context.window_manager.clipboard = self.text
+        self.report({"INFO"}, f"Copied {self.text}")
         return {"FINISHED"}
+
+
+class BLENDWIRE_OT_undo_request(bpy.types.Operator):
+    """Take back what the last request did to the file"""
+
+    bl_idname = "blendwire.undo_request"
+    bl_label = "Undo Last Request"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        title = history.undoable()
+        if not title:
+            self.report({"ERROR"}, "The file was edited since the last request: see Edit > Undo History")
+            return {"CANCELLED"}
+        # A moment later: undoing replaces data that Blender holds on to while an operator runs.
+        bpy.app.timers.register(_undo_request, first_interval=0.0)
+        self.report({"INFO"}, f"Undone: {title}")
+        return {"FINISHED"}
+
+
+def _undo_request() -> None:
+    if history.undoable():
+        history.undo(1)
 
 
 CLASSES = (
     BLENDWIRE_OT_server_start,
     BLENDWIRE_OT_server_stop,
     BLENDWIRE_OT_server_restart,
-    BLENDWIRE_OT_copy_endpoint,
+    BLENDWIRE_OT_copy,
+    BLENDWIRE_OT_undo_request,
 )

@@ -186,7 +186,8 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split = True
         host = settings.unbracketed(settings.stored().host)
-        self._checked("host", access.host_problem(host, self.allowed_clients, self.open_networks), width)
+        found = access.host_finding(host, self.allowed_clients, self.open_networks)
+        self._checked("host", found.text if found else "", width)
         layout.prop(self, "port")
         layout.prop(self, "next_free_port")
         layout.prop(self, "auto_start")

@@ -16,7 +16,8 @@ from contextlib import suppress
 
 import bpy
 
-from . import bridge, consent, logs, snapshot
+from . import bridge, consent, logs, snapshot, status_bar
+from .findings import Finding
 from .wake import WindowTimer
 
 # A tick may keep Blender's window waiting this long while requests keep coming: three frames at 60 Hz.
@@ -78,23 +79,23 @@ class Pump:
         self._next_refresh = now + REFRESH_EVERY_SECS
         logs.flush()
         if not bridge.is_running():
-            bridge.set_problem(
-                f"The server has ended by itself; press Start ({logs.last_error() or 'no reason was logged'})"
-            )
+            text = f"The server has ended by itself; press Start ({logs.last_error() or 'no reason was logged'})"
+            bridge.set_finding(Finding("listens", text))
             stop()
         elif self._shows_failure and not self._has_failed:
             self._shows_failure = False
-            bridge.set_problem(bridge.version_problem())
+            bridge.set_finding(bridge.version_finding())
         self._has_failed = False
         if snapshot.refresh():
             snapshot.redraw()
+        status_bar.redraw()
         consent.pop_up(snapshot.current().consent)
 
     def _report(self, error: BaseException) -> None:
         """Shows an error as the problem until it is over, and logs it once, however often it comes back."""
         self._has_failed = self._shows_failure = True
         text = f"{type(error).__name__}: {error}"
-        bridge.set_problem(f"Serving requests fails: {text}")
+        bridge.set_finding(Finding("defects", f"Serving requests fails: {text}"))
         if text in self._reported:
             return
         self._reported.add(text)

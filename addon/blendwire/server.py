@@ -13,7 +13,8 @@ from typing import Any
 
 import bpy
 
-from . import bridge, handlers, history, logs, pump, snapshot
+from . import bridge, handlers, history, logs, pump, snapshot, status_bar
+from .findings import Finding
 from .settings import Settings, SettingsError, effective, forced_bind, stored
 
 # After enabling or start-up: Blender is still reading its preferences and its first file.
@@ -26,8 +27,8 @@ def server_start() -> dict[str, Any]:
     """Starts the server with the user's settings, and returns `server_status()`.
 
     Never raises for what a user can cause: a port that is taken or a wrong address gives `"state": "problem"` and the
-    reason under `"problem"`, as the panel shows it. Does nothing when it runs already. Not in background Blender
-    without `blendwire.command_line.serve`, since nothing would run the requests.
+    reason under `"problem"` and `"findings"`, as the panel shows it. Does nothing when it runs already. Not in
+    background Blender without `blendwire.command_line.serve`, since nothing would run the requests.
     """
     if bridge.is_running():
         _attend()
@@ -35,7 +36,7 @@ def server_start() -> dict[str, Any]:
     try:
         start(effective())
     except (SettingsError, bridge.StartError) as error:
-        fail(str(error))
+        fail(error.finding)
     return server_status()
 
 
@@ -67,7 +68,7 @@ def server_restart() -> dict[str, Any]:
     try:
         effective()
     except SettingsError as error:
-        fail(str(error))
+        fail(error.finding)
         return server_status()
     stop()
     return server_start()
@@ -75,7 +76,8 @@ def server_restart() -> dict[str, Any]:
 
 def server_status() -> dict[str, Any]:
     """How the server is doing: `state` (`running`, `stopped` or `problem`), `running`, `endpoint`, `endpoints`,
-    `problem` (empty when nothing is wrong) and under `core` the status that clients get. Never waits.
+    `problem` (empty when nothing is wrong), `findings` (all that is wrong: `check`, as `blendwire doctor` names it, and
+    `text`) and under `core` the status that clients get. Never waits.
     """
     snapshot.refresh()
     now = snapshot.current()
@@ -85,6 +87,7 @@ def server_status() -> dict[str, Any]:
         "endpoint": now.endpoint,
         "endpoints": list(now.endpoints),
         "problem": now.problem,
+        "findings": [found._asdict() for found in now.findings],
         "core": bridge.status(),
     }
 
@@ -106,14 +109,14 @@ def stop() -> None:
     pump.stop()
     handlers.remove()
     bridge.stop()
-    bridge.set_problem("")
+    bridge.set_finding(None)
     _show()
 
 
-def fail(reason: str) -> None:
+def fail(found: Finding) -> None:
     """Shows and logs why the server does not run."""
-    bridge.set_problem(reason)
-    logs.write("error", reason)
+    bridge.set_finding(found)
+    logs.write("error", found.text)
     _show()
 
 
@@ -145,7 +148,7 @@ def unregister() -> None:
 
 def _attend() -> None:
     """What goes with a running server."""
-    bridge.set_problem(bridge.version_problem())
+    bridge.set_finding(bridge.version_finding())
     history.records_steps = stored().undo_steps
     handlers.add()
     if not bpy.app.background:
@@ -157,6 +160,7 @@ def _show() -> None:
     logs.flush()
     if snapshot.refresh() and not bpy.app.background:
         snapshot.redraw()
+        status_bar.redraw()
 
 
 def _start_if_wanted() -> None:

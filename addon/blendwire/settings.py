@@ -17,6 +17,7 @@ from typing import Any
 import bpy
 
 from . import access
+from .findings import RefusedError
 
 BIND_VARIABLE = "BLENDWIRE_BIND"
 # Another folder for what is kept between starts: the audit journal. `blendwire logs` reads it too.
@@ -39,7 +40,7 @@ FEATURES = (
 )
 
 
-class SettingsError(ValueError):
+class SettingsError(RefusedError):
     """A value that is refused; the text is written for the user."""
 
 
@@ -94,7 +95,7 @@ def parse_port(text: str) -> int:
     SettingsError when it is none.
     """
     if not (text.isascii() and text.isdigit()) or int(text) > PORT_MAX:
-        raise SettingsError(f"“{text}” is not a port: use a number up to {PORT_MAX}")
+        raise SettingsError("config", f"“{text}” is not a port: use a number up to {PORT_MAX}")
     return int(text)
 
 
@@ -106,9 +107,9 @@ def parse_bind(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.strip().rpartition(":")
     if not colon or not host:
-        raise SettingsError(f"“{text}” should read host:port, as in localhost:9876 or [::1]:9876")
+        raise SettingsError("config", f"“{text}” should read host:port, as in localhost:9876 or [::1]:9876")
     if ":" in host and not host.startswith("["):
-        raise SettingsError(f"An IPv6 address stands in brackets, as in [::1]:9876, not “{text}”")
+        raise SettingsError("config", f"An IPv6 address stands in brackets, as in [::1]:9876, not “{text}”")
     return unbracketed(host), parse_port(port)
 
 
@@ -119,8 +120,8 @@ def checked(settings: Settings) -> Settings:
     SettingsError with the reason why not.
     """
     settings = replace(settings, host=unbracketed(settings.host))
-    if problem := access.problem(settings):
-        raise SettingsError(problem)
+    if found := access.finding(settings):
+        raise SettingsError(*found)
     return settings
 
 
@@ -170,7 +171,7 @@ def parse_guard(text: str) -> tuple[str, str]:
     """
     kind, _, rule = text.partition("=")
     if kind not in GUARDED or rule not in RULES:
-        raise SettingsError(f"“{text}” should read KIND=RULE: {', '.join(GUARDED)}; {', '.join(RULES)}")
+        raise SettingsError("config", f"“{text}” should read KIND=RULE: {', '.join(GUARDED)}; {', '.join(RULES)}")
     return kind, rule
 
 
@@ -194,15 +195,15 @@ def effective(
     settings = replace(stored(), **{name: value for name, value in given.items() if value})
     # Told first, and not as the variable's fault.
     if problem := access.networks_problem(settings.allowed_clients) or access.networks_problem(settings.open_networks):
-        raise SettingsError(problem)
+        raise SettingsError("config", problem)
     if (bind := forced_bind()) and (host is None or port is None):
         try:
             bind_host, bind_port = parse_bind(bind)
             settings = replace(settings, host=bind_host, port=bind_port, next_free_port=False)
-            if problem := access.host_problem(bind_host, settings.allowed_clients, settings.open_networks):
-                raise SettingsError(problem)
+            if found := access.host_finding(bind_host, settings.allowed_clients, settings.open_networks):
+                raise SettingsError(*found)
         except SettingsError as error:
-            raise SettingsError(f"Environment variable {BIND_VARIABLE}: {error}") from None
+            raise SettingsError(error.finding.check, f"Environment variable {BIND_VARIABLE}: {error}") from None
     if host is not None:
         settings = replace(settings, host=host, next_free_port=False)
     if port is not None:

@@ -9,12 +9,14 @@ Main thread only.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 
-from . import bridge
+from . import bridge, history
+from .findings import Finding
 
 RUNNING, STOPPED, PROBLEM = "running", "stopped", "problem"
 
@@ -40,11 +42,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is shown. `is_running` may be true with a problem: the server is up, but something is wrong."""
+    """What is shown. `is_running` may be true with findings: the server is up, but something is wrong."""
 
     state: str = STOPPED
     is_running: bool = False
-    problem: str = ""
+    findings: tuple[Finding, ...] = ()
     endpoints: tuple[str, ...] = ()
     clients: int = 0
     # What a user should know about who may connect; a warning where anyone on some network can.
@@ -56,10 +58,17 @@ class Snapshot:
     last_line: str = ""
     last_ok: bool = True
     last_took: str = ""
+    # The title of the last request's undo step, as long as nothing has been edited since.
+    undoable: str = ""
     # The folder; empty when there is none.
     journal: str = ""
     # Oldest first.
     consent: tuple[Asked, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """The first thing that is wrong; empty when nothing is."""
+        return self.findings[0].text if self.findings else ""
 
     @property
     def endpoint(self) -> str:
@@ -104,24 +113,23 @@ def _redraw_sidebar(area: bpy.types.Area) -> None:
 
 
 def _take() -> Snapshot:
-    problem = bridge.problem()
     if not bridge.is_running():
-        return Snapshot(state=PROBLEM if problem else STOPPED, problem=problem)
+        found = bridge.finding()
+        return Snapshot(state=PROBLEM if found else STOPPED, findings=(found,) if found else ())
     status = bridge.status()
     journal = status.get("journal") or {}
-    problem = problem or _journal_problem(journal)
-    if not problem and (panics := status["counters"]["panics"]):
-        problem = f"Defects of the server itself have ended connections ({panics}): please report what the console says"
+    findings = tuple(_findings(journal, status["counters"]["panics"]))
     return Snapshot(
-        state=PROBLEM if problem else RUNNING,
+        state=PROBLEM if findings else RUNNING,
         is_running=True,
-        problem=problem,
+        findings=findings,
         endpoints=tuple(status["endpoints"]),
         clients=status["clients"],
         access_line=_access_line(status["access"]),
         is_open=bool(status["access"]["open_networks"]),
         queued=status["queue"]["length"],
         journal=journal.get("folder", ""),
+        undoable=history.undoable(),
         consent=tuple(Asked(**{**entry, "kinds": tuple(entry["kinds"])}) for entry in bridge.consent()),
         **_running(status.get("running")),
         **_last(status.get("last")),
@@ -136,13 +144,21 @@ def _access_line(access: dict[str, Any]) -> str:
     return "Clients need the token" if access["token_required"] else ""
 
 
-def _journal_problem(journal: dict[str, Any]) -> str:
-    if not journal.get("problem"):
-        return ""
-    return (
-        f"The audit journal cannot be written ({journal['problem']}): make room or mend {journal['folder']}, "
-        "or switch it off in the preferences. Requests go on without it"
-    )
+def _findings(journal: dict[str, Any], panics: int) -> Iterator[Finding]:
+    """What is wrong with a server that runs."""
+    if found := bridge.finding():
+        yield found
+    if reason := journal.get("problem"):
+        yield Finding(
+            "journal",
+            f"The audit journal cannot be written ({reason}): make room or mend {journal['folder']}, "
+            "or switch it off in the preferences. Requests go on without it",
+        )
+    if panics:
+        yield Finding(
+            "defects",
+            f"Defects of the server itself have ended connections ({panics}): please report what the console says",
+        )
 
 
 def _running(request: dict[str, Any] | None) -> dict[str, Any]:
@@ -150,13 +166,18 @@ def _running(request: dict[str, Any] | None) -> dict[str, Any]:
         return {}
     # The time of day stays true on a panel that cannot be redrawn while the request holds Blender.
     since = time.localtime(time.time() - request["running_secs"])
-    return {"running_line": request["first_line"], "running_since": time.strftime("%H:%M:%S", since)}
+    return {"running_line": _line(request), "running_since": time.strftime("%H:%M:%S", since)}
 
 
 def _last(request: dict[str, Any] | None) -> dict[str, Any]:
     if not request:
         return {}
-    return {"last_line": request["first_line"], "last_ok": request["ok"], "last_took": duration(request["took_secs"])}
+    return {"last_line": _line(request), "last_ok": request["ok"], "last_took": duration(request["took_secs"])}
+
+
+def _line(request: dict[str, Any]) -> str:
+    """What tells a request apart: what the client calls it, else how its code begins."""
+    return request.get("title") or request["first_line"]
 
 
 def duration(secs: float) -> str:

@@ -154,9 +154,9 @@ fn is_restarted(blender: &mut Blender) -> Result<()> {
     answers(blender)
 }
 
-/// Waits until the add-on's own status, written to a file by Blender, holds `words`.
-fn problem(environment: &Environment, settings: &Settings, bind: &str, words: &[&str]) -> Result<()> {
-    let first = Blender::start(environment, Flavour::Windowed, settings)?;
+/// Waits until the add-on's own status, written to a file by Blender, holds `words` and the name of the doctor's `check`.
+fn problem(environment: &Environment, bind: &str, check: &str, words: &[&str]) -> Result<()> {
+    let first = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
     let (resources, report) = (first.resources.clone(), first.file("report"));
     let report_text = report.display().to_string();
     // A second Blender with the same settings, whose server cannot start.
@@ -181,6 +181,8 @@ fn problem(environment: &Environment, settings: &Settings, bind: &str, words: &[
         fs_err::read_to_string(&report).ok().filter(|text| text.ends_with('}'))
     });
     let told = told.with_context(|| second.output())?;
+    let status: serde_json::Value = serde_json::from_str(&told)?;
+    ensure!(status["findings"][0]["check"] == check && status["findings"][0]["text"] == status["problem"], "{status}");
     for word in words {
         let word = word.replace("PID", &first.process.pid().to_string()).replace("PORT", &first.port.to_string());
         ensure!(told.contains(&word), "{word:?} is not in {told}");
@@ -191,11 +193,11 @@ fn problem(environment: &Environment, settings: &Settings, bind: &str, words: &[
 }
 
 fn port_taken(environment: &Environment) -> Result<()> {
-    problem(environment, &Settings::default(), "localhost:PORT", &["port PORT is taken by", "(process PID)"])
+    problem(environment, "localhost:PORT", "owner", &["port PORT is taken by", "(process PID)"])
 }
 
 fn refuses_address(environment: &Environment) -> Result<()> {
-    problem(environment, &Settings::default(), "0.0.0.0:PORT", &["0.0.0.0"])
+    problem(environment, "0.0.0.0:PORT", "online-access", &["0.0.0.0"])
 }
 
 fn next_free_port(environment: &Environment) -> Result<()> {

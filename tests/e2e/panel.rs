@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The panel and the preferences, as they are drawn: pictures are kept for a person to look at.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Picture, Settings, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Picture, Settings, wait_until};
+use serde_json::json;
 
 use crate::suite::Suite;
 
@@ -53,25 +55,139 @@ pub(crate) fn sidebar(blender: &Blender) -> Result<[usize; 4]> {
     Ok([number(0)?, number(1)?, number(2)?, number(3)?])
 }
 
+/// What a user does in Blender, at any time: also where no request gets in.
+struct Hand {
+    script: std::path::PathBuf,
+}
+
+impl Hand {
+    /// Puts a timer into Blender that runs what is left for it.
+    fn lend(blender: &Blender) -> Result<Self> {
+        let script = blender.file("hand.py");
+        blender.result(&format!(
+            "def look(path={:?}):\n    import os\n    if os.path.exists(path):\n        code = open(path).read()\n        \
+                 os.remove(path)\n        try:\n            exec(code, {{'bpy': bpy, 'module': module}})\n        \
+                 except RuntimeError as error:\n            print('refused:', error)\n    return 0.1\n\
+             module = next(m for m in bpy.context.preferences.addons.keys() if m.endswith('blendwire'))\n\
+             bpy.app.timers.register(look, persistent=True)",
+            script.display().to_string()
+        ))?;
+        Ok(Self { script })
+    }
+
+    /// Has it done, and waits until it has begun.
+    fn does(&self, code: &str) -> Result<()> {
+        let draft = self.script.with_extension("draft");
+        fs_err::write(&draft, code)?;
+        fs_err::rename(&draft, &self.script)?;
+        wait_until("Blender to take the script", Duration::from_mins(1), || (!self.script.exists()).then_some(()))
+    }
+
+    /// Changes preferences and restarts the server.
+    fn restarts_with(&self, preferences: &str) -> Result<()> {
+        self.does(&format!(
+            "prefs = bpy.context.preferences.addons[module].preferences\n{preferences}\nbpy.ops.blendwire.server_restart()"
+        ))
+    }
+}
+
 fn panel(environment: &Environment) -> Result<()> {
-    let blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    let mut blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
     blender.result("bpy.ops.mesh.primitive_monkey_add(); result = 1")?;
+    let hand = Hand::lend(&blender)?;
     let closed = shoot(environment, &blender, "panel-closed.png")?;
     blender.result(OPEN_PANEL)?;
     let running = shoot(environment, &blender, "panel-running.png")?;
     let rectangle = sidebar(&blender)?;
     ensure!(rectangle[2] > 100 && rectangle[3] > 300, "the sidebar is {rectangle:?}");
     ensure!(running.differing(&closed, rectangle) > 5_000, "no panel was drawn over the view");
-    // The same panel says something else when a request has failed, and when the server has stopped.
+    // Each state has words of its own: none looks like the one before.
+    let mut last = running.clone();
+    let mut look = |state: &str, blender: &Blender| -> Result<Picture> {
+        let now = shoot(environment, blender, &format!("panel-{state}.png"))?;
+        ensure!(now.differing(&last, rectangle) > 100, "the panel shows nothing new for: {state}");
+        last = now.clone();
+        Ok(now)
+    };
     let _ = blender.wire()?.execute("raise RuntimeError('as the panel shows it')")?;
-    let failed = shoot(environment, &blender, "panel-failed-request.png")?;
-    ensure!(failed.differing(&running, rectangle) > 50, "the last request is not shown");
-    blender.result("bpy.app.timers.register(lambda: bpy.ops.blendwire.server_stop() and None, first_interval=0.5)")?;
-    wait_until("the server to stop", Duration::from_mins(1), || {
-        http(blender.port, "GET /health", "").is_err().then_some(())
-    })?;
-    let stopped = shoot(environment, &blender, "panel-stopped.png")?;
+    look("failed-request", &blender)?;
+    busy(&blender, &mut look)?;
+    undo(&blender, &hand, &mut look)?;
+
+    hand.restarts_with("")?;
+    look("before-the-first-client", &blender)?;
+    hand.restarts_with("prefs.require_token = True")?;
+    look("token-required", &blender)?;
+    // Where the server listens is told by the environment, which goes before the preferences.
+    let listen = |on: &str| format!("import os\nos.environ['BLENDWIRE_BIND'] = '{on}:{}'\n", blender.port);
+    let others = listen("0.0.0.0") + "bpy.context.preferences.system.use_online_access = True\n";
+    hand.restarts_with(&(others + "prefs.allowed_clients = '192.168.1.0/24'"))?;
+    look("remote", &blender)?;
+    hand.restarts_with("prefs.allowed_clients = ''\nprefs.open_networks = '192.168.1.0/24'")?;
+    look("open-to-others", &blender)?;
+    hand.restarts_with(&(listen("localhost") + "prefs.tls_certificate = '/nowhere.pem'"))?;
+    look("problem-while-running", &blender)?;
+    hand.does("bpy.ops.blendwire.server_stop()")?;
+    let stopped = look("stopped", &blender)?;
     ensure!(stopped.differing(&running, rectangle) > 200, "running and stopped look the same");
+    let _holder = TcpListener::bind(("127.0.0.1", blender.port))?;
+    hand.restarts_with("prefs.tls_certificate = ''")?;
+    look("problem", &blender)?;
+    ensure!(blender.process.try_wait().is_none(), "Blender has ended");
+    Ok(())
+}
+
+/// A request whose result is deferred, so that Blender draws meanwhile, also in its status bar; and another client.
+fn busy(blender: &Blender, look: &mut impl FnMut(&str, &Blender) -> Result<Picture>) -> Result<()> {
+    const STATUS_BAR_PIXELS: usize = 22;
+    let mut other = blender.wire()?;
+    other.result("result = 1")?;
+    let before = look("other-client", blender)?;
+    let mut wire = blender.wire()?;
+    wire.send(
+        (json!({
+            "type": "execute", "title": "Wait for the picture",
+            "code": "space = bpy.app.driver_namespace\nspace['is_seen'] = False\n\
+                     def check_is_finished():\n    return {'is_seen': True} if space['is_seen'] else None",
+        })
+        .to_string()
+            + "\0")
+            .as_bytes(),
+    )?;
+    let busy = look("busy", blender)?;
+    let bar = [0, busy.height - STATUS_BAR_PIXELS, busy.width, STATUS_BAR_PIXELS];
+    ensure!(busy.differing(&before, bar) > 100, "the status bar does not show the request");
+    other.result("bpy.app.driver_namespace['is_seen'] = True; result = 1")?;
+    ensure!(wire.reply()?["result"]["is_seen"] == true);
+    Ok(())
+}
+
+/// The button takes back what the last request did, and nothing else.
+fn undo(blender: &Blender, hand: &Hand, look: &mut impl FnMut(&str, &Blender) -> Result<Picture>) -> Result<()> {
+    let mut wire = blender.wire()?;
+    let place = "result = bpy.data.objects['Suzanne'].location.x";
+    let before = wire.result(place)?;
+    let request = json!({"type": "execute", "title": "Move Suzanne",
+                         "code": "bpy.data.objects['Suzanne'].location.x += 3"});
+    wire.send((request.to_string() + "\0").as_bytes())?;
+    ensure!(wire.reply()?["status"] == "ok" && wire.result(place)? != before);
+    look("with-something-to-undo", blender)?;
+    hand.does("bpy.ops.blendwire.undo_request()")?;
+    wait_until("the request to be undone", Duration::from_mins(1), || {
+        wire.result(place).is_ok_and(|now| now == before).then_some(())
+    })?;
+    look("undone", blender)?;
+    // Now there is nothing of a request to take back, and the user's own edits are left alone.
+    hand.does("bpy.data.objects['Suzanne'].location.y = 2\nbpy.ops.ed.undo_push(message='user')")?;
+    hand.does(
+        "try: bpy.ops.blendwire.undo_request()\n\
+         except RuntimeError as error: bpy.app.driver_namespace['refused'] = str(error)",
+    )?;
+    let refused = wait_until("the refusal", Duration::from_mins(1), || {
+        wire.result("result = bpy.app.driver_namespace.get('refused')").ok().filter(|said| !said.is_null())
+    })?;
+    ensure!(refused.as_str().is_some_and(|said| said.contains("edited since")), "{refused}");
+    ensure!(wire.result("result = bpy.data.objects['Suzanne'].location.y")? == 2.0);
     Ok(())
 }
 

@@ -64,6 +64,21 @@ pub enum StartError {
     Thread(#[source] io::Error),
 }
 
+impl StartError {
+    /// Which check of `blendwire doctor` is about the same: the panel in Blender shows it by that name.
+    pub fn check(&self) -> &'static str {
+        match self {
+            Self::PortTaken { .. } => "owner",
+            Self::PortReserved { .. } => "reserved-port",
+            Self::NotAnAddress { .. } => "name",
+            Self::Access(_) => "config",
+            Self::Token(_) => "token-file",
+            Self::Tls(_) => "tls",
+            Self::Listen { .. } | Self::Thread(_) => "listens",
+        }
+    }
+}
+
 fn remedy_for_taken(port: u16) -> String {
     format!(
         "quit that program, or choose another port (or \"next free port\") in the add-on's preferences and point the \

@@ -8,7 +8,7 @@ use blendwire_credentials::{CertificateFiles, Folder};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::StartError;
+use crate::start_error;
 
 /// The rules, and where the user keeps token and certificate.
 #[derive(Debug, Default)]
@@ -23,9 +23,10 @@ pub(crate) struct Access {
 /// # Errors
 /// `StartError` in words for the user.
 pub(crate) fn read(given: &Bound<'_, PyDict>) -> PyResult<Access> {
+    let py = given.py();
     let networks = |key| {
         let texts: Vec<String> = item(given, key)?;
-        AccessRules::networks(&texts).map_err(|error| StartError::new_err(error.to_string()))
+        AccessRules::networks(&texts).map_err(|error| start_error(py, error.to_string(), "config"))
     };
     let path = |key| {
         item::<String>(given, key).map(|text| Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
@@ -35,9 +36,10 @@ pub(crate) fn read(given: &Bound<'_, PyDict>) -> PyResult<Access> {
         (None, None) => None,
         (given, _) => {
             let missing = if given.is_some() { "key" } else { "certificate" };
-            return Err(StartError::new_err(format!(
+            let why = format!(
                 "the {missing} for TLS is missing: give both files, or neither for a certificate that is made here"
-            )));
+            );
+            return Err(start_error(py, why, "tls"));
         }
     };
     let rules = AccessRules {

@@ -15,7 +15,7 @@ use pyo3::types::PyDict;
 
 use crate::execute::is_executing;
 use crate::python::Python3;
-use crate::{StartError, access, deferred, exit, guard, guarded, history, interrupt, mcp, session};
+use crate::{access, deferred, exit, guard, guarded, history, interrupt, mcp, session, start_error};
 
 static SERVER: Mutex<Option<Server>> = Mutex::new(None);
 
@@ -95,7 +95,7 @@ pub(crate) fn start(
             if let Some(journal) = unused {
                 journal.close(Duration::ZERO);
             }
-            StartError::new_err(error.to_string())
+            start_error(py, error.to_string(), error.check())
         })?;
         if released {
             server.shared().count_released_listener();

@@ -36,6 +36,13 @@ use pyo3::prelude::*;
 
 pyo3::create_exception!(_core, StartError, pyo3::exceptions::PyException, "Why the server could not start.");
 
+/// One in words for the user, with the name that `blendwire doctor` has for what is wrong.
+fn start_error(py: Python<'_>, why: String, check: &str) -> PyErr {
+    let error = StartError::new_err(why);
+    // Any exception takes an attribute, except where memory has run out: that is told instead then.
+    error.value(py).setattr("check", check).err().unwrap_or(error)
+}
+
 /// Runs the body of a function that Python calls. A panic becomes a `RuntimeError`: pyo3's own `PanicException` is a
 /// `BaseException` and would slip past the add-on's `except Exception`.
 fn guarded<T>(body: impl FnOnce() -> PyResult<T>) -> PyResult<T> {

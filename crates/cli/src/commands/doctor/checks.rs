@@ -88,11 +88,24 @@ mod tests {
         }
     }
 
+    const DOCUMENT: &str = include_str!("../../../../../docs/troubleshooting.md");
+
     #[test]
     fn each_is_explained_under_its_name() {
-        let document = include_str!("../../../../../docs/troubleshooting.md");
         for check in ALL {
-            assert!(document.contains(&format!("\n## {}\n", check.id)), "{}", check.id);
+            assert!(DOCUMENT.contains(&format!("\n## {}\n", check.id)), "{}", check.id);
+        }
+    }
+
+    #[test]
+    fn those_that_blender_shows_have_the_same_names() {
+        let findings = include_str!("../../../../../addon/blendwire/findings.py");
+        let (_, names) = findings.split_once("Check = Literal[").unwrap();
+        let names: Vec<_> = names.split_once(']').unwrap().0.split('"').skip(1).step_by(2).collect();
+        assert!(names.contains(&"journal"), "{names:?}");
+        for name in names {
+            // Not all are checks on every system, and all are explained for all.
+            assert!(DOCUMENT.contains(&format!("\n## {name}\n")), "{name}");
         }
     }
 }
