@@ -68,9 +68,10 @@ fn stdout(outcome: Option<&Outcome>) -> &str {
     }
 }
 
-/// Looks every second why the script has not begun, until it has.
+/// Looks every second why the script has not begun, until it has. Where only a log is written, that nothing answers is told
+/// once: what listens there may be no Blender at all, and would be waited for for ever.
 async fn tell_why_it_waits(blender: &Blender, id: &str, live: &Live) -> Infallible {
-    while printer::is_watched() && !live.has_begun() {
+    while !live.has_begun() {
         tokio::time::sleep(LOOK_EVERY).await;
         match blender.status().await {
             Ok(status) if runs(&status, id) => break,
@@ -79,7 +80,11 @@ async fn tell_why_it_waits(blender: &Blender, id: &str, live: &Live) -> Infallib
             Err(
                 ClientError::Unsupported { .. } | ClientError::ScriptsOnly { .. } | ClientError::NotOurProtocol { .. },
             ) => break,
-            Err(_) => {}
+            Err(error) if printer::is_watched() => live.waits(Some(&error.to_string())),
+            Err(error) => {
+                live.talk(&format!("still waiting: {error}"));
+                break;
+            }
         }
     }
     live.waits(None);

@@ -14,7 +14,7 @@ are config.toml beside token and certificate, or what BLENDWIRE_CONFIG names.
 Examples:
   blendwire config                        # which Blender is meant, and what says so
   blendwire config --profile render7
-  blendwire config --example > \"$(blendwire config --path)\"   # settings to begin with
+  blendwire config --example   # settings to begin with, for the file that --path names
   blendwire config --schema > blendwire.schema.json           # for editors: #:schema blendwire.schema.json
 
 Exit status: 0 the settings are right, or there are none; 2 something in them is wrong.")]

@@ -57,7 +57,7 @@ impl Client {
             ClientName::Cursor => Self {
                 label: "Cursor",
                 commands: &["cursor", "cursor-agent"],
-                next: "restart it, and see under MCP in its settings that the server is switched on",
+                next: "restart it, and see in its settings (MCP, or Customize > MCPs) that the server is switched on",
                 ..base
             },
             ClientName::Vscode => Self {
