@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::finding::Finding;
 use super::schedule::{Check, DEADLINE};
-use super::{addon, clients, found, machine, network, protocol, server, settings, tunnel};
+use super::{addon, clients, found, inside, machine, network, protocol, server, settings, tunnel};
 
 /// Servers that say nothing are asked in several ways.
 const PATIENT: Duration = Duration::from_secs(10);
@@ -33,6 +33,7 @@ pub(super) const ALL: &[Check<Context>] = &[
     check("main-thread", "whether Blender has time, or what keeps it", &["token"], server::main_thread),
     check("round-trip", "whether a script runs, and how long that takes", &["main-thread"], server::round_trip)
         .patient(),
+    check("screenshot", "whether a small picture of the scene arrives", &["round-trip"], inside::screenshot).patient(),
     check("journal", "whether the audit journal is written", &["token"], server::journal),
     check("defects", "whether the server met defects of its own", &["token"], server::defects),
     #[cfg(unix)]
