@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::finding::Finding;
 use super::schedule::{Check, DEADLINE};
-use super::{addon, clients, found, inside, machine, network, protocol, server, settings, tunnel};
+use super::{addon, clients, clock, found, inside, machine, network, protocol, server, settings, tunnel};
 
 /// Servers that say nothing are asked in several ways.
 const PATIENT: Duration = Duration::from_secs(10);
@@ -35,6 +35,7 @@ pub(super) const ALL: &[Check<Context>] = &[
         .patient(),
     check("screenshot", "whether a small picture of the scene arrives", &["round-trip"], inside::screenshot).patient(),
     check("journal", "whether the audit journal is written", &["token"], server::journal),
+    check("clock", "whether the server's clock and ours agree", &["main-thread"], clock::clock),
     check("defects", "whether the server met defects of its own", &["token"], server::defects),
     #[cfg(unix)]
     check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),

@@ -16,10 +16,17 @@ const DRAWN_WITHIN: Duration = Duration::from_secs(7);
 /// Why it matters whether a picture comes.
 const PICTURES: &str = "an assistant that sees nothing of the scene works blindly";
 
+/// What is seen where nothing inside Blender can be asked.
+pub(super) const NOT_ASKED: &str = "not asked: the server's host is no Blender";
+
+/// A core that another program than Blender has loaded.
+pub(super) fn is_other_host(context: &Context) -> bool {
+    context.status().is_some_and(|status| status.versions.blender.is_empty())
+}
+
 pub(super) fn screenshot(context: &Context) -> Finding {
-    let is_blender = |context: &Context| context.status().is_some_and(|status| !status.versions.blender.is_empty());
-    if !is_blender(context) {
-        return Finding::ok("not asked for: the server's host is no Blender");
+    if is_other_host(context) {
+        return Finding::ok(NOT_ASKED);
     }
     if context.status().is_some_and(|status| status.background) {
         // Where no graphics driver is, Blender does not refuse to render: it crashes. That is not ours to find out.
@@ -55,7 +62,7 @@ fn no_picture(why: &str) -> Finding {
 }
 
 /// Runs what changes nothing.
-fn run(context: &Context, code: &str, within: Duration) -> Result<Outcome> {
+pub(super) fn run(context: &Context, code: &str, within: Duration) -> Result<Outcome> {
     let options =
         Options { timeout: Some(within), title: Some("blendwire doctor"), no_undo_step: true, ..Options::default() };
     let script = Script::new(code).with_options(options);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor`: finds out why it does not work, and what mends it.
 //!
-//! `checks` lists what is looked at; `found`, `network`, `tunnel`, `protocol`, `server`, `inside`, `machine`, `addon`, `settings` and
+//! `checks` lists what is looked at; `found`, `network`, `tunnel`, `protocol`, `server`, `clock`, `inside`, `machine`, `addon`, `settings` and
 //! `clients` look, each through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
 //! done with `--fix`.
 
 mod addon;
 mod checks;
 mod clients;
+mod clock;
 mod context;
 mod finding;
 mod found;
