@@ -42,7 +42,8 @@ fn of_id<'a>(found: &'a [Value], id: &str) -> Result<&'a Value> {
 
 fn well(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
-    let found = found(environment, &blender, None, &["version", "screenshot", "journal", "defects", "token-file"])?;
+    let ids = ["version", "screenshot", "online-access", "clock", "journal", "defects", "token-file"];
+    let found = found(environment, &blender, None, &ids)?;
     let not_well: Vec<_> = found.iter().filter(|finding| finding["state"] != "ok").collect();
     ensure!(not_well.is_empty(), "{not_well:?}");
     ensure!(of_id(&found, "version")?["seen"].as_str().is_some_and(|seen| seen.contains("Blender 5.2")), "{found:?}");

@@ -35,6 +35,12 @@ pub(super) const ALL: &[Check<Context>] = &[
         .patient(),
     check("screenshot", "whether a small picture of the scene arrives", &["round-trip"], inside::screenshot).patient(),
     check("journal", "whether the audit journal is written", &["token"], server::journal),
+    check(
+        "online-access",
+        "whether Blender may be online, where its server listens for other machines",
+        &["main-thread"],
+        inside::online_access,
+    ),
     check("clock", "whether the server's clock and ours agree", &["main-thread"], clock::clock),
     check("defects", "whether the server met defects of its own", &["token"], server::defects),
     #[cfg(unix)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What only a script inside Blender tells: whether it draws.
+//! What only a script inside Blender tells: whether it draws, and whether it may be online.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,49 @@ pub(super) const NOT_ASKED: &str = "not asked: the server's host is no Blender";
 /// A core that another program than Blender has loaded.
 pub(super) fn is_other_host(context: &Context) -> bool {
     context.status().is_some_and(|status| status.versions.blender.is_empty())
+}
+
+/// An idle Blender needs milliseconds.
+const TOLD_WITHIN: Duration = Duration::from_secs(4);
+
+/// Blender 4.2 has it first.
+const ONLINE: &str = "import bpy\nresult = getattr(bpy.app, 'online_access', None)";
+
+pub(super) fn online_access(context: &Context) -> Finding {
+    if is_other_host(context) {
+        return Finding::ok(NOT_ASKED);
+    }
+    let is_for_others = context.status().is_some_and(|status| status.access.beyond_this_machine);
+    match run(context, ONLINE, TOLD_WITHIN) {
+        Ok(Outcome::Finished { result, .. }) => match result.get() {
+            "true" => Finding::ok("Blender allows online access"),
+            "null" => Finding::ok("this Blender is older than that setting"),
+            _ if is_for_others => offline(),
+            _ => Finding::ok(
+                "Blender is set to stay offline; the server listens for this machine alone, which needs no more",
+            ),
+        },
+        Ok(Outcome::Failed { message, .. }) => not_told(message.trim_end().lines().last().unwrap_or_default()),
+        Err(error) => not_told(&format!("{error:#}")),
+    }
+}
+
+fn offline() -> Finding {
+    Finding::warning(
+        "Blender is set to stay offline, and the server listens for other machines",
+        "it went on when that was switched off, and at its next start it refuses to listen there",
+    )
+    .remedy("in Blender: Edit > Preferences > System > Network, switch on Allow Online Access")
+    .remedy("blender --online-mode: allows it for one run, where no window is")
+    .remedy("where other machines are not to connect: in the add-on's preferences set the address to localhost")
+}
+
+fn not_told(why: &str) -> Finding {
+    Finding::warning(
+        format!("Blender did not say: {}", printer::one_line(why)),
+        "without online access a server refuses to listen for other machines",
+    )
+    .remedy("in Blender: Edit > Preferences > System > Network, look at Allow Online Access")
 }
 
 pub(super) fn screenshot(context: &Context) -> Finding {

@@ -133,7 +133,8 @@ fn beside_loopback(mut finding: Finding, port: u16) -> Finding {
     }
     finding.seen += ", though something does at 127.0.0.1 of this machine: it is bound to loopback only";
     finding.remedy(format!("blendwire doctor --host localhost --port {port}")).remedy(
-        "for other machines: in the add-on's preferences listen on that address and allow them (docs/security.md)",
+        "for other machines: in the add-on's preferences listen on that address and allow them (docs/security.md), and in \
+         Blender's, under System, Allow Online Access",
     )
 }
 
