@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor` between machines.
 
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,6 +14,7 @@ use crate::suite::Suite;
 
 pub(super) fn add(suite: &mut Suite) {
     suite.own("doctor::a_blender_that_must_stay_offline_is_told", |environment| on_machines(environment, offline));
+    suite.own("doctor::a_port_whose_packets_are_dropped_is_told", |environment| on_machines(environment, dropped));
 }
 
 /// What it finds on another machine of this server.
@@ -44,4 +46,26 @@ fn offline(environment: &Environment, machines: &Machines) -> Result<()> {
     expect(&look()?, "warning", "stay offline", "Allow Online Access")?;
     blender.result("bpy.context.preferences.system.use_online_access = True")?;
     expect(&look()?, "ok", "allows online access", "")
+}
+
+/// The kernel in the middle drops what comes from there without a word, as a firewall does.
+fn dropped(environment: &Environment, machines: &Machines) -> Result<()> {
+    let friend = &machines.friend;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    let look = || found(environment, friend, port, "firewall");
+    let route = |change: &str| -> Result<()> {
+        let done = Command::new(&environment.ip).args(["route", change, "blackhole", "10.99.0.2/32"]).status()?;
+        ensure!(done.success(), "no route");
+        Ok(())
+    };
+    expect(&look()?, "ok", "none is in the way", "")?;
+    route("add")?;
+    let told = look()?;
+    expect(&told, "warning", "dropped without an answer", &format!("sudo ufw allow {port}/tcp"))?;
+    expect(&told, "warning", "dropped without an answer", &format!("localport={port}"))?;
+    route("del")?;
+    expect(&look()?, "ok", "none is in the way", "")?;
+    drop(listener);
+    expect(&look()?, "ok", "it is refused at once", "")
 }

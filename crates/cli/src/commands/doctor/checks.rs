@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::finding::Finding;
 use super::schedule::{Check, DEADLINE};
-use super::{addon, clients, clock, found, inside, machine, network, protocol, server, settings, tunnel};
+use super::{addon, clients, clock, firewall, found, inside, machine, network, protocol, server, settings, tunnel};
 
 /// Servers that say nothing are asked in several ways.
 const PATIENT: Duration = Duration::from_secs(10);
@@ -22,6 +22,9 @@ pub(super) const ALL: &[Check<Context>] = &[
     ),
     check("name", "whether the host name has an address", &["instances"], network::name),
     check("listens", "whether something takes connections there", &["name"], network::listens),
+    check("firewall", "whether a firewall is in the way, where nothing answers", &["name"], firewall::firewall)
+        .after(&["listens"])
+        .patient(),
     check("owner", "which program of this machine that is", &["listens"], network::owner),
     check("tunnel", "whether something is at the other end, where ssh forwards the port", &["listens"], tunnel::tunnel)
         .patient(),
@@ -57,12 +60,16 @@ const fn check(
     needs: &'static [&'static str],
     look: fn(&Context) -> Finding,
 ) -> Check<Context> {
-    Check { id, title, needs, deadline: DEADLINE, look }
+    Check { id, title, needs, after: &[], deadline: DEADLINE, look }
 }
 
 impl Check<Context> {
     const fn patient(self) -> Self {
         Self { deadline: PATIENT, ..self }
+    }
+
+    const fn after(self, after: &'static [&'static str]) -> Self {
+        Self { after, ..self }
     }
 }
 
@@ -72,7 +79,7 @@ pub(super) fn chosen(ids: &[String]) -> Vec<&'static Check<Context>> {
     // What is needed stands before: looked at from the end, each need is there when its turn comes.
     for check in ALL.iter().rev() {
         if chosen.contains(&check.id) {
-            chosen.extend(check.needs);
+            chosen.extend(check.needs.iter().chain(check.after));
         }
     }
     ALL.iter().filter(|check| ids.is_empty() || chosen.contains(&check.id)).collect()
@@ -89,10 +96,11 @@ mod tests {
             chosen(&names).iter().map(|check| check.id).collect::<Vec<_>>()
         };
         assert_eq!(ids(&["listens", "blender"]), ["config", "instances", "name", "listens", "blender"]);
+        assert_eq!(ids(&["firewall"]), ["config", "instances", "name", "listens", "firewall"]);
         assert_eq!(ids(&[]).len(), ALL.len());
         for (at, check) in ALL.iter().enumerate() {
             let stands_before = |need: &&'static str| ALL[..at].iter().any(|before| before.id == *need);
-            assert!(check.needs.iter().all(stands_before), "{}", check.id);
+            assert!(check.needs.iter().chain(check.after).all(stands_before), "{}", check.id);
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor`: finds out why it does not work, and what mends it.
 //!
-//! `checks` lists what is looked at; `found`, `network`, `tunnel`, `protocol`, `server`, `clock`, `inside`, `machine`, `addon`, `settings` and
+//! `checks` lists what is looked at; `found`, `network`, `firewall`, `tunnel`, `protocol`, `server`, `clock`, `inside`, `machine`, `addon`, `settings` and
 //! `clients` look, each through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
 //! done with `--fix`.
 
@@ -11,6 +11,7 @@ mod clients;
 mod clock;
 mod context;
 mod finding;
+mod firewall;
 mod found;
 mod handshake;
 mod inside;
@@ -23,6 +24,7 @@ mod server;
 mod settings;
 mod show;
 mod tunnel;
+mod walls;
 
 use std::sync::Arc;
 use std::time::Instant;
