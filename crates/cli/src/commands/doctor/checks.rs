@@ -25,6 +25,9 @@ pub(super) const ALL: &[Check<Context>] = &[
     check("firewall", "whether a firewall is in the way, where nothing answers", &["name"], firewall::firewall)
         .after(&["listens"])
         .patient(),
+    #[cfg(windows)]
+    check("reserved-port", "whether Windows keeps the port for itself", &["name"], super::reserved::reserved_port)
+        .patient(),
     check("owner", "which program of this machine that is", &["listens"], network::owner),
     check("tunnel", "whether something is at the other end, where ssh forwards the port", &["listens"], tunnel::tunnel)
         .patient(),
