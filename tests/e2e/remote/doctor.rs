@@ -14,6 +14,7 @@ use crate::suite::Suite;
 
 pub(super) fn add(suite: &mut Suite) {
     suite.own("doctor::a_blender_that_must_stay_offline_is_told", |environment| on_machines(environment, offline));
+    suite.own("doctor::a_container_is_told_the_way_to_its_host", |environment| on_machines(environment, container));
     suite.own("doctor::a_port_whose_packets_are_dropped_is_told", |environment| on_machines(environment, dropped));
 }
 
@@ -68,4 +69,32 @@ fn dropped(environment: &Environment, machines: &Machines) -> Result<()> {
     expect(&look()?, "ok", "none is in the way", "")?;
     drop(listener);
     expect(&look()?, "ok", "it is refused at once", "")
+}
+
+/// A machine whose way out leads to the middle, with the file by which podman's containers know themselves.
+fn container(environment: &Environment, machines: &Machines) -> Result<()> {
+    let friend = &machines.friend;
+    for words in [&["link", "set", "lo", "up"][..], &["route", "add", "default", "via", &friend.server]] {
+        ensure!(friend.command(&environment.ip).args(words).status()?.success(), "{words:?}");
+    }
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port().to_string();
+    let inside = |words: &[&str], id: &str| {
+        let mut command = friend.command("unshare");
+        command.args([
+            "--mount",
+            "--",
+            "sh",
+            "-c",
+            "mount -t tmpfs none /run && : > /run/.containerenv && exec \"$@\"",
+            "sh",
+        ]);
+        finding(command.arg(&environment.blendwire).args(words).args(["--json", id]), id)
+    };
+    let told = inside(&["doctor", "--port", &port], "route")?;
+    let remedy = format!("blendwire doctor --host {} --port {port}", friend.server);
+    expect(&told, "warning", "a container of podman's", &remedy)?;
+    let words: Vec<_> = remedy.split(' ').skip(1).collect();
+    expect(&inside(&words, "listens")?, "ok", &port, "")?;
+    expect(&inside(&words, "route")?, "ok", "not its own localhost", "")
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::context::Context;
 use super::finding::Finding;
 use super::schedule::{Check, DEADLINE};
-use super::{addon, clients, clock, firewall, found, inside, machine, network, protocol, server, settings, tunnel};
+use super::{
+    addon, clients, clock, firewall, found, inside, machine, network, protocol, route, server, settings, tunnel,
+};
 
 /// Servers that say nothing are asked in several ways.
 const PATIENT: Duration = Duration::from_secs(10);
@@ -28,6 +30,13 @@ pub(super) const ALL: &[Check<Context>] = &[
     #[cfg(windows)]
     check("reserved-port", "whether Windows keeps the port for itself", &["name"], super::reserved::reserved_port)
         .patient(),
+    check(
+        "route",
+        "whether localhost is that of a container or of WSL, where nothing listens there",
+        &["name"],
+        route::route,
+    )
+    .after(&["listens"]),
     check("owner", "which program of this machine that is", &["listens"], network::owner),
     check("tunnel", "whether something is at the other end, where ssh forwards the port", &["listens"], tunnel::tunnel)
         .patient(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor`: finds out why it does not work, and what mends it.
 //!
-//! `checks` lists what is looked at; `found`, `network`, `firewall`, `reserved`, `tunnel`, `protocol`, `server`, `clock`, `inside`, `machine`, `addon`, `settings` and
+//! `checks` lists what is looked at; `found`, `network`, `firewall`, `reserved`, `route`, `tunnel`, `protocol`, `server`, `clock`, `inside`, `machine`, `addon`, `settings` and
 //! `clients` look, each through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
 //! done with `--fix`.
 
@@ -21,6 +21,7 @@ mod probe;
 mod protocol;
 #[cfg(any(windows, test))]
 mod reserved;
+mod route;
 mod schedule;
 mod server;
 mod settings;
