@@ -55,8 +55,9 @@ pub(super) const ALL: &[Check<Context>] = &[
         "whether Blender may be online, where its server listens for other machines",
         &["main-thread"],
         inside::online_access,
-    ),
-    check("clock", "whether the server's clock and ours agree", &["main-thread"], clock::clock),
+    )
+    .patient(),
+    check("clock", "whether the server's clock and ours agree", &["main-thread"], clock::clock).patient(),
     check("defects", "whether the server met defects of its own", &["token"], server::defects),
     #[cfg(unix)]
     check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),

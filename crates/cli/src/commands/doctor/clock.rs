@@ -13,9 +13,6 @@ use super::inside;
 /// Nobody notices less.
 const OFF_BY: SignedDuration = SignedDuration::from_secs(60);
 
-/// An idle Blender needs milliseconds.
-const TOLD_WITHIN: Duration = Duration::from_secs(4);
-
 /// Not the header `Date` of HTTP: after the clock was set back that stands still for as long.
 const TIME: &str = "import time\nresult = time.time()";
 
@@ -24,7 +21,7 @@ pub(super) fn clock(context: &Context) -> Finding {
         return Finding::ok(inside::NOT_ASKED);
     }
     let since = Instant::now();
-    let asked = inside::run(context, TIME, TOLD_WITHIN);
+    let asked = inside::run(context, TIME, inside::TOLD_WITHIN);
     let here = Timestamp::now();
     let told = match &asked {
         Ok(Outcome::Finished { result, .. }) => result
@@ -47,7 +44,7 @@ fn beside(there: Timestamp, here: Timestamp, within: Duration) -> Finding {
     let ahead = there.duration_since(here);
     if ahead.abs() <= OFF_BY {
         let by = ahead.abs().as_secs_f64().max(within.as_secs_f64());
-        return Finding::ok(format!("the server's is the same as here, within {by:.1} s"));
+        return Finding::ok(format!("the server's is the same as here, within {by:.3} s"));
     }
     let by = ahead.abs().round(Unit::Minute).unwrap_or(ahead.abs());
     let direction = if ahead.is_positive() { "ahead of" } else { "behind" };

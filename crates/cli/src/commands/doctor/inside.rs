@@ -24,8 +24,8 @@ pub(super) fn is_other_host(context: &Context) -> bool {
     context.status().is_some_and(|status| status.versions.blender.is_empty())
 }
 
-/// An idle Blender needs milliseconds.
-const TOLD_WITHIN: Duration = Duration::from_secs(4);
+/// An idle Blender needs milliseconds, but a picture that takes its time may be before it.
+pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(9);
 
 /// Blender 4.2 has it first.
 const ONLINE: &str = "import bpy\nresult = getattr(bpy.app, 'online_access', None)";
