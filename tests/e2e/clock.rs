@@ -25,6 +25,7 @@ pub(crate) fn add(suite: &mut Suite) {
     }
     suite.own("clock::what_ended_before_it_began_has_ended", ended);
     suite.own("clock::limits_hold_whichever_way_it_jumps", limits);
+    suite.own("doctor::a_clock_that_is_off_is_told", doctor);
     suite.own("clock::a_new_token_is_noticed_whichever_way_it_jumps", rotation);
 }
 
@@ -294,6 +295,22 @@ fn rotation(environment: &Environment) -> Result<()> {
         }
         ensure_unauthorized(&blender.wire()?.answer(&hello(&json!(first)))?)?;
         ensure!(blender.wire()?.answer(&hello(&json!(second)))?["status"] == "ok");
+    }
+    Ok(())
+}
+
+fn doctor(environment: &Environment) -> Result<()> {
+    let clock = Clock::make()?;
+    let blender = clock.start(environment, Flavour::Bpy52, &[])?;
+    for (seconds, state, told) in
+        [(2 * DAY, "warning", "48h"), (-HOUR, "warning", "behind this machine's"), (0, "ok", "the same as here")]
+    {
+        clock.set(seconds)?;
+        let output = blendwire(environment, &blender, &["doctor", "--json", "clock"]).output()?;
+        let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        let finding = found.iter().find(|finding| finding["id"] == "clock").context("not looked at")?;
+        ensure!(finding["state"] == state && finding["seen"].to_string().contains(told), "{finding}");
+        ensure!(state == "ok" || finding["remedies"].to_string().contains("timedatectl set-ntp true"), "{finding}");
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("doctor::all_is_well_with_a_blender_that_runs", well);
     suite.own("doctor::a_script_that_keeps_the_main_thread_is_named", busy);
     suite.own("doctor::a_wrong_token_is_told", wrong_token);
+    suite.shared(&[Flavour::Windowed], "doctor::a_picture_that_does_not_come_is_told", no_picture);
     #[cfg(target_os = "linux")]
     suite.own("doctor::a_disk_without_room_is_told", no_room);
 }
@@ -41,7 +42,8 @@ fn of_id<'a>(found: &'a [Value], id: &str) -> Result<&'a Value> {
 
 fn well(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
-    let found = found(environment, &blender, None, &["version", "round-trip", "journal", "defects", "token-file"])?;
+    let ids = ["version", "screenshot", "online-access", "clock", "journal", "defects", "token-file"];
+    let found = found(environment, &blender, None, &ids)?;
     let not_well: Vec<_> = found.iter().filter(|finding| finding["state"] != "ok").collect();
     ensure!(not_well.is_empty(), "{not_well:?}");
     ensure!(of_id(&found, "version")?["seen"].as_str().is_some_and(|seen| seen.contains("Blender 5.2")), "{found:?}");
@@ -81,6 +83,44 @@ fn wrong_token(environment: &Environment) -> Result<()> {
     ensure!(of_id(&wrong, "round-trip")?["because"] == json!(["token"]), "{wrong:?}");
     let right = found(environment, &blender, None, &["round-trip"])?;
     ensure!(of_id(&right, "round-trip")?["state"] == "ok", "{right:?}");
+    Ok(())
+}
+
+/// Without a viewport the picture is rendered, into a temporary folder that somebody has cleaned away meanwhile.
+const CLEANED_AWAY: &str = "
+import os
+kept = bpy.app.driver_namespace['kept'] = []
+for window in bpy.context.window_manager.windows:
+    for area in window.screen.areas:
+        if area.type == 'VIEW_3D':
+            kept.append(area)
+            area.type = 'CONSOLE'
+os.rename(bpy.app.tempdir.rstrip('/'), bpy.app.tempdir.rstrip('/') + '-away')
+";
+
+const BACK_AGAIN: &str = "
+import os
+for area in bpy.app.driver_namespace.pop('kept'):
+    area.type = 'VIEW_3D'
+os.rename(bpy.app.tempdir.rstrip('/') + '-away', bpy.app.tempdir.rstrip('/'))
+";
+
+fn no_picture(blender: &mut Blender) -> Result<()> {
+    let environment = Environment::from_env()?;
+    let look = || found(&environment, blender, None, &["screenshot"]);
+    let well = look()?;
+    blender.result(CLEANED_AWAY)?;
+    let broken = look();
+    blender.result(BACK_AGAIN)?;
+    let (broken, mended) = (broken?, look()?);
+    for found in [well, mended] {
+        let finding = of_id(&found, "screenshot")?;
+        let seen = finding["seen"].as_str().unwrap_or_default();
+        ensure!(finding["state"] == "ok" && seen.contains("64×64 pixels, drawn by viewport"), "{finding}");
+    }
+    let finding = of_id(&broken, "screenshot")?;
+    ensure!(finding["state"] == "failure" && finding["seen"].to_string().contains("No such file"), "{finding}");
+    ensure!(finding["remedies"].to_string().contains("restart Blender"), "{finding}");
     Ok(())
 }
 

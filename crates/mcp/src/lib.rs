@@ -31,4 +31,4 @@ pub use docs::api_changes;
 pub use greeting::{greeted, greeting};
 pub use http::{Hosts, HttpServer, refusal};
 pub use server::{INSTRUCTIONS, ServeError, Server, revisions, serve_stdio, tool_definitions};
-pub use tools::{Answer, answers};
+pub use tools::{Answer, answers, glance, glanced};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Clients on other machines: who is let in, what they must bring, and what those are told that are not.
 
+mod doctor;
 mod machines;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub(crate) fn add(suite: &mut Suite) {
             on_machines(environment, |environment, machines| friends(environment, machines, flavour))
         });
     }
+    doctor::add(suite);
     suite.own("bpy_5_2::remote::https_needs_token_and_a_right_name", |environment| on_machines(environment, https));
     suite.own("bpy_5_2::remote::an_open_network_needs_neither", |environment| on_machines(environment, open));
     suite.own("bpy_5_2::remote::the_same_by_ipv6", |environment| on_machines(environment, by_ipv6));

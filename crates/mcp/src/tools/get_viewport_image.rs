@@ -7,9 +7,11 @@
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::{Answer, Failure, ToolEntry, Work, looks, parameters, read, run, tool};
+use super::{Answer, Failure, ToolEntry, Work, looks, parameters, read, run, tool, verdict};
 use crate::caller::Caller;
+use crate::snippet;
 
 pub(super) const TOOL: ToolEntry = ToolEntry {
     name: NAME,
@@ -140,4 +142,37 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     let picture: Picture = read(run(caller, NAME, SNIPPET, &parameters).await?.as_ref())?;
     let caption = ContentBlock::text(picture.caption());
     Ok(CallToolResult::success(vec![ContentBlock::image(picture.data, picture.mime_type), caption]))
+}
+
+/// Side of a glance in pixels: enough to go all the way that a picture goes.
+const GLANCE_SIDE: u32 = 64;
+
+/// How a PNG file begins, in Base64.
+const PNG_BASE64: &str = "iVBORw0KGgo";
+
+/// The script of a small picture of what the user sees, for whoever only wants to know whether one comes.
+///
+/// # Errors
+/// None that can happen: its parameters are JSON.
+pub fn glance() -> Result<String, serde_json::Error> {
+    let small = Parameters {
+        // Materials of a large scene may take minutes to be made ready.
+        shading: Some(Shading::Solid),
+        width: GLANCE_SIDE,
+        height: GLANCE_SIDE,
+        ..Parameters::default()
+    };
+    snippet::call(SNIPPET, &small)
+}
+
+/// The caption of the picture that came of that script.
+///
+/// # Errors
+/// When none came, in words.
+pub fn glanced(result: Box<RawValue>) -> Result<String, String> {
+    let picture: Picture = verdict(result).and_then(|result| read(&result)).map_err(|failure| failure.0)?;
+    if !picture.data.starts_with(PNG_BASE64) {
+        return Err("what came is no PNG file".to_owned());
+    }
+    Ok(picture.caption())
 }

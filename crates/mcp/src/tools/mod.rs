@@ -41,6 +41,7 @@ use crate::{NoReply, snippet};
 
 pub(crate) use self::get_object_detail_summary::SNIPPET as OBJECT;
 pub(crate) use self::get_objects_summary::SNIPPET as OBJECTS;
+pub use self::get_viewport_image::{glance, glanced};
 pub(crate) use self::jobs::{Cancelled, Progressed, Unfinished, Wish};
 
 pub(crate) type Calling<'a> = Pin<Box<dyn Future<Output = Result<CallToolResult, Failure>> + Send + 'a>>;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::context::Context;
 use super::finding::Finding;
 use super::schedule::{Check, DEADLINE};
-use super::{addon, clients, found, machine, network, protocol, server, settings, tunnel};
+use super::{
+    addon, clients, clock, firewall, found, inside, machine, network, protocol, route, server, settings, tunnel,
+};
 
 /// Servers that say nothing are asked in several ways.
 const PATIENT: Duration = Duration::from_secs(10);
@@ -22,6 +24,19 @@ pub(super) const ALL: &[Check<Context>] = &[
     ),
     check("name", "whether the host name has an address", &["instances"], network::name),
     check("listens", "whether something takes connections there", &["name"], network::listens),
+    check("firewall", "whether a firewall is in the way, where nothing answers", &["name"], firewall::firewall)
+        .after(&["listens"])
+        .patient(),
+    #[cfg(windows)]
+    check("reserved-port", "whether Windows keeps the port for itself", &["name"], super::reserved::reserved_port)
+        .patient(),
+    check(
+        "route",
+        "whether localhost is that of a container or of WSL, where nothing listens there",
+        &["name"],
+        route::route,
+    )
+    .after(&["listens"]),
     check("owner", "which program of this machine that is", &["listens"], network::owner),
     check("tunnel", "whether something is at the other end, where ssh forwards the port", &["listens"], tunnel::tunnel)
         .patient(),
@@ -33,7 +48,16 @@ pub(super) const ALL: &[Check<Context>] = &[
     check("main-thread", "whether Blender has time, or what keeps it", &["token"], server::main_thread),
     check("round-trip", "whether a script runs, and how long that takes", &["main-thread"], server::round_trip)
         .patient(),
+    check("screenshot", "whether a small picture of the scene arrives", &["round-trip"], inside::screenshot).patient(),
     check("journal", "whether the audit journal is written", &["token"], server::journal),
+    check(
+        "online-access",
+        "whether Blender may be online, where its server listens for other machines",
+        &["main-thread"],
+        inside::online_access,
+    )
+    .patient(),
+    check("clock", "whether the server's clock and ours agree", &["main-thread"], clock::clock).patient(),
     check("defects", "whether the server met defects of its own", &["token"], server::defects),
     #[cfg(unix)]
     check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),
@@ -49,12 +73,16 @@ const fn check(
     needs: &'static [&'static str],
     look: fn(&Context) -> Finding,
 ) -> Check<Context> {
-    Check { id, title, needs, deadline: DEADLINE, look }
+    Check { id, title, needs, after: &[], deadline: DEADLINE, look }
 }
 
 impl Check<Context> {
     const fn patient(self) -> Self {
         Self { deadline: PATIENT, ..self }
+    }
+
+    const fn after(self, after: &'static [&'static str]) -> Self {
+        Self { after, ..self }
     }
 }
 
@@ -64,7 +92,7 @@ pub(super) fn chosen(ids: &[String]) -> Vec<&'static Check<Context>> {
     // What is needed stands before: looked at from the end, each need is there when its turn comes.
     for check in ALL.iter().rev() {
         if chosen.contains(&check.id) {
-            chosen.extend(check.needs);
+            chosen.extend(check.needs.iter().chain(check.after));
         }
     }
     ALL.iter().filter(|check| ids.is_empty() || chosen.contains(&check.id)).collect()
@@ -81,10 +109,11 @@ mod tests {
             chosen(&names).iter().map(|check| check.id).collect::<Vec<_>>()
         };
         assert_eq!(ids(&["listens", "blender"]), ["config", "instances", "name", "listens", "blender"]);
+        assert_eq!(ids(&["firewall"]), ["config", "instances", "name", "listens", "firewall"]);
         assert_eq!(ids(&[]).len(), ALL.len());
         for (at, check) in ALL.iter().enumerate() {
             let stands_before = |need: &&'static str| ALL[..at].iter().any(|before| before.id == *need);
-            assert!(check.needs.iter().all(stands_before), "{}", check.id);
+            assert!(check.needs.iter().chain(check.after).all(stands_before), "{}", check.id);
         }
     }
 

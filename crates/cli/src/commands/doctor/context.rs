@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What checks share: what was asked for, and what one found out and another goes on with.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
@@ -27,6 +28,8 @@ pub(super) struct Context {
     pub(super) running: OnceLock<Vec<Instance>>,
     /// `name`: the addresses of its host, in the order in which they are tried.
     pub(super) addresses: OnceLock<Vec<SocketAddr>>,
+    /// `listens`: whether a connection was taken, or how that failed.
+    pub(super) connected: OnceLock<Result<(), ErrorKind>>,
     /// `protocol`: what a server of ours said of itself, or why it did not.
     pub(super) answer: OnceLock<Result<Status, ClientError>>,
     blenders: OnceLock<Vec<Installed>>,
@@ -44,8 +47,8 @@ impl Context {
             Err(error) => (None, Err(error)),
         };
         let (wanted, access) = (Wanted::of(args, profile)?, args.access.clone());
-        let (endpoint, running, addresses, answer, blenders) = Default::default();
-        Ok(Self { wanted, access, config, endpoint, running, addresses, answer, blenders })
+        let (endpoint, running, addresses, connected, answer, blenders) = Default::default();
+        Ok(Self { wanted, access, config, endpoint, running, addresses, connected, answer, blenders })
     }
 
     /// Where the Blender is that is meant.

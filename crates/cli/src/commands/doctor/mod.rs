@@ -1,26 +1,33 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor`: finds out why it does not work, and what mends it.
 //!
-//! `checks` lists what is looked at; `found`, `network`, `tunnel`, `protocol`, `server`, `machine`, `addon`, `settings` and `clients`
-//! look, each through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
+//! `checks` lists what is looked at; `found`, `network`, `firewall`, `reserved`, `route`, `tunnel`, `protocol`, `server`, `clock`, `inside`, `machine`, `addon`, `settings` and
+//! `clients` look, each through its part of the `context`. `schedule` runs them, `show` tells. A check changes nothing; what it offers to mend is only
 //! done with `--fix`.
 
 mod addon;
 mod checks;
 mod clients;
+mod clock;
 mod context;
 mod finding;
+mod firewall;
 mod found;
 mod handshake;
+mod inside;
 mod machine;
 mod network;
 mod probe;
 mod protocol;
+#[cfg(any(windows, test))]
+mod reserved;
+mod route;
 mod schedule;
 mod server;
 mod settings;
 mod show;
 mod tunnel;
+mod walls;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -84,11 +84,17 @@ pub(super) fn listens(context: &Context) -> Finding {
     let mut refused = None;
     for address in &addresses {
         match TcpStream::connect_timeout(address, each) {
-            Ok(_) => return Finding::ok(format!("{address} takes connections")),
+            Ok(_) => {
+                let _ = context.connected.set(Ok(()));
+                return Finding::ok(format!("{address} takes connections"));
+            }
             // A refusal on one loopback address says more than "no such address family" on the other.
             Err(error) if refused.as_ref().is_none_or(|first: &io::Error| !is_refusal(first)) => refused = Some(error),
             Err(_) => {}
         }
+    }
+    if let Some(error) = &refused {
+        let _ = context.connected.set(Err(error.kind()));
     }
     match refused {
         Some(error) if is_refusal(&error) => nothing_listens(context, &endpoint, &addresses),
@@ -133,7 +139,8 @@ fn beside_loopback(mut finding: Finding, port: u16) -> Finding {
     }
     finding.seen += ", though something does at 127.0.0.1 of this machine: it is bound to loopback only";
     finding.remedy(format!("blendwire doctor --host localhost --port {port}")).remedy(
-        "for other machines: in the add-on's preferences listen on that address and allow them (docs/security.md)",
+        "for other machines: in the add-on's preferences listen on that address and allow them (docs/security.md), and in \
+         Blender's, under System, Allow Online Access",
     )
 }
 
@@ -156,14 +163,9 @@ fn unreachable(endpoint: &Endpoint, error: &io::Error) -> Finding {
         "the network does not lead there"
     };
     let finding = Finding::failure(format!("{endpoint} cannot be reached: {error}"), why);
-    finding
-        .remedy(format!("ping {host}: does the machine answer?"))
-        .remedy(format!(
-            "on that machine open TCP port {port} in its firewall (ufw allow {port}/tcp; Windows: allow Blender)"
-        ))
-        .remedy(format!(
-            "blendwire tunnel USER@{host} --port {port}, leave it open, and connect to the port that it prints"
-        ))
+    finding.remedy(format!("ping {host}: does the machine answer?")).remedy(format!(
+        "blendwire tunnel USER@{host} --port {port}, leave it open, and connect to the port that it prints"
+    ))
 }
 
 pub(super) fn owner(context: &Context) -> Finding {
@@ -177,7 +179,7 @@ pub(super) fn owner(context: &Context) -> Finding {
 }
 
 /// Whether the address is one of this machine's.
-fn is_here(context: &Context) -> bool {
+pub(super) fn is_here(context: &Context) -> bool {
     let addresses = context.addresses.get().cloned().unwrap_or_default();
     addresses.iter().any(|address| address.ip().is_loopback() || is_of_this_machine(address.ip()))
 }

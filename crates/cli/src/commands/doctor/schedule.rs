@@ -23,6 +23,8 @@ pub(super) struct Check<C> {
     pub(super) title: &'static str,
     /// The checks without which there is nothing to look at. They stand before this one.
     pub(super) needs: &'static [&'static str],
+    /// The checks that are looked at before, whatever comes of them, since this one says more of what they met.
+    pub(super) after: &'static [&'static str],
     /// What takes longer has failed.
     pub(super) deadline: Duration,
     /// Looks.
@@ -64,9 +66,10 @@ pub(super) fn run<C: Send + Sync + 'static>(checks: &[&Check<C>], context: &Arc<
     let mut running: Vec<Running<'_, C>> = Vec::new();
     let mut done: HashMap<&str, Looked> = HashMap::new();
     while done.len() < checks.len() {
-        let (ready, later) = waiting.into_iter().partition(|check| check.needs.iter().all(|id| done.contains_key(id)));
+        let is_done = |id: &&str| done.contains_key(id);
+        let is_ready = |check: &&Check<C>| check.needs.iter().chain(check.after).all(is_done);
+        let (ready, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_ready);
         waiting = later;
-        let ready: Vec<&Check<C>> = ready;
         for check in ready {
             match because(check, &done) {
                 because if because.is_empty() => running.push(start(check, context, fixes, &tell)),
@@ -178,7 +181,7 @@ mod tests {
     use super::*;
 
     fn check<C>(id: &'static str, needs: &'static [&'static str], look: fn(&C) -> Finding) -> Check<C> {
-        Check { id, title: "", needs, deadline: Duration::from_mins(1), look }
+        Check { id, title: "", needs, after: &[], deadline: Duration::from_mins(1), look }
     }
 
     fn states(looked: &[Looked]) -> Vec<(&str, State)> {
@@ -201,6 +204,14 @@ mod tests {
             [("a", State::Failure), ("b", hidden), ("c", hidden), ("d", State::Warning), ("e", ok)]
         );
         assert_eq!(looked[2].because, ["a"], "the cause, and not what it hid");
+    }
+
+    #[test]
+    fn what_only_comes_after_another_is_looked_at_though_that_failed() {
+        let looks = |needs| Check { after: &["a"], ..check("b", needs, |(): &()| Finding::ok("")) };
+        let fails = check("a", &[], |()| Finding::failure("broken", "why"));
+        assert_eq!(states(&run(&[&fails, &looks(&[])], &Arc::new(()), false))[1], ("b", State::Ok));
+        assert_eq!(states(&run(&[&fails, &looks(&["a"])], &Arc::new(()), false))[1], ("b", State::NotLookedAt));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::setup::User;
 use crate::text;
 
 /// What is asked of a server.
-const OF_A_SERVER: [&str; 11] = [
+const OF_A_SERVER: [&str; 14] = [
     "instances",
     "name",
     "listens",
@@ -20,7 +20,10 @@ const OF_A_SERVER: [&str; 11] = [
     "version",
     "main-thread",
     "round-trip",
+    "screenshot",
     "journal",
+    "online-access",
+    "clock",
     "defects",
 ];
 

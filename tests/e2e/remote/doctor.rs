@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `blendwire doctor` between machines.
+
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Environment, Flavour};
+use serde_json::Value;
+
+use super::machines::{Machine, Machines, on_machines};
+use super::start;
+use crate::suite::Suite;
+
+pub(super) fn add(suite: &mut Suite) {
+    suite.own("doctor::a_blender_that_must_stay_offline_is_told", |environment| on_machines(environment, offline));
+    suite.own("doctor::a_container_is_told_the_way_to_its_host", |environment| on_machines(environment, container));
+    suite.own("doctor::a_port_whose_packets_are_dropped_is_told", |environment| on_machines(environment, dropped));
+}
+
+/// What it finds on another machine of this server.
+fn found(environment: &Environment, machine: &Machine, port: u16, id: &str) -> Result<Value> {
+    let mut command = machine.command(&environment.blendwire);
+    command.args(["doctor", "--json", "--plain", "--host", &machine.server, "--port", &port.to_string(), id]);
+    finding(&mut command, id)
+}
+
+fn finding(command: &mut Command, id: &str) -> Result<Value> {
+    command.env("BLENDWIRE_CONFIG_DIR", "/nonexistent").env("BLENDWIRE_STATE_DIR", "/nonexistent");
+    let output = command.env_remove("BLENDWIRE_TOKEN").stdin(Stdio::null()).output()?;
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+    found.into_iter().find(|finding| finding["id"] == id).with_context(|| format!("no {id}"))
+}
+
+fn expect(finding: &Value, state: &str, seen: &str, remedy: &str) -> Result<()> {
+    ensure!(finding["state"] == state && finding["seen"].to_string().contains(seen), "{finding}");
+    ensure!(finding["remedies"].to_string().contains(remedy), "{finding}");
+    Ok(())
+}
+
+fn offline(environment: &Environment, machines: &Machines) -> Result<()> {
+    let friend = &machines.friend;
+    let blender = start(environment, Flavour::Bpy52, "0.0.0.0", &[("--open-to", &friend.network)])?;
+    let look = || found(environment, friend, blender.port, "online-access");
+    expect(&look()?, "ok", "allows online access", "")?;
+    blender.result("bpy.context.preferences.system.use_online_access = False")?;
+    expect(&look()?, "warning", "stay offline", "Allow Online Access")?;
+    blender.result("bpy.context.preferences.system.use_online_access = True")?;
+    expect(&look()?, "ok", "allows online access", "")
+}
+
+/// The kernel in the middle drops what comes from there without a word, as a firewall does.
+fn dropped(environment: &Environment, machines: &Machines) -> Result<()> {
+    let friend = &machines.friend;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    let look = || found(environment, friend, port, "firewall");
+    let route = |change: &str| -> Result<()> {
+        let done = Command::new(&environment.ip).args(["route", change, "blackhole", "10.99.0.2/32"]).status()?;
+        ensure!(done.success(), "no route");
+        Ok(())
+    };
+    expect(&look()?, "ok", "none is in the way", "")?;
+    route("add")?;
+    let told = look()?;
+    expect(&told, "warning", "dropped without an answer", &format!("sudo ufw allow {port}/tcp"))?;
+    expect(&told, "warning", "dropped without an answer", &format!("localport={port}"))?;
+    route("del")?;
+    expect(&look()?, "ok", "none is in the way", "")?;
+    drop(listener);
+    expect(&look()?, "ok", "it is refused at once", "")
+}
+
+/// A machine whose way out leads to the middle, with the file by which podman's containers know themselves.
+fn container(environment: &Environment, machines: &Machines) -> Result<()> {
+    let friend = &machines.friend;
+    for words in [&["link", "set", "lo", "up"][..], &["route", "add", "default", "via", &friend.server]] {
+        ensure!(friend.command(&environment.ip).args(words).status()?.success(), "{words:?}");
+    }
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port().to_string();
+    let inside = |words: &[&str], id: &str| {
+        let mut command = friend.command("unshare");
+        command.args([
+            "--mount",
+            "--",
+            "sh",
+            "-c",
+            "mount -t tmpfs none /run && : > /run/.containerenv && exec \"$@\"",
+            "sh",
+        ]);
+        finding(command.arg(&environment.blendwire).args(words).args(["--json", id]), id)
+    };
+    let told = inside(&["doctor", "--port", &port], "route")?;
+    let remedy = format!("blendwire doctor --host {} --port {port}", friend.server);
+    expect(&told, "warning", "a container of podman's", &remedy)?;
+    let words: Vec<_> = remedy.split(' ').skip(1).collect();
+    expect(&inside(&words, "listens")?, "ok", &port, "")?;
+    expect(&inside(&words, "route")?, "ok", "not its own localhost", "")
+}
