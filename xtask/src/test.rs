@@ -19,6 +19,10 @@ use crate::provide::{self, Provided};
 use crate::workspace::Workspace;
 use crate::{addon, deny, fuzz, process, python, tidy};
 
+/// End-to-end tests wait more than they compute, for deadlines, for Blenders to start and for each other: one more than a
+/// machine of two cores has keeps it busy.
+const TESTS_AT_A_TIME: u8 = 3;
+
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hostile --only e2e")]
 pub(crate) struct Options {
@@ -137,7 +141,7 @@ impl Suite<'_> {
         let mut command = process::cargo(self.workspace);
         // Blender and what is tested in it are optimised; what drives them need not be, and compiles in half the time.
         command.args(["test", "--package", "blendwire-e2e", "--test", "e2e", "--"]);
-        command.args(self.filter);
+        command.arg(format!("--test-threads={TESTS_AT_A_TIME}")).args(self.filter);
         command.envs(provide::test_environment(self.workspace, self.built()?, self.provided()?)?);
         command.env("BLENDWIRE_TEST_FAULTY_ADDON_ZIP", addon::pack_faulty(self.workspace)?);
         command.env("BLENDWIRE_TEST_BUNDLE", &self.packed()?.bundle);
