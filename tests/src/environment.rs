@@ -38,6 +38,9 @@ pub struct Environment {
     /// The program that sets up network devices.
     #[cfg(target_os = "linux")]
     pub ip: PathBuf,
+    /// The firewall of Linux.
+    #[cfg(target_os = "linux")]
+    pub nft: PathBuf,
     /// The server of OpenSSH, which wants to be called by its whole path.
     #[cfg(target_os = "linux")]
     pub sshd: PathBuf,
@@ -70,6 +73,8 @@ impl Environment {
             browser: path("BLENDWIRE_TEST_BROWSER")?,
             #[cfg(target_os = "linux")]
             ip: path("BLENDWIRE_TEST_IP")?,
+            #[cfg(target_os = "linux")]
+            nft: path("BLENDWIRE_TEST_NFT")?,
             #[cfg(target_os = "linux")]
             sshd: path("BLENDWIRE_TEST_SSHD")?,
             artefacts: path("BLENDWIRE_TEST_ARTEFACTS")?,

@@ -2,6 +2,7 @@
 //! `blendwire doctor` between machines.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,6 +17,7 @@ pub(super) fn add(suite: &mut Suite) {
     suite.own("doctor::a_blender_that_must_stay_offline_is_told", |environment| on_machines(environment, offline));
     suite.own("doctor::a_container_is_told_the_way_to_its_host", |environment| on_machines(environment, container));
     suite.own("doctor::a_port_whose_packets_are_dropped_is_told", |environment| on_machines(environment, dropped));
+    suite.own("doctor::a_firewall_of_this_machine_is_named", |environment| on_machines(environment, firewall));
 }
 
 /// What it finds on another machine of this server.
@@ -69,6 +71,43 @@ fn dropped(environment: &Environment, machines: &Machines) -> Result<()> {
     expect(&look()?, "ok", "none is in the way", "")?;
     drop(listener);
     expect(&look()?, "ok", "it is refused at once", "")
+}
+
+/// What `nft` drops, on the machine that it runs on and on another one; the command that is given mends both.
+fn firewall(environment: &Environment, machines: &Machines) -> Result<()> {
+    let friend = &machines.friend;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    let nft = |words: &str| -> Result<()> {
+        let done = Command::new(&environment.nft).args(words.split(' ')).status()?;
+        ensure!(done.success(), "nft {words}: {done}");
+        Ok(())
+    };
+    let path = std::env::join_paths(
+        environment
+            .nft
+            .parent()
+            .map(Path::to_owned)
+            .into_iter()
+            .chain(std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect::<Vec<_>>()),
+    )?;
+    let here = || {
+        let mut command = Command::new(&environment.blendwire);
+        command.args(["doctor", "--json", "--host", &friend.server, "--port", &port.to_string(), "firewall"]);
+        finding(command.env("PATH", &path), "firewall")
+    };
+    let there = || found(environment, friend, port, "firewall");
+    expect(&here()?, "ok", "", "")?;
+    nft("add table inet wall")?;
+    nft("add chain inet wall incoming { type filter hook input priority 0 ; policy accept ; }")?;
+    nft(&format!("add rule inet wall incoming tcp dport {port} drop"))?;
+    let opened = format!("nft insert rule inet wall incoming tcp dport {port} accept");
+    let told = here()?;
+    expect(&told, "failure", "nft is active on this machine", &format!("sudo {opened}: "))?;
+    expect(&there()?, "warning", "dropped without an answer", &format!("tcp dport {port} accept"))?;
+    nft(opened.trim_start_matches("nft "))?;
+    expect(&there()?, "ok", "none is in the way", "")?;
+    expect(&here()?, "ok", "connections of this machine are taken", "")
 }
 
 /// A machine whose way out leads to the middle, with the file by which podman's containers know themselves.

@@ -45,6 +45,7 @@ const XVFB: &str = "BLENDWIRE_TEST_XVFB";
 const BROWSER: &str = "BLENDWIRE_TEST_BROWSER";
 const IP: &str = "BLENDWIRE_TEST_IP";
 const SSHD: &str = "BLENDWIRE_TEST_SSHD";
+const NFT: &str = "BLENDWIRE_TEST_NFT";
 
 /// Environment variable → the program it names.
 pub(crate) struct Provided(Vec<(&'static str, PathBuf)>);
@@ -96,6 +97,7 @@ pub(crate) fn provide() -> Result<Provided> {
         provided.push((BROWSER, given_or(BROWSER, || outside::browser(&cache))?));
         provided.push((IP, given_or(IP, || outside::ip(&cache))?));
         provided.push((SSHD, given_or(SSHD, || outside::sshd(&cache))?));
+        provided.push((NFT, given_or(NFT, || outside::nft(&cache))?));
     }
     Ok(Provided(provided))
 }

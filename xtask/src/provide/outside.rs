@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What comes to the server from outside in tests: a browser, whose pages must reach nothing, `ip`, which makes other
-//! machines out of network namespaces, and an ssh server, which is the other end of tunnels.
+//! machines out of network namespaces, `nft`, which is their firewall, and an ssh server, which is the other end of tunnels.
 //!
 //! Each is the host's own where it is on PATH, else one in the Debian root. All are used on Linux only.
 
@@ -23,6 +23,11 @@ pub(crate) fn browser(cache: &Cache) -> Result<PathBuf> {
 /// The program that sets up network devices. Containers of Debian come without it.
 pub(crate) fn ip(cache: &Cache) -> Result<PathBuf> {
     host_or_root(cache, "network", "bin", &["ip"], "iproute2")
+}
+
+/// The firewall of Linux.
+pub(crate) fn nft(cache: &Cache) -> Result<PathBuf> {
+    host_or_root(cache, "firewall", "sbin", &["nft"], "nftables")
 }
 
 /// The server of OpenSSH. Never installed on the host, where Debian would start it for the whole network.
