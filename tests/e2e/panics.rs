@@ -132,7 +132,7 @@ fn time_limit(blender: &Blender) -> Result<()> {
 fn goes_on(blender: &Blender) -> Result<()> {
     // One long call of C code that never looks at Python's signals.
     let code = "result = sum(range(120_000_000))";
-    let mut running = start(blender, "stubborn", &json!({"code": code, "timeout_secs": 0.2}))?;
+    let mut running = start(blender, "stubborn", &json!({"code": code, "timeout_secs": 0.6}))?;
     let reply = running.reply()?;
     ensure!(reply["error"]["code"] == "timeout", "{reply}");
     outcome(blender, "stubborn", |reply| !reply["status"].is_null())

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use toml_edit::{Array, DocumentMut, value};
 
+use crate::build::{TOGETHER, WORKSPACE};
 use crate::dist::archive::{self, Entries, Entry};
 use crate::dist::flags::Flags;
 use crate::process;
@@ -30,19 +31,20 @@ pub(crate) fn run(workspace: &Workspace, out: Option<PathBuf>) -> Result<()> {
 
 /// Builds the core, packs the add-on into `out`, and returns the zip's absolute path.
 pub(crate) fn pack(workspace: &Workspace, out: &Path) -> Result<PathBuf> {
-    let core = build_core(workspace, &["--release"], &Flags::default())?;
+    let core = build_core(workspace, &[&["--release"][..], &TOGETHER].concat(), &Flags::default())?;
     pack_with(workspace, &core, out)
 }
 
 /// Packs the one that is given away, whose core is built with `flags`.
 pub(crate) fn pack_to_give_away(workspace: &Workspace, flags: &Flags, out: &Path) -> Result<PathBuf> {
-    let core = build_core(workspace, &["--release", "--locked"], flags)?;
+    let core = build_core(workspace, &["--release", "--locked", "--package", "blendwire-native"], flags)?;
     pack_with(workspace, &core, out)
 }
 
 /// Packs one whose core panics where the end-to-end tests want that. Not optimised: nobody measures it, and it takes minutes less.
 pub(crate) fn pack_faulty(workspace: &Workspace) -> Result<PathBuf> {
-    let core = build_core(workspace, &["--features", "faults"], &Flags::default())?;
+    let faults = [&WORKSPACE[..], &["--features", "blendwire-native/faults"]].concat();
+    let core = build_core(workspace, &faults, &Flags::default())?;
     pack_with(workspace, &core, &workspace.target.join("faulty"))
 }
 
@@ -83,7 +85,7 @@ fn platform(os: &str, arch: &str) -> Result<String> {
 
 fn build_core(workspace: &Workspace, arguments: &[&str], flags: &Flags) -> Result<PathBuf> {
     let mut command = process::cargo(workspace);
-    command.args(["build", "--package", "blendwire-native"]).args(arguments);
+    command.args(["build", "--lib"]).args(arguments);
     flags.apply(&mut command);
     process::build_artifact(&mut command, "_core")?
         .into_iter()

@@ -23,11 +23,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// The core and the executable, chosen together whichever of them is built: crates that both use have one set of features
+/// then, and are compiled once.
+pub(crate) const TOGETHER: [&str; 4] = ["--package", "blendwire-native", "--package", "blendwire"];
+
 pub(crate) fn build(workspace: &Workspace) -> Result<Built> {
     let zip = addon::pack(workspace, &workspace.dist())?;
     let mut command = process::cargo(workspace);
-    command.args(["build", "--release", "--package", "blendwire", "--bin", "blendwire"]);
-    command.env("BLENDWIRE_ADDON_ZIP", &zip);
+    command.args(["build", "--release", "--bin", "blendwire"]).args(TOGETHER).env("BLENDWIRE_ADDON_ZIP", &zip);
     let executable =
         process::build_artifact(&mut command, "blendwire")?.pop().context("building blendwire made no executable")?;
     Ok(Built { zip, executable })
@@ -42,19 +45,15 @@ pub(crate) fn to_give_away(workspace: &Workspace, flags: &Flags, zip: &Path) -> 
     process::build_artifact(&mut command, "blendwire")?.pop().context("building blendwire made no executable")
 }
 
-/// The tests that need no Blender, in which the executable has what MCP's conformance suite calls by name.
-pub(crate) const UNIT_TESTS: [&str; 6] =
-    ["test", "--workspace", "--exclude", "blendwire-e2e", "--features", "blendwire/fixtures"];
-
-/// With the same.
-pub(crate) const LINT: [&str; 8] =
-    ["clippy", "--workspace", "--all-targets", "--features", "blendwire/fixtures", "--", "-D", "warnings"];
+/// What is not optimised: the whole workspace, whichever of it is built, so that crates that several use are compiled once. The
+/// executable has what MCP's conformance suite calls by name.
+pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "blendwire/fixtures"];
 
 /// The executable that those tests run, for the conformance suite: it is there when they have run, which is why it is built
 /// in the same way.
 pub(crate) fn with_fixtures(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = process::cargo(workspace);
-    command.args(UNIT_TESTS).arg("--no-run");
+    command.arg("test").args(WORKSPACE).arg("--no-run");
     let files = process::build_artifact(&mut command, "blendwire")?;
     // Its own unit tests are an executable too, with more in its name.
     let executable = files.into_iter().find(|file| file.file_stem().is_some_and(|stem| stem == "blendwire"));

@@ -20,8 +20,9 @@ use crate::server::Shared;
 const LONGEST_ERROR_BYTES: usize = 1000;
 
 /// The main thread lets a request that may do anything begin when its line has been written, so that it is there
-/// whatever becomes of Blender; but no later than this, whatever becomes of the disk.
-const BEGIN_WITHIN: Duration = Duration::from_millis(5);
+/// whatever becomes of Blender; but no later than this, whatever becomes of the disk: about a frame, and long enough for a
+/// thread on a busy machine to get its turn.
+const BEGIN_WITHIN: Duration = Duration::from_millis(20);
 
 /// How long a stop waits for the last lines.
 const END_WITHIN: Duration = Duration::from_secs(1);

@@ -133,7 +133,7 @@ fn docs(environment: &Environment, flavour: Flavour) -> Result<()> {
 /// Two searches at once read the API once, others' requests go in between, and the next search reads nothing.
 fn read_once(blender: &Blender, session: &McpSession) -> Result<()> {
     let is_over = AtomicBool::new(false);
-    let search = || session.call("search_api_docs", json!({"query": "bevel"}));
+    let search = || session.call("search_api_docs", json!({"query": "bevel", "wait_secs": 120}));
     let (both, waited) = std::thread::scope(|scope| {
         let other = scope.spawn(|| longest_wait(blender, &is_over));
         let second = scope.spawn(search);

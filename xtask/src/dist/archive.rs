@@ -61,6 +61,8 @@ pub(crate) fn zip(files: &Entries) -> Result<Vec<u8>> {
         // be true. The first day says so.
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
+            // The executable carries it, and its size has a limit.
+            .compression_level(Some(9))
             .last_modified_time(DateTime::default())
             .unix_permissions(entry.mode());
         writer.start_file(name, options)?;

@@ -141,7 +141,7 @@ fn what_counts_is_shown_with_what_says_so() {
 fn the_example_is_right_and_the_schema_is_as_reviewed() {
     let user = User::new();
     user.settings(text(&run(&["config", "--example"]).stdout));
-    assert_eq!(user.effective(&[])["port"]["value"], "9877");
+    assert_eq!(user.effective(&["--profile", "here"])["port"]["value"], "9877");
     insta::assert_snapshot!("config_schema", text(&run(&["config", "--schema"]).stdout));
 }
 
