@@ -69,7 +69,7 @@ fn stdout(outcome: Option<&Outcome>) -> &str {
 }
 
 /// Looks every second why the script has not begun, until it has. Where only a log is written, that nothing answers is told
-/// once: what listens there may be no Blender at all, and would be waited for for ever.
+/// once: what listens there may be no Blender at all, and never answer.
 async fn tell_why_it_waits(blender: &Blender, id: &str, live: &Live) -> Infallible {
     while !live.has_begun() {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -82,7 +82,7 @@ async fn tell_why_it_waits(blender: &Blender, id: &str, live: &Live) -> Infallib
             ) => break,
             Err(error) if printer::is_watched() => live.waits(Some(&error.to_string())),
             Err(error) => {
-                live.talk(&format!("still waiting: {error}"));
+                live.talk(&format!("still waiting: {error}; `blendwire doctor` tells what listens there"));
                 break;
             }
         }

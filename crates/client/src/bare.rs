@@ -41,7 +41,8 @@ impl Bare {
     pub(crate) async fn open(endpoint: &Endpoint) -> Result<Option<Self>, ClientError> {
         let mut bare = Self { endpoint: endpoint.clone(), stream: dial(endpoint).await? };
         let Ok(told) = bare.ask(WHO, &json!({})).await else { return Ok(None) };
-        let is_of_its_kind = matches!(told["status"].as_str(), Some("success" | "error"));
+        // Ours refuses with a code, where it wants a token.
+        let is_of_its_kind = matches!(told["status"].as_str(), Some("success" | "error")) && told["error"].is_null();
         Ok((is_of_its_kind && told["result"]["name"] != OURS).then_some(bare))
     }
 

@@ -45,8 +45,8 @@ pub(super) fn parse(text: &str) -> Result<Settings, Wrong> {
 /// Where a token stands, at the top or in a profile.
 fn token_in(table: &DeTable<'_>) -> Option<Range<usize>> {
     table.iter().find_map(|(key, value)| match value.get_ref() {
-        _ if key.get_ref() == "token" => Some(key.span()),
         DeValue::Table(inner) => token_in(inner),
+        _ if key.get_ref() == "token" => Some(key.span()),
         _ => None,
     })
 }

@@ -74,3 +74,19 @@ fn a_rollback_that_did_not_happen_is_told_with_its_reason() {
     let output = run(&["exec", "--rollback", "-c", "…", "--port", &silent]);
     assert!(text(&output.stderr).contains("did not say that anything was rolled back"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn that_nothing_answers_is_said_while_it_is_waited_for() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut child = crate::blendwire(&["exec", "--port", &port, "--timeout", "60", "-c", "1"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    // Without a word it ends with its time limit, and so does this.
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stderr.take().unwrap()), &mut said).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said.starts_with("still waiting: ") && said.contains("blendwire doctor"), "{said}");
+}

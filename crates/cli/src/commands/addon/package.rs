@@ -111,17 +111,22 @@ impl Package {
     /// # Errors
     /// When the folder is a link, or the system lets nobody replace it.
     pub(super) fn unpack_as(&self, folder: &Path) -> Result<()> {
-        refuse_link(folder)?;
+        refuse_other(folder)?;
         let parent = folder.parent().context("an add-on has a folder above it")?;
         fs::create_dir_all(parent)?;
         // Blender passes over names that begin with a full stop.
         let temporary = tempfile::Builder::new().prefix(".blendwire-").tempdir_in(parent)?;
         ZipArchive::new(Cursor::new(&self.bytes))?.extract(temporary.path())?;
+        let old = temporary.path().join("old");
         if folder.exists() {
-            fs::rename(folder, temporary.path().join("old")).map_err(in_use)?;
+            fs::rename(folder, &old).map_err(in_use)?;
         }
-        fs::rename(temporary.path().join(NAME), folder).map_err(in_use)?;
-        Ok(())
+        let Err(error) = fs::rename(temporary.path().join(NAME), folder) else { return Ok(()) };
+        if old.exists() && fs::rename(&old, folder).is_err() {
+            let kept = temporary.keep().join("old");
+            return Err(in_use(error)).with_context(|| format!("the earlier add-on is now at {}", kept.display()));
+        }
+        Err(in_use(error))
     }
 }
 
@@ -130,18 +135,27 @@ impl Package {
 /// # Errors
 /// As [`Package::unpack_as`].
 pub(super) fn remove(folder: &Path) -> Result<()> {
-    refuse_link(folder)?;
+    refuse_other(folder)?;
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(in_use)?;
     }
     Ok(())
 }
 
-/// Developers link to their sources, which are not to be overwritten.
-fn refuse_link(folder: &Path) -> Result<()> {
+/// Leaves alone what is not this add-on's own folder: one of another's, or the one above a single file of that name, where all
+/// add-ons are. Developers link to their sources, which are not to be overwritten either.
+fn refuse_other(folder: &Path) -> Result<()> {
     if folder.is_symlink() {
         let target = fs::read_link(folder).unwrap_or_default();
         bail!("{} is a link to {}: remove it first", folder.display(), target.display());
+    }
+    if folder.file_name().is_none_or(|name| name != NAME) {
+        bail!("{} holds an add-on named {NAME} that is not this one: remove that first", folder.display());
+    }
+    let manifest = || fs::read_to_string(folder.join("blender_manifest.toml")).ok()?.parse::<DocumentMut>().ok();
+    let is_ours = || manifest().is_some_and(|manifest| manifest.get("id").and_then(|id| id.as_str()) == Some(NAME));
+    if folder.exists() && !is_ours() {
+        bail!("{} is not this add-on, though it has its name: move it away first", folder.display());
     }
     Ok(())
 }
@@ -163,7 +177,7 @@ mod tests {
 
     fn package(version: &str, files: &[(&str, &str)]) -> Package {
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        let manifest = format!("version = \"{version}\"\nplatforms = [\"linux-x64\"]\n");
+        let manifest = format!("id = \"{NAME}\"\nversion = \"{version}\"\nplatforms = [\"linux-x64\"]\n");
         for (name, content) in [("blender_manifest.toml", manifest.as_str())].iter().chain(files) {
             writer.start_file(format!("blendwire/{name}"), zip::write::SimpleFileOptions::default()).unwrap();
             writer.write_all(content.as_bytes()).unwrap();
@@ -203,6 +217,20 @@ mod tests {
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
         writer.start_file("other/__init__.py", zip::write::SimpleFileOptions::default()).unwrap();
         assert!(error(&writer.finish().unwrap().into_inner()).contains("not Blendwire's add-on"));
+    }
+
+    #[test]
+    fn what_is_another_s_is_left_alone() {
+        let scripts = tempfile::tempdir().unwrap();
+        let addons = scripts.path().join("addons");
+        let other = addons.join("blendwire");
+        std::fs::create_dir_all(&other).unwrap();
+        std::fs::write(other.join("__init__.py"), "").unwrap();
+        // A single file `blendwire.py` lies in the folder of all add-ons.
+        for folder in [&addons, &other] {
+            assert!(package("1.0.0", &[]).unpack_as(folder).is_err() && remove(folder).is_err());
+        }
+        assert!(other.join("__init__.py").is_file());
     }
 
     #[cfg(unix)]

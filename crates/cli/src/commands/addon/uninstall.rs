@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire addon uninstall`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -26,7 +27,7 @@ pub(super) fn run(args: &UninstallArgs) -> Ended {
         uninstall(args, blender)
     };
     let ended = talk::each(Verb::Uninstall, args.dry_run, args.json, &blenders, uninstall);
-    if !args.dry_run && !args.json {
+    if !args.dry_run && !args.json && ended.is_ok() {
         tell_what_stays();
     }
     ended
@@ -59,11 +60,16 @@ fn tell_what_stays() {
     let config = token.and_then(|token| token.parent().map(PathBuf::from));
     let folders = [
         (instances::state_folder(), "journal, descriptors of running servers"),
-        (config, "token and certificate"),
+        (config, "settings, token and certificate"),
         (data::place(), "what `launch` unpacked and installed, and its logs"),
     ];
-    let there: Vec<_> = folders.into_iter().filter_map(|(folder, what)| Some((folder?, what))).collect();
-    let there: Vec<_> = there.into_iter().filter(|(folder, _)| folder.is_dir()).collect();
+    // On some systems it is one folder.
+    let mut there = BTreeMap::<_, Vec<_>>::new();
+    for (folder, what) in folders.into_iter().filter_map(|(folder, what)| Some((folder?, what))) {
+        if folder.is_dir() {
+            there.entry(folder).or_default().push(what);
+        }
+    }
     if there.is_empty() {
         return;
     }
@@ -71,6 +77,6 @@ fn tell_what_stays() {
     for (folder, what) in there {
         let folder = folder.display();
         let command = if cfg!(windows) { format!("rmdir /s /q \"{folder}\"") } else { format!("rm -r '{folder}'") };
-        printer::talk(&format!("  {command}    ({what})"));
+        printer::talk(&format!("  {command}    ({})", what.join("; ")));
     }
 }

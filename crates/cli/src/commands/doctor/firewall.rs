@@ -26,7 +26,16 @@ pub(super) fn firewall(context: &Context) -> Finding {
         Some(Err(ErrorKind::TimedOut)) => format!("what is sent to {endpoint} is dropped without an answer"),
         // What firewalld sends, and routers; also what the system says when nobody has the address.
         Some(Err(ErrorKind::HostUnreachable)) => format!("what is sent to {endpoint} is turned back"),
-        _ => return Finding::ok(format!("not asked: it is not a firewall that keeps {endpoint} from being reached")),
+        // A rule for what leaves this machine.
+        Some(Err(ErrorKind::PermissionDenied)) => {
+            return Finding::failure(format!("this machine lets nothing be sent to {endpoint}"), WHY).remedy(
+                "look at the rules for outgoing connections of this machine's firewall, and of a security program",
+            );
+        }
+        Some(Err(_)) => {
+            return Finding::ok(format!("not asked: it is not a firewall that keeps {endpoint} from being reached"));
+        }
+        None => return Finding::ok("not asked: whether anything takes connections there is not known"),
     };
     if network::is_here(context) { on_this_machine(&seen, endpoint.port) } else { elsewhere(&seen, endpoint.port) }
 }

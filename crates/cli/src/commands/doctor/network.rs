@@ -81,15 +81,16 @@ pub(super) fn listens(context: &Context) -> Finding {
     let endpoint = context.endpoint();
     let addresses = context.addresses.get().cloned().unwrap_or_default();
     let each = CONNECT_WITHIN / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-    let mut refused = None;
+    let mut refused: Option<io::Error> = None;
     for address in &addresses {
         match TcpStream::connect_timeout(address, each) {
             Ok(_) => {
                 let _ = context.connected.set(Ok(()));
                 return Finding::ok(format!("{address} takes connections"));
             }
-            // A refusal on one loopback address says more than "no such address family" on the other.
-            Err(error) if refused.as_ref().is_none_or(|first: &io::Error| !is_refusal(first)) => refused = Some(error),
+            Err(error) if refused.as_ref().is_none_or(|first| telling(&error) > telling(first)) => {
+                refused = Some(error);
+            }
             Err(_) => {}
         }
     }
@@ -100,6 +101,18 @@ pub(super) fn listens(context: &Context) -> Finding {
         Some(error) if is_refusal(&error) => nothing_listens(context, &endpoint, &addresses),
         Some(error) => unreachable(&endpoint, &error),
         None => Finding::failure(format!("{endpoint} has no address"), NO_SERVER),
+    }
+}
+
+/// Of several addresses the one counts whose error says most: a refusal or silence on one more than "no such address family"
+/// on the other.
+fn telling(error: &io::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => 4,
+        ErrorKind::PermissionDenied => 3,
+        ErrorKind::TimedOut => 2,
+        ErrorKind::HostUnreachable => 1,
+        _ => 0,
     }
 }
 

@@ -34,7 +34,7 @@ fn among(ranges: &[RangeInclusive<u16>], port: u16) -> Finding {
          each start of Windows",
     )
     .remedy(format!(
-        "as administrator: net stop winnat & netsh interface ipv4 add excludedportrange protocol=tcp startport={port} \
+        "in a Command Prompt as administrator: net stop winnat & netsh interface ipv4 add excludedportrange protocol=tcp startport={port} \
          numberofports=1 & net start winnat (the port is then Blender's to take, for good)"
     ))
     .remedy("blendwire launch: takes the first port that is free")

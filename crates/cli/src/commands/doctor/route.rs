@@ -52,15 +52,15 @@ fn own_localhost(inside: Inside, port: u16, gateway: Option<Ipv4Addr>) -> Findin
         );
         let finding = gateway.into_iter().fold(finding, |finding, doctor| {
             finding.remedy(format!(
-                "{doctor}: that is Windows; Blender has to listen there and allow WSL's network (docs/remote.md)"
+                "{doctor}: that is mostly Windows; Blender has to listen there and allow WSL's network (docs/remote.md)"
             ))
         });
         return finding.remedy("blendwire.exe doctor: the Windows build, started from here, has Windows' localhost");
     }
     let outside = "Blender has to listen there and allow the container's network (docs/remote.md)";
-    let finding = gateway
-        .into_iter()
-        .fold(finding, |finding, doctor| finding.remedy(format!("{doctor}: that is the container's host; {outside}")));
+    let finding = gateway.into_iter().fold(finding, |finding, doctor| {
+        finding.remedy(format!("{doctor}: that is mostly the container's host; {outside}"))
+    });
     let finding = match inside {
         Inside::Docker => finding.remedy(format!(
             "{}: Docker Desktop knows the host by that name; elsewhere start the container with \

@@ -178,7 +178,8 @@ fn dropping_chain(rules: &str) -> Option<Chain> {
     for line in rules.lines() {
         let words: Vec<_> = line.split_whitespace().map(|word| word.trim_end_matches(';')).collect();
         match words.as_slice() {
-            ["table", family, name, "{"] => table = Some((*family, *name)),
+            ["table", family, name, "{"] => (table, chain, is_incoming) = (Some((*family, *name)), None, false),
+            ["}"] => is_incoming = false,
             ["chain", name, "{"] => (chain, is_incoming) = (Some(*name), false),
             ["type", "filter", "hook", hook, ..] => is_incoming = *hook == "input",
             _ => {}

@@ -20,7 +20,7 @@ use crate::env_vars;
 
 /// Says what to remove when this command has gone.
 const ANNOUNCE: &str =
-    "import os\n\ndef main(folders):\n    os.environ['BLENDWIRE_LEFTOVERS'] = os.pathsep.join(folders)";
+    "import json\nimport os\n\ndef main(folders):\n    os.environ['BLENDWIRE_LEFTOVERS'] = json.dumps(folders)";
 
 /// It holds nothing that is worth waiting for.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -74,7 +74,9 @@ impl Background {
             owned: true,
         };
         let mut command = start.command()?;
-        command.env(env_vars::STATE_DIR, folder.path().join("state")).env(env_vars::LEFTOVERS, folder.path());
+        command
+            .env(env_vars::STATE_DIR, folder.path().join("state"))
+            .env(env_vars::LEFTOVERS, json!([folder.path().to_string_lossy()]).to_string());
         for name in ["TMPDIR", "TEMP", "TMP"] {
             command.env(name, folder.path());
         }
@@ -97,7 +99,7 @@ impl Background {
         let own = self.folder.path().file_name().unwrap_or_default().to_string_lossy();
         let path = folder.join(format!(".{own}-{frame}"));
         // Known there before it is here: whenever this command is killed, Blender removes it.
-        let leftovers = json!({"folders": [self.folder.path(), path]});
+        let leftovers = json!({"folders": [self.folder.path().to_string_lossy(), path.to_string_lossy()]});
         self.call::<()>(ANNOUNCE, &leftovers, |_| {}).await?;
         let made = fs_err::create_dir(&path);
         made.map_err(|error| Unfinished::Raised(format!("cannot write to {}: {error}", folder.display())))?;

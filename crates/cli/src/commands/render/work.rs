@@ -128,8 +128,15 @@ impl<'a> Work<'a> {
             if self.args.overwrite {
                 made.persist(&file.path)?;
             } else {
+                match std::fs::metadata(&file.path) {
+                    // This view is from before, where another one was missing.
+                    Ok(there) if self.args.resume && there.len() > 0 => continue,
+                    // A place holder, which does not count as a picture.
+                    Ok(_) if self.args.resume => fs_err::remove_file(&file.path)?,
+                    _ => {}
+                }
                 // Somebody else may have made it meanwhile.
-                made.persist_noclobber(&file.path)?;
+                made.persist_noclobber(&file.path).with_context(|| file.path.display().to_string())?;
             }
         }
         Ok(())

@@ -24,14 +24,20 @@ impl Trouble {
 /// What `lines` of ssh's mean, which was to go there. `asks_nothing` is how it was run without a terminal.
 pub(super) fn explain(lines: &[String], destination: &str, local_port: u16, asks_nothing: bool) -> Trouble {
     let host = destination.rsplit_once('@').map_or(destination, |(_, host)| host);
-    let said = |marks: &[&str]| lines.iter().rev().find(|line| marks.iter().any(|mark| line.contains(mark)));
+    // A key that cannot be read is one of several, and a port that does not open over there is no trouble of ssh's.
+    let is_of_ssh = |line: &&String| !line.contains("open failed") && !line.contains("Load key");
+    let said =
+        |marks: &[&str]| lines.iter().rev().filter(is_of_ssh).find(|line| marks.iter().any(|mark| line.contains(mark)));
     let trouble = |said: &str, advice: String, is_final| Trouble { said: said.trim().to_owned(), advice, is_final };
     if said(&["REMOTE HOST IDENTIFICATION HAS CHANGED"]).is_some() {
+        // It knows by which name, port and file; not all of them say it.
+        let removal = said(&["ssh-keygen "]).filter(|line| line.contains(" -R "));
+        let removal = removal.map_or_else(|| format!("ssh-keygen -R {host}"), |line| line.trim().to_owned());
         return trouble(
             "the key of that machine is not the one that is known",
             format!(
                 "it was installed anew, or somebody is in between. Compare its fingerprint with that machine's \
-                 (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then take the old one out: ssh-keygen -R {host}"
+                 (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then take the old one out: {removal}"
             ),
             true,
         );
@@ -105,13 +111,24 @@ mod tests {
             "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @",
             "Host key verification failed.",
         ]);
-        assert!(changed.is_final && changed.advice.contains("ssh-keygen -R render7"), "{changed:?}");
+        assert!(changed.is_final && changed.advice.ends_with("out: ssh-keygen -R render7"), "{changed:?}");
+        let at_another_port = explained(&[
+            "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @",
+            "  remove with:\r",
+            "  ssh-keygen -f '/home/me/.ssh/known_hosts' -R '[render7]:2222'\r",
+            "Host key verification failed.\r",
+        ]);
+        assert!(at_another_port.advice.ends_with(" -R '[render7]:2222'"), "{at_another_port:?}");
         let unknown = explained(&["No ED25519 host key is known for render7", "Host key verification failed."]);
         assert!(unknown.is_final && unknown.advice.contains("`ssh me@render7` in a terminal"), "{unknown:?}");
         assert!(explained(&["me@render7: Permission denied (publickey)."]).is_final);
         assert!(explained(&["command-line: line 0: Bad configuration option: x"]).is_final);
         assert!(!explained(&["ssh: connect to host render7 port 22: Connection refused"]).is_final);
         assert!(!explained(&["Timeout, server render7 not responding."]).is_final);
+        // Of what was said hours before.
+        assert!(!explained(&["Load key \"a\": Permission denied", "Timeout, server render7 not responding."]).is_final);
+        let closed = ["channel 2: open failed: connect failed: Connection refused", "client_loop: send disconnect"];
+        assert_eq!(explained(&closed).said, "client_loop: send disconnect");
         assert_eq!(
             explained(&["Connection to render7 closed by remote host.", ""]).said,
             "Connection to render7 closed by remote host."
