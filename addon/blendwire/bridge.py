@@ -79,7 +79,8 @@ def start(settings: Settings, history: ModuleType) -> list[str]:
             history=history,
         )
     except core.StartError as error:
-        raise StartError(error.check, str(error)) from None
+        # One of an earlier version, still loaded after an update, has no such name.
+        raise StartError(getattr(error, "check", "listens"), str(error)) from None
     vars(sys)[_SLOT] = core
     return endpoints
 

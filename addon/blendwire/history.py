@@ -75,7 +75,7 @@ class _Seen:
     touched: frozenset[str] = frozenset()
     # Since our own last step was recorded.
     edit_since_step = True
-    # Since the end of the last request that made a step.
+    # Since the end of the last request, which made a step.
     edit_since_request = True
 
 
@@ -84,8 +84,9 @@ class _Now:
 
     is_in_request = False
     last_step: Step | None = None
-    # The title of the last request that made a step.
+    # The last request that made a step, and that step; none where Blender does not tell steps apart.
     last_title = ""
+    step_of_request: Step | None = None
 
 
 # The user's wish: set by `server` at each start, by `preferences` when it changes.
@@ -207,8 +208,18 @@ def _clean_up(request: Request) -> None:
 
 
 def undoable() -> str:
-    """The title of the last request's step, where undoing once takes back that request and nothing else; else empty."""
-    return "" if _Seen.edit_since_request else _Now.last_title
+    """The title of the last request, where nothing that Blender tells of was edited since; else empty. Asks nobody."""
+    return _Now.last_title if _Now.step_of_request is not None and not _Seen.edit_since_request else ""
+
+
+def undo_request() -> str:
+    """Takes back the last request; gives why not, or an empty string."""
+    step, now = _Now.step_of_request, undo_stack.active()
+    if not undoable() or step is None or now is None or not step.is_same(now):
+        _Seen.edit_since_request = True
+        return "the file was edited since; Edit > Undo History has all steps"
+    done, why = undo(1)
+    return "" if done else why
 
 
 def undo(steps: int) -> tuple[int, str]:
@@ -235,7 +246,10 @@ def _travel(operator: Any, steps: int, nothing: str) -> tuple[int, str]:
 
 def _prepare_rollback(request: Request) -> None:
     try:
-        request.checkpoint = Checkpoint(request.title, _step_that_holds_the_state_now())
+        known = _step_that_holds_the_state_now()
+        request.checkpoint = Checkpoint(request.title, known)
+        if known is None:
+            _Seen.edit_since_request = True
     except NoStepError as error:
         request.no_checkpoint = str(error)
         return
@@ -322,9 +336,10 @@ def _record_quietly(name: str) -> None:
 def _record_step(request: Request) -> None:
     is_wanted = request.makes_step and records_steps and not bpy.app.background
     # Without a step to make or to give up, there is no need to know.
-    if not (is_wanted or _Now.last_step is not None) or not _has_edited(request):
+    is_known = _Now.last_step is not None or not _Seen.edit_since_request
+    if not (is_wanted or is_known) or not _has_edited(request):
         return
-    _Now.last_step = None
+    _Now.last_step, _Seen.edit_since_request = None, True
     if not is_wanted:
         return
     try:
@@ -336,11 +351,13 @@ def _record_step(request: Request) -> None:
                 _remember(step)
         else:
             undo_stack.record(request.title)
+            step = undo_stack.active()
     except NoStepError as error:
         logs.write("warning", f"no undo step for “{request.title}”: {error}")
-    else:
-        _flush()
-        _Now.last_title, _Seen.edit_since_request = undo_stack.shortened(request.title), False
+        return
+    _flush()
+    _Now.last_title, _Now.step_of_request = undo_stack.shortened(request.title), step
+    _Seen.edit_since_request = False
 
 
 def _has_edited(request: Request) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from . import history, server, snapshot
+from . import history, logs, server, snapshot
 
 
 class _ServerOperator(bpy.types.Operator):
@@ -79,17 +79,18 @@ class BLENDWIRE_OT_undo_request(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         title = history.undoable()
         if not title:
-            self.report({"ERROR"}, "The file was edited since the last request: see Edit > Undo History")
+            self.report({"ERROR"}, "Nothing of a request is left to undo here: see Edit > Undo History")
             return {"CANCELLED"}
         # A moment later: undoing replaces data that Blender holds on to while an operator runs.
         bpy.app.timers.register(_undo_request, first_interval=0.0)
-        self.report({"INFO"}, f"Undone: {title}")
         return {"FINISHED"}
 
 
 def _undo_request() -> None:
-    if history.undoable():
-        history.undo(1)
+    title = history.undoable()
+    why = history.undo_request()
+    logs.write("warning" if why else "info", f"“{title}” was not undone: {why}" if why else f"undone: {title}")
+    logs.flush()
 
 
 CLASSES = (

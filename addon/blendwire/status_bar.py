@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An entry in Blender's status bar while a request of a client waits, runs, or asks for consent.
+"""An entry in Blender's status bar while a request of a client runs, or asks for consent.
 
 Draws from the cached snapshot alone. A script that holds Blender's main thread holds its drawing too: what is seen here
 are renders and other requests whose result is deferred. `__init__` calls `register` and `unregister`. Main thread only.
@@ -7,6 +7,7 @@ are renders and other requests whose result is deferred. `__init__` calls `regis
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import bpy
@@ -46,18 +47,25 @@ def redraw() -> None:
     if text == _Shown.text:
         return
     manager = bpy.context.window_manager
-    for window in manager.windows if manager is not None else ():
-        # Blender's Python reaches these bars through the words of modal operators only, which are left alone.
-        if len(getattr(window, "modal_operators", ())) == 0:
+    windows = list(manager.windows) if manager is not None else []
+    # Blender's Python reaches these bars through the words of modal operators only, which are left alone. Before 4.2 it
+    # does not tell whether there are any: the entry comes and goes there when the bar is drawn for another reason.
+    if not all(hasattr(window, "modal_operators") and len(window.modal_operators) == 0 for window in windows):
+        return
+    for window in windows:
+        # It goes by the context, which has no window right after a file was loaded.
+        with bpy.context.temp_override(window=window):
             window.workspace.status_text_set_internal(None)
-            _Shown.text = text
+    _Shown.text = text
 
 
 def register() -> None:
-    """Adds the entry."""
+    """Adds the entry, once."""
+    unregister()
     bpy.types.STATUSBAR_HT_header.append(_draw)
 
 
 def unregister() -> None:
-    """Takes it back."""
-    bpy.types.STATUSBAR_HT_header.remove(_draw)
+    """Takes it back, where it is there."""
+    with suppress(ValueError):
+        bpy.types.STATUSBAR_HT_header.remove(_draw)

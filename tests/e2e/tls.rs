@@ -19,6 +19,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&[Flavour::Bpy52], "tls::an_unknown_certificate_is_told_with_its_fingerprint", unknown);
     suite.shared(&[Flavour::Bpy52], "tls::carries_a_lot", large);
     suite.own("tls::a_certificate_of_an_authority_is_checked_by_name_and_date", of_authority);
+    suite.own("doctor::certificates_are_judged_by_name_and_date", judged);
     suite.own("tls::a_renewed_certificate_needs_no_restart", renewed);
     suite.own("tls::a_certificate_that_cannot_be_used_is_refused_at_the_start", unusable);
     suite.own("tls::what_speaks_no_tls_is_told_apart", not_tls);
@@ -189,6 +190,31 @@ fn of_authority(environment: &Environment) -> Result<()> {
         ensure!(shown.contains("not valid now") == (last_year == 2021) && shown.contains("an authority"), "{shown}");
     }
     Ok(())
+}
+
+/// What is wrong with a certificate is told; a right one in its place mends that, without a restart.
+fn judged(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let authority = Authority::new(folder.path())?;
+    authority.sign("render7.example", 2090)?;
+    let settings = Settings { arguments: authority.arguments(), ..Settings::default() };
+    let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let expect = |state: &str, words: &str| -> Result<()> {
+        let arguments = ["doctor", "--json", "--ca", &authority.file(), "tls"];
+        let (_, out, err) = blendwire(&binary(), blender.port, &blender.file("config"), &arguments)?;
+        let found: Vec<Value> = serde_json::from_str(&out).context(err)?;
+        let tls = found.iter().find(|finding| finding["id"] == "tls").context("no tls")?;
+        let seen = tls["seen"].as_str().unwrap_or_default();
+        ensure!(tls["state"] == state && seen.contains(words), "{tls}");
+        let remedies = tls["remedies"].as_array().map_or(0, Vec::len);
+        ensure!((remedies > 0) == (state == "failure"), "{tls}");
+        Ok(())
+    };
+    expect("failure", "for another name")?;
+    authority.sign("localhost", 2021)?;
+    expect("failure", "has expired")?;
+    authority.sign("localhost", 2090)?;
+    expect("ok", "for this name, valid now")
 }
 
 fn renewed(environment: &Environment) -> Result<()> {
