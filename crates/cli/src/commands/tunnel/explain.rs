@@ -115,7 +115,7 @@ mod tests {
         let at_another_port = explained(&[
             "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @",
             "  remove with:\r",
-            "  ssh-keygen -f '/home/me/.ssh/known_hosts' -R '[render7]:2222'\r",
+            "  ssh-keygen -f '~/.ssh/known_hosts' -R '[render7]:2222'\r",
             "Host key verification failed.\r",
         ]);
         assert!(at_another_port.advice.ends_with(" -R '[render7]:2222'"), "{at_another_port:?}");
