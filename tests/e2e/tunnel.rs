@@ -190,7 +190,8 @@ fn wrong(environment: &Environment) -> Result<()> {
         (options("key", "known"), format!("nothing listens at port {nothing} of")),
         (options("other", "known"), "ssh-copy-id".to_owned()),
         (options("key", "none"), "in a terminal once".to_owned()),
-        (options("key", "changed"), "ssh-keygen -R 127.0.0.1".to_owned()),
+        // ssh's own command, with the file and the port.
+        (options("key", "changed"), format!("[127.0.0.1]:{}", server.port)),
         (
             vec!["-F".to_owned(), "/dev/null".to_owned(), "-p".to_owned(), nothing.to_string()],
             "no ssh server".to_owned(),
