@@ -67,7 +67,12 @@ fn interrupted(blender: &mut Blender, name: &str, code: &str) -> Result<()> {
     let mut wire = blender.wire()?;
     let before = Instant::now();
     wire.send(&request(name, code, LIMIT.as_secs_f64()))?;
-    let reply = wire.reply()?;
+    let mut reply = wire.reply()?;
+    // A machine that has no time for Blender's main thread may have it look like one in a long call: how it ended is told then.
+    if reply["state"] == "still_running" {
+        println!("{}: {name} was told to go on: {reply}", blender.flavour.name());
+        reply = outcome(blender, name)?;
+    }
     let late = before.elapsed().saturating_sub(LIMIT);
     println!("{}: {name} ended {late:?} after its deadline", blender.flavour.name());
     let message = reply["message"].as_str().unwrap_or_default();
@@ -105,11 +110,16 @@ fn still_running(blender: &mut Blender) -> Result<()> {
     let cancelled = ask(blender, &json!({"type": "cancel", "id": "in-c"}))?;
     ensure!(cancelled["result"]["state"] == "still_running", "{cancelled}");
     ensure!(cancelled["result"]["title"] == "print('begun')", "{cancelled}");
-    let outcome = wait_until("the outcome", Duration::from_mins(1), || {
-        ask(blender, &json!({"type": "outcome", "id": "in-c"})).ok().filter(|reply| reply["error"]["code"] != "busy")
-    })?;
+    let outcome = outcome(blender, "in-c")?;
     ensure!(outcome["error"]["code"] == "timeout" && outcome["stdout"] == "begun\n", "{outcome}");
     next_is_answered(blender)
+}
+
+/// How the request of this id ended, once it has.
+fn outcome(blender: &Blender, id: &str) -> Result<Value> {
+    wait_until("the outcome", Duration::from_mins(1), || {
+        ask(blender, &json!({"type": "outcome", "id": id})).ok().filter(|reply| reply["error"]["code"] != "busy")
+    })
 }
 
 fn removed(blender: &mut Blender) -> Result<()> {
