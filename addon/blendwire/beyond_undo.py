@@ -105,7 +105,7 @@ def left_in_words(left: dict[str, Any], noted: LeftByUndo | None, is_at_step: bo
     kinds: dict[str, list[str]] = {}
     excused = noted.scenes_with_other_brushes() if noted is not None else set()
     for group, by_kind in left.items():
-        for kind, all_names in _unmatched(left, group, by_kind):
+        for kind, all_names in _not_blenders_own(by_kind):
             names = all_names
             if group == "modified":
                 names = [name for name in names if not (kind == "scenes" and name in excused)]
@@ -119,13 +119,9 @@ def left_in_words(left: dict[str, Any], noted: LeftByUndo | None, is_at_step: bo
     return f"Blender's undo does not take these back: {told}"
 
 
-def _unmatched(left: dict[str, Any], group: str, by_kind: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """Before Blender 4.2 a data-block that was removed and came back looks like another one of the same name."""
-    other = left.get({"added": "removed", "removed": "added"}.get(group, ""), {})
-    has_numbers = "session_uid" in bpy.types.ID.bl_rna.properties
+def _not_blenders_own(by_kind: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     for kind, told in by_kind.items():
         names = [f"{then} to {now}" for then, now in told.items()] if isinstance(told, dict) else told
-        names = [name for name in names if has_numbers or name not in other.get(kind, ())]
         yield kind, [name for name in names if not _is_blenders_own(kind, name)]
 
 

@@ -45,8 +45,12 @@ _LEFT_OUT = {"window_managers", "screens", "workspaces", "all_ids"}
 # Images that are not the user's: what was rendered or viewed last.
 _BUFFERS = {"RENDER_RESULT", "COMPOSITING"}
 
+# What a data-block is known by: see `_identity`.
+Identity = int | str
+_HAS_NUMBERS = "session_uid" in bpy.types.ID.bl_rna.properties
+
 # Data-blocks of one collection of bpy.data: identity to name.
-Names = dict[int, str]
+Names = dict[Identity, str]
 
 _numbers = count(1)
 
@@ -72,7 +76,7 @@ class Before:
     skipped: str = ""
     path: Path | None = None
     names: dict[str, Names] = field(default_factory=dict)
-    pixels: dict[int, bytes | None] = field(default_factory=dict)
+    pixels: dict[Identity, bytes | None] = field(default_factory=dict)
     was_loaded: list[bool] = field(default_factory=list)
     handler: Any = None
 
@@ -152,7 +156,6 @@ def _size(names: dict[str, Names]) -> int:
 
 def _names() -> dict[str, Names]:
     """All data-blocks by collection of bpy.data. One of a library has the library in its name."""
-    by_session = "session_uid" in bpy.types.ID.bl_rna.properties
     names: dict[str, Names] = {}
     for prop in bpy.data.bl_rna.properties:
         if prop.type != "COLLECTION" or prop.identifier in _LEFT_OUT:
@@ -160,16 +163,13 @@ def _names() -> dict[str, Names]:
         blocks = getattr(bpy.data, prop.identifier)
         if prop.identifier == "images":
             blocks = [image for image in blocks if image.type not in _BUFFERS]
-        if by_session:
-            names[prop.identifier] = {block.session_uid: block.name_full for block in blocks}
-        else:
-            names[prop.identifier] = {block.as_pointer(): block.name_full for block in blocks}
+        names[prop.identifier] = {_identity(block): block.name_full for block in blocks}
     return names
 
 
-def _pixels(also: Collection[int] = ()) -> dict[int, bytes | None]:
+def _pixels(also: Collection[Identity] = ()) -> dict[Identity, bytes | None]:
     """Digests of images whose pixels are in memory only, and of those named, by identity; `None` for one too large."""
-    digests: dict[int, bytes | None] = {}
+    digests: dict[Identity, bytes | None] = {}
     for image in bpy.data.images:
         if (image.is_dirty or _identity(image) in also) and image.type not in _BUFFERS:
             size = image.size[0] * image.size[1] * image.channels
@@ -254,6 +254,7 @@ def _painted(state: Before) -> Iterator[str]:
             yield image.name_full
 
 
-def _identity(block: Any) -> int:
-    """What stays the same for as long as there is the data-block; since Blender 4.2 after an undo, too."""
-    return block.session_uid if hasattr(block, "session_uid") else block.as_pointer()
+def _identity(block: Any) -> Identity:
+    """What stays the same for as long as there is the data-block, after an undo too. Before Blender 4.2 that is its
+    name: its address is another after an undo, and soon somebody else's when it is gone."""
+    return block.session_uid if _HAS_NUMBERS else block.name_full

@@ -14,8 +14,24 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import bpy
+from bpy.app.handlers import persistent
 
-from .undo_stack import in_window
+from .undo_stack import in_window, mark_modified
+
+# With its window, an early Blender takes the open file as saved when a copy of it is. Seen in 4.0, and no more in 4.3.
+FORGETS_UNSAVED = bpy.app.version < (4, 3, 0) and not bpy.app.background
+
+# Rounds of Blender's event loop after which it has taken notice of a save. The first is the one that goes on.
+ROUNDS = 3
+
+
+class _Unsaved:
+    """Changes that were not saved when a copy was."""
+
+    is_owed = False
+    # The user or a script has just saved the file, which Blender has not noticed yet.
+    is_saved = False
+    rounds_left = 0
 
 
 def save(path: Path, *, remap: bool = False) -> None:
@@ -24,6 +40,9 @@ def save(path: Path, *, remap: bool = False) -> None:
     # Errors
     RuntimeError with Blender's own words and the room that there was, of which those say nothing.
     """
+    if bpy.data.is_dirty and not _Unsaved.is_saved:
+        _Unsaved.is_owed = True
+        _wait_for_blender()
     try:
         with _unnoticed(), in_window():
             bpy.ops.wm.save_as_mainfile(
@@ -31,6 +50,32 @@ def save(path: Path, *, remap: bool = False) -> None:
             )
     except RuntimeError as error:
         raise RuntimeError(f"{str(error).strip()} ({_room(path.parent)})") from None
+
+
+def _wait_for_blender() -> None:
+    if not FORGETS_UNSAVED:
+        return
+    _Unsaved.rounds_left = ROUNDS
+    if not bpy.app.timers.is_registered(_after_a_round):
+        bpy.app.timers.register(_after_a_round, first_interval=0.0)
+
+
+def _after_a_round() -> float | None:
+    if _Unsaved.is_owed and not bpy.data.is_dirty:
+        mark_modified()
+    _Unsaved.rounds_left -= 1
+    if _Unsaved.rounds_left > 0:
+        return 0.0
+    _Unsaved.is_owed = _Unsaved.is_saved = False
+    return None
+
+
+@persistent
+def on_save_or_load(*_: object) -> None:
+    """There are no unsaved changes any more."""
+    if FORGETS_UNSAVED:
+        _Unsaved.is_owed, _Unsaved.is_saved = False, True
+        _wait_for_blender()
 
 
 def _room(folder: Path) -> str:

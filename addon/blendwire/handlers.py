@@ -13,7 +13,7 @@ from collections.abc import Callable
 import bpy
 from bpy.app.handlers import persistent
 
-from . import bridge, history, pump, render_progress
+from . import bridge, file_copy, history, pump, render_progress
 
 
 @persistent
@@ -63,8 +63,10 @@ def _pairs() -> list[tuple[list[Callable[..., None]], Callable[..., None]]]:
         (known.load_post, _file_changed),
         (known.load_post, _after_load),
         (known.load_post, history.on_load),
+        (known.load_post, file_copy.on_save_or_load),
         (known.save_post, _file_changed),
         (known.save_post, history.on_save),
+        (known.save_post, file_copy.on_save_or_load),
         (known.save_post, _file_saved),
         (known.depsgraph_update_post, history.on_edit),
         (known.undo_post, history.on_travel),

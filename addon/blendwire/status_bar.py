@@ -48,14 +48,19 @@ def redraw() -> None:
         return
     manager = bpy.context.window_manager
     windows = list(manager.windows) if manager is not None else []
-    # Blender's Python reaches these bars through the words of modal operators only, which are left alone. Before 4.2 it
-    # does not tell whether there are any: the entry comes and goes there when the bar is drawn for another reason.
-    if not all(hasattr(window, "modal_operators") and len(window.modal_operators) == 0 for window in windows):
-        return
-    for window in windows:
-        # It goes by the context, which has no window right after a file was loaded.
-        with bpy.context.temp_override(window=window):
-            window.workspace.status_text_set_internal(None)
+    if all(hasattr(window, "modal_operators") for window in windows):
+        # Blender's Python reaches these bars through the words of modal operators only, which are left alone.
+        if any(len(window.modal_operators) > 0 for window in windows):
+            return
+        for window in windows:
+            # It goes by the context, which has no window right after a file was loaded.
+            with bpy.context.temp_override(window=window):
+                window.workspace.status_text_set_internal(None)
+    else:
+        # Before 4.2 it does not tell whether there are any. There the bars are drawn anew when anything gets a name.
+        for window in windows:
+            name = window.workspace.name
+            window.workspace.name = name
     _Shown.text = text
 
 

@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -81,6 +81,18 @@ def record(name: str) -> None:
             bpy.ops.ed.undo_push(message=shortened(name))
     except RuntimeError as error:
         raise NoStepError(str(error).strip()) from None
+
+
+def mark_modified() -> None:
+    """Has the file count as modified, without a step: where none has room, Blender notes that and records nothing."""
+    preferences = bpy.context.preferences
+    earlier = (preferences.edit.undo_steps, preferences.is_dirty)
+    try:
+        preferences.edit.undo_steps = 0
+        with in_window(), suppress(RuntimeError):
+            bpy.ops.ed.undo_push()
+    finally:
+        preferences.edit.undo_steps, preferences.is_dirty = earlier
 
 
 def go_to(step: Step) -> None:
