@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, PREFERENCES, Settings, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -26,8 +26,8 @@ pub(crate) fn add(suite: &mut Suite) {
         let_in(&Blender::start(environment, Flavour::Bpy52, &settings)?)
     });
     suite.own("windowed::access::a_preference_lets_other_users_in", |environment| {
-        let wish = "bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences.other_users = True";
-        let settings = Settings { python_expr: Some(wish.to_owned()), ..Settings::default() };
+        let wish = format!("{PREFERENCES}.other_users = True");
+        let settings = Settings { python_expr: Some(wish), ..Settings::default() };
         let_in(&Blender::start(environment, Flavour::Windowed, &settings)?)
     });
 }

@@ -35,8 +35,9 @@ impl<'a> Account<'a> {
     }
 
     /// The folder of Blender's settings.
-    fn resources(&self) -> PathBuf {
-        self.file(".config/blender/4.3")
+    fn resources(&self) -> Result<PathBuf> {
+        let (major, minor) = self.environment.version()?;
+        Ok(self.file(&format!(".config/blender/{major}.{minor}")))
     }
 
     fn as_user(&self, mut command: Command) -> Command {
@@ -119,7 +120,7 @@ fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn fresh(environment: &Environment) -> Result<()> {
+pub(crate) fn fresh(environment: &Environment) -> Result<()> {
     let account = Account::new(environment)?;
     // A client that has been started once.
     fs_err::create_dir(account.file(".cursor"))?;
@@ -133,10 +134,15 @@ fn fresh(environment: &Environment) -> Result<()> {
         since = Instant::now();
     };
     let installed = account.of_blender(&["addon", "install"])?;
-    ensure!(installed["change"] == "installed" && installed["kind"] == "extension", "{installed}");
+    let (kind, folder) = if environment.has_extensions()? {
+        ("extension", "extensions/user_default/blendwire")
+    } else {
+        ("legacy", "scripts/addons/blendwire")
+    };
+    ensure!(installed["change"] == "installed" && installed["kind"] == kind, "{installed}");
     step("addon install");
     let status = account.of_blender(&["addon", "status"])?;
-    let folder = account.resources().join("extensions/user_default/blendwire");
+    let folder = account.resources()?.join(folder);
     ensure!(status["addons"][0]["enabled"] == true && status["addons"][0]["folder"] == json!(folder), "{status}");
     ensure!(status["addons"][0]["version"] == env!("CARGO_PKG_VERSION") && status["others"] == json!([]), "{status}");
     step("addon status");
@@ -175,7 +181,7 @@ fn fresh(environment: &Environment) -> Result<()> {
 /// As a user starts it, at a port of the test's own.
 fn start(environment: &Environment, account: &Account<'_>) -> Result<Blender> {
     let settings = Settings {
-        resources: Some(account.resources()),
+        resources: Some(account.resources()?),
         state: Some(account.file("state")),
         variables: vec![("BLENDWIRE_CONFIG_DIR".to_owned(), account.file("config").display().to_string())],
         ..Settings::default()
@@ -198,7 +204,7 @@ fn older(environment: &Environment) -> Result<()> {
     // As it was in Blender 4.1, whose settings a later one takes over.
     let installed = account.of_blender(&["addon", "install", "--zip", older, "--as", "legacy"])?;
     ensure!(installed["change"] == "installed" && installed["version"] == "0.0.9", "{installed}");
-    let scripts = account.resources().join("scripts/addons");
+    let scripts = account.resources()?.join("scripts/addons");
     ensure!(scripts.join("blendwire/__init__.py").is_file(), "{installed}");
     fs_err::write(scripts.join("another_one.py"), another("Blender MCP"))?;
     // Its name begins with the letters, and it is for Minecraft.

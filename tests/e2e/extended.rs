@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, PREFERENCES, Settings, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -206,9 +206,8 @@ fn refusals(blender: &mut Blender) -> Result<()> {
 }
 
 fn preferences(environment: &Environment) -> Result<()> {
-    let wishes = "p = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences\n\
-        p.time_limit_secs = 0.5\np.features = {'session', 'rollback'}";
-    let settings = Settings { python_expr: Some(wishes.to_owned()), ..Settings::default() };
+    let wishes = format!("p = {PREFERENCES}\np.time_limit_secs = 0.5\np.features = {{'session', 'rollback'}}");
+    let settings = Settings { python_expr: Some(wishes), ..Settings::default() };
     let blender = Blender::start(environment, Flavour::Windowed, &settings)?;
     let mut wire = blender.wire()?;
     let reply = wire.execute("while True: pass")?;

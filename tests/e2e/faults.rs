@@ -231,7 +231,8 @@ fn later(blender: &Blender, code: &str) -> Result<String> {
     })
 }
 
-const ADDON: &str = "import bpy, sys\naddon = sys.modules['bl_ext.user_default.blendwire']\n\
+const ADDON: &str = "import bpy, sys\n\
+    addon = sys.modules.get('bl_ext.user_default.blendwire') or sys.modules['blendwire']\n\
     wishes = bpy.context.preferences.addons[addon.__name__].preferences\n";
 
 fn port_stolen(environment: &Environment) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, Wire, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, PREFERENCES, Settings, Wire, wait_until};
 use serde_json::{Value, json};
 
 use crate::panel::OPEN_PANEL;
@@ -99,7 +99,7 @@ fn temporary(environment: &Environment) -> Result<()> {
 
 /// A windowed Blender with these rules, set as its user would.
 fn windowed(environment: &Environment, rules: &[(&str, &str)]) -> Result<Blender> {
-    let preferences = "p = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences".to_owned();
+    let preferences = format!("p = {PREFERENCES}");
     let rules = rules.iter().map(|(kind, rule)| format!("p.guard_{kind} = '{rule}'"));
     let wish = std::iter::once(preferences).chain(rules).collect::<Vec<_>>().join("\n");
     Blender::start(environment, Flavour::Windowed, &Settings { python_expr: Some(wish), ..Settings::default() })
@@ -297,13 +297,13 @@ fn not_itself(environment: &Environment) -> Result<()> {
     ensure!(reply["message"].to_string().contains("only the user can consent"), "{reply}");
     let path = blender.file("b").display().to_string();
     let changes = format!(
-        "p = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences\n\
+        "p = {PREFERENCES}\n\
          p.guard_files = 'allow'\nresult = p.guard_files\nopen('{path}', 'w')"
     );
     let reply = blender.wire()?.execute(&changes)?;
     ensure!(reply["message"].to_string().contains("PermissionError"), "{reply}");
-    let rule = "result = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences.guard_files";
-    ensure!(blender.result(rule)? == "deny", "what the script has set was not put back");
+    let rule = format!("result = {PREFERENCES}.guard_files");
+    ensure!(blender.result(&rule)? == "deny", "what the script has set was not put back");
     ensure!(waiting(&blender)?["id"] == "a", "it consented to itself");
     press(&blender, &number, "never")?;
     ensure!(wire.reply()?["error"]["code"] == "forbidden");

@@ -7,14 +7,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, PREFERENCES, Settings, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
 
 const SOON: Duration = Duration::from_secs(20);
-
-const PREFERENCES: &str = "bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences";
 
 pub(crate) fn add(suite: &mut Suite) {
     for flavour in [Flavour::Bpy50, Flavour::Windowed] {

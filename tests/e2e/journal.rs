@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, PREFERENCES, Settings, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -326,8 +326,8 @@ fn off(environment: &Environment) -> Result<()> {
     };
     let arguments = vec!["--no-journal".to_owned()];
     is_off(&Blender::start(environment, Flavour::Bpy52, &Settings { arguments, ..Settings::default() })?)?;
-    let wish = "bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences.journal = False";
-    let settings = Settings { python_expr: Some(wish.to_owned()), ..Settings::default() };
+    let wish = format!("{PREFERENCES}.journal = False");
+    let settings = Settings { python_expr: Some(wish), ..Settings::default() };
     is_off(&Blender::start(environment, Flavour::Windowed, &settings)?)
 }
 

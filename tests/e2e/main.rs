@@ -55,6 +55,8 @@ mod token;
 mod tunnel;
 mod undo;
 #[cfg(target_os = "linux")]
+mod versions;
+#[cfg(target_os = "linux")]
 mod web_pages;
 mod wire;
 
@@ -100,6 +102,8 @@ fn main() {
     addon::add(&mut suite);
     #[cfg(target_os = "linux")]
     addon_command::add(&mut suite);
+    #[cfg(target_os = "linux")]
+    versions::add(&mut suite);
     panel::add(&mut suite);
     panics::add(&mut suite);
     instances::add(&mut suite);

@@ -2,6 +2,7 @@
 //! Collects tests and keeps the Blenders that they share.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,11 @@ impl Suite {
                 })
             }));
         }
+    }
+
+    /// Windowed Blenders of other versions: what they are called, and where they are.
+    pub(crate) fn other_blenders(&self) -> Vec<(&'static str, PathBuf)> {
+        self.environment.other_blenders.clone()
     }
 
     /// Adds a test that starts what it needs.

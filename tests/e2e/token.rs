@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, Wire, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, PREFERENCES, Settings, Wire, http, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -36,9 +36,9 @@ const SOON: Duration = Duration::from_secs(20);
 const PATIENT: Duration = Duration::from_mins(1);
 
 fn required(environment: &Environment, flavour: Flavour) -> Result<Blender> {
-    let wish = "bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences.require_token = True";
+    let wish = format!("{PREFERENCES}.require_token = True");
     let settings = match flavour {
-        Flavour::Windowed => Settings { python_expr: Some(wish.to_owned()), ..Settings::default() },
+        Flavour::Windowed => Settings { python_expr: Some(wish), ..Settings::default() },
         _ => Settings { arguments: vec!["--require-token".to_owned()], ..Settings::default() },
     };
     Blender::start(environment, flavour, &settings)

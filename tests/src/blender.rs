@@ -69,6 +69,14 @@ pub struct Settings {
     pub python_expr: Option<String>,
 }
 
+/// The add-on's preferences, in Python: its module is called by where it was installed.
+pub const PREFERENCES: &str =
+    "next(addon for addon in bpy.context.preferences.addons if addon.module.endswith('blendwire')).preferences";
+
+/// What a user allows in Python before the server may be reached from elsewhere. Before 4.2 nobody asks.
+pub const ALLOW_ONLINE_ACCESS: &str = "system = bpy.context.preferences.system\n\
+    if hasattr(system, 'use_online_access'):\n    system.use_online_access = True\n";
+
 /// A running Blender. Killed when dropped.
 #[derive(Debug)]
 pub struct Blender {
@@ -117,7 +125,7 @@ impl Blender {
             Flavour::Windowed => {
                 install(environment, &resources, settings)?;
                 let display = display.insert(Display::start(&environment.xvfb)?);
-                windowed(environment, &display.name, settings)
+                windowed(environment, &display.name, settings)?
             }
             Flavour::Background => {
                 install(environment, &resources, settings)?;
@@ -225,8 +233,12 @@ fn unpack(zip: &Path, into: &Path, python: &Path) -> Result<()> {
     Ok(())
 }
 
-fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Command {
+fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Result<Command> {
     let mut command = Command::new(&environment.blender);
+    if !environment.has_extensions()? {
+        // Nothing but a click chooses a tab of the sidebar there.
+        command.arg("--enable-event-simulate");
+    }
     // The splash would lie over the panel, and a fixed size makes pictures comparable. Without a graphics card the
     // viewport's anti-aliasing keeps the main thread busy for seconds after each change.
     command.args(["--window-geometry", "0", "0", "1600", "1000", "--python-expr"]);
@@ -237,7 +249,7 @@ fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Co
         None => quiet.to_owned(),
     });
     command.env("DISPLAY", display).env("LIBGL_ALWAYS_SOFTWARE", "1");
-    command
+    Ok(command)
 }
 
 /// Installs and enables the add-on as a user would, by Blender's own means.
@@ -248,7 +260,7 @@ fn install(environment: &Environment, resources: &Path, settings: &Settings) -> 
     fs_err::create_dir_all(resources)?;
     let mut command = Command::new(&environment.blender);
     command.env("BLENDER_USER_RESOURCES", resources);
-    if settings.legacy {
+    if settings.legacy || !environment.has_extensions()? {
         let zip = serde_json::to_string(&environment.addon_zip)?;
         let install = format!(
             "import bpy\nbpy.ops.preferences.addon_install(filepath={zip})\n\

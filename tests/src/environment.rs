@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What there is to test with, as `cargo xtask provide` sets it out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 
@@ -18,6 +20,10 @@ pub struct Environment {
     pub bpy_5_2: PathBuf,
     /// A Blender with its window.
     pub blender: PathBuf,
+    /// Others with theirs, of other versions: what they are called in the names of tests, and where they are.
+    pub other_blenders: Vec<(&'static str, PathBuf)>,
+    /// Of `blender`, once somebody has asked.
+    version: OnceLock<(u32, u32)>,
     /// The virtual display's server.
     pub xvfb: PathBuf,
     /// A Python with the official connector's MCP server (`blmcp`).
@@ -50,6 +56,10 @@ pub struct Environment {
     pub workspace: PathBuf,
 }
 
+/// Windowed Blenders of other versions: what they are called in the names of tests, and the variables that name them.
+const OTHER_BLENDERS: [(&str, &str); 2] =
+    [("blender_4_0", "BLENDWIRE_TEST_BLENDER_4_0"), ("blender_5_0", "BLENDWIRE_TEST_BLENDER_5_0")];
+
 impl Environment {
     /// Reads the environment variables.
     ///
@@ -62,6 +72,11 @@ impl Environment {
             bpy_5_0: path("BLENDWIRE_TEST_BPY_5_0")?,
             bpy_5_2: path("BLENDWIRE_TEST_BPY_5_2")?,
             blender: path("BLENDWIRE_TEST_BLENDER")?,
+            other_blenders: OTHER_BLENDERS
+                .iter()
+                .filter_map(|(name, variable)| Some((*name, std::env::var_os(variable)?.into())))
+                .collect(),
+            version: OnceLock::new(),
             xvfb: path("BLENDWIRE_TEST_XVFB")?,
             connector: path("BLENDWIRE_TEST_CONNECTOR")?,
             mcp_for_blender: path("BLENDWIRE_TEST_MCP_FOR_BLENDER")?,
@@ -80,6 +95,41 @@ impl Environment {
             artefacts: path("BLENDWIRE_TEST_ARTEFACTS")?,
             workspace: path("BLENDWIRE_WORKSPACE")?,
         })
+    }
+
+    /// The same, with another windowed Blender, whose pictures get a folder of their own.
+    ///
+    /// # Errors
+    /// When that folder cannot be made.
+    pub fn with_blender(&self, name: &str, blender: &Path) -> Result<Self> {
+        let artefacts = self.artefacts.join(name);
+        fs_err::create_dir_all(&artefacts)?;
+        Ok(Self { blender: blender.to_owned(), version: OnceLock::new(), artefacts, ..self.clone() })
+    }
+
+    /// The version of the windowed Blender, major and minor.
+    ///
+    /// # Errors
+    /// When it does not run, or says something else.
+    pub fn version(&self) -> Result<(u32, u32)> {
+        if let Some(version) = self.version.get() {
+            return Ok(*version);
+        }
+        let output = Command::new(&self.blender).arg("--version").output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = said.lines().find_map(|line| line.strip_prefix("Blender "));
+        let mut numbers = line.unwrap_or_default().split(['.', ' ']).filter_map(|number| number.parse().ok());
+        let version = numbers.next().zip(numbers.next());
+        let version = version.with_context(|| format!("{}: no version in: {said}", self.blender.display()))?;
+        Ok(*self.version.get_or_init(|| version))
+    }
+
+    /// Whether the windowed Blender knows extensions. An earlier one has add-ons of the old kind, and no commands of theirs.
+    ///
+    /// # Errors
+    /// As [`Environment::version`].
+    pub fn has_extensions(&self) -> Result<bool> {
+        Ok(self.version()? >= (4, 2))
     }
 
     /// The same, with an add-on that panics where a test wants it (`crates/bridge/src/panics.rs`), and whose MCP server has

@@ -11,7 +11,7 @@ mod mcp;
 mod process;
 mod wire;
 
-pub use blender::{Blender, Flavour, Settings, free_port};
+pub use blender::{ALLOW_ONLINE_ACCESS, Blender, Flavour, PREFERENCES, Settings, free_port};
 pub use display::{Display, Picture};
 pub use environment::{Bundle, Environment};
 pub use mcp::{McpSession, ToolCall};

@@ -18,11 +18,10 @@ pub(crate) fn add(suite: &mut Suite) {
             tool_arguments(environment, flavour)
         });
     }
-    suite.own("bpy_5_2::attacks::nothing_a_client_sends_forges_the_log", |environment| {
-        log(environment, Flavour::Bpy52, "blendwire")
-    });
+    suite
+        .own("bpy_5_2::attacks::nothing_a_client_sends_forges_the_log", |environment| log(environment, Flavour::Bpy52));
     suite.own("windowed::attacks::nothing_a_client_sends_forges_the_log", |environment| {
-        log(environment, Flavour::Windowed, "bl_ext.user_default.blendwire")
+        log(environment, Flavour::Windowed)
     });
     suite.own("attacks::nothing_a_script_says_moves_the_cursor_of_status", status);
 }
@@ -150,9 +149,13 @@ fn listing(folders: &[std::path::PathBuf]) -> Result<Vec<String>> {
 const FORGERY: &str =
     "\u{1b}[31mred\u{1b}[0m\u{1b}]0;title\u{7}\u{9b}2J\u{8}\rblendwire: info: FORGED\nblendwire: info: FORGED";
 
-fn log(environment: &Environment, flavour: Flavour, package: &str) -> Result<()> {
+/// The add-on's log, whatever its package is called.
+const LOGS: &str = "import sys\n\
+    logs = next(module for name, module in sys.modules.items() if name.endswith('blendwire.logs'))\n";
+
+fn log(environment: &Environment, flavour: Flavour) -> Result<()> {
     let blender = Blender::start(environment, flavour, &Settings::default())?;
-    blender.result(&format!("from {package} import logs\nlogs.set_level('debug')"))?;
+    blender.result(&format!("{LOGS}logs.set_level('debug')"))?;
     for request in [
         json!({"type": FORGERY}),
         json!({"type": "execute", "code": 1, "id": FORGERY}),
@@ -179,7 +182,7 @@ fn log(environment: &Environment, flavour: Flavour, package: &str) -> Result<()>
     // Where a title stands in a message: what the add-on itself logs of a request.
     let title = serde_json::to_string(FORGERY)?;
     blender.result(&format!(
-        "from {package} import logs\nlogs.write('warning', 'no undo step for “' + {title} + '”')\nlogs.flush()\nlogs.say('the end')"
+        "{LOGS}logs.write('warning', 'no undo step for “' + {title} + '”')\nlogs.flush()\nlogs.say('the end')"
     ))?;
     let told = wait_until("the log", Duration::from_secs(30), || {
         let told = blender.process.output();

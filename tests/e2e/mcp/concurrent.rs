@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, PREFERENCES, Settings, http, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -228,8 +228,8 @@ fn pages(environment: &Environment) -> Result<()> {
 
 /// A Blender that asks before a script writes files.
 pub(super) fn asking(environment: &Environment) -> Result<Blender> {
-    let wish = "p = bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences\np.guard_files = 'ask'";
-    let settings = Settings { python_expr: Some(wish.to_owned()), ..Settings::default() };
+    let wish = format!("{PREFERENCES}.guard_files = 'ask'");
+    let settings = Settings { python_expr: Some(wish), ..Settings::default() };
     Blender::start(environment, Flavour::Windowed, &settings)
 }
 

@@ -9,7 +9,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, free_port, wait_until};
+use blendwire_e2e::{
+    ALLOW_ONLINE_ACCESS, Blender, Environment, Flavour, PREFERENCES, Settings, Wire, free_port, wait_until,
+};
 use serde_json::{Value, json};
 
 use self::machines::{Machine, Machines, on_machines};
@@ -51,10 +53,8 @@ fn start(environment: &Environment, flavour: Flavour, host: &str, rules: &[(&str
     if flavour == Flavour::Windowed {
         let port = free_port()?;
         let preference = |rule: &str| if rule == "--allow" { "allowed_clients" } else { "open_networks" };
-        let preferences = "bpy.context.preferences.addons['bl_ext.user_default.blendwire'].preferences";
-        let lines = rules.iter().map(|(rule, network)| format!("{preferences}.{} = '{network}'\n", preference(rule)));
-        let wishes =
-            "bpy.context.preferences.system.use_online_access = True\n".to_owned() + &lines.collect::<String>();
+        let lines = rules.iter().map(|(rule, network)| format!("{PREFERENCES}.{} = '{network}'\n", preference(rule)));
+        let wishes = ALLOW_ONLINE_ACCESS.to_owned() + &lines.collect::<String>();
         let variables = vec![("BLENDWIRE_BIND".to_owned(), format!("{host}:{port}"))];
         let settings = Settings { port: Some(port), python_expr: Some(wishes), variables, ..Settings::default() };
         return Blender::start(environment, flavour, &settings);
@@ -111,7 +111,7 @@ fn in_every_dialect() -> Vec<(Vec<u8>, bool)> {
         (format!("{framed}\n"), false),
         (bare, false),
         (post(""), true),
-        ("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), true),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), true),
         ("GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), true),
     ];
     requests.into_iter().map(|(request, is_http)| (request.into_bytes(), is_http)).collect()
