@@ -45,7 +45,7 @@ pub(crate) fn shoot(environment: &Environment, blender: &Blender, name: &str) ->
     let display = blender.display.as_ref().context("no display")?;
     let mut last = display.picture()?;
     let picture = wait_until("the picture to stand still", Duration::from_mins(1), || {
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_millis(500));
         let now = display.picture().ok()?;
         let before = std::mem::replace(&mut last, now.clone());
         (now == before && now.colours() > 50).then_some(now)

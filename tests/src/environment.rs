@@ -58,7 +58,7 @@ pub struct Environment {
 
 /// Windowed Blenders of other versions: what they are called in the names of tests, and the variables that name them.
 const OTHER_BLENDERS: [(&str, &str); 2] =
-    [("blender_4_0", "BLENDWIRE_TEST_BLENDER_4_0"), ("blender_5_0", "BLENDWIRE_TEST_BLENDER_5_0")];
+    [("blender_4_0", "BLENDWIRE_TEST_BLENDER_4_0"), ("blender_newest", "BLENDWIRE_TEST_BLENDER_NEWEST")];
 
 impl Environment {
     /// Reads the environment variables.

@@ -94,7 +94,7 @@ fn directory() -> Result<PathBuf> {
     let dir = set("BLENDWIRE_CACHE")
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("blendwire/test")))
         .or_else(|| Some(env::home_dir()?.join(".cache/blendwire/test")))
-        .context("no place for the cache: set BLENDWIRE_CACHE to a folder with 6 GB free")?;
+        .context("no place for the cache: set BLENDWIRE_CACHE to a folder with 10 GB free")?;
     Ok(std::path::absolute(dir)?)
 }
 

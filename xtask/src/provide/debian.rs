@@ -2,7 +2,7 @@
 //! Debian roots: a whole small system in a folder, for what the host's own registries cannot give.
 //!
 //! Made by debootstrap, used through `enter.sh` (see there for how), which makes its programs look like the
-//! host's. Needs Linux, root, and the right to mount in a namespace. `window` takes Blender from it, `python`
+//! host's. Needs Linux, root, and the right to mount in a namespace. `window` takes Blenders from it, `python`
 //! a Python, `outside` a browser and an ssh server. Folder of a root: `root/` the system, `bin/` the scripts that start its programs.
 
 use std::path::{Path, PathBuf};
@@ -22,6 +22,10 @@ pub(crate) const BPY_LIBRARIES: &[&str] =
 
 const PYTHON: &[&str] = &["python3", "python3-venv", "python3-pip", "ca-certificates"];
 const WINDOW: &[&str] = &["blender", "xvfb", "xauth", "libgl1-mesa-dri", "libegl1", "procps"];
+/// What Blender's own builds bring for add-ons, and Debian's leaves to those who need it: mcp-for-blender's does.
+pub(crate) const BUNDLED: &[&str] = &["python3-requests"];
+/// What Blender's commands for extensions import, and Debian's package of Blender 5 does not ask for.
+const EXTENSIONS: &[&str] = &["python3-cattr"];
 /// No questions; no flushing to disk after each file, since a root that breaks is made anew.
 const INSTALL: &[&str] =
     &["apt-get", "install", "--yes", "--no-install-recommends", "--option=Dpkg::Options::=--force-unsafe-io"];
@@ -33,6 +37,8 @@ pub(crate) enum Root {
     Bookworm,
     /// Python 3.13, and Blender 4.3 with its window.
     Trixie,
+    /// Debian's unstable release, which moves: the newest Blender with its window.
+    Sid,
 }
 
 impl Root {
@@ -40,15 +46,16 @@ impl Root {
         match self {
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
+            Self::Sid => "sid",
         }
     }
 
     fn packages(self) -> Vec<&'static str> {
-        let own = match self {
-            Self::Bookworm => BPY_LIBRARIES,
-            Self::Trixie => WINDOW,
-        };
-        [PYTHON, own].concat()
+        match self {
+            Self::Bookworm => [PYTHON, BPY_LIBRARIES].concat(),
+            Self::Trixie => [PYTHON, WINDOW].concat(),
+            Self::Sid => [&["python3", "ca-certificates"], WINDOW, BUNDLED, EXTENSIONS].concat(),
+        }
     }
 }
 
@@ -131,7 +138,10 @@ fn bootstrap(dir: &Path, release: &str, task: &Task) -> Result<()> {
     // In a namespace of its own: what it mounts cannot stay behind when it is killed.
     let mut command = Command::new("unshare");
     command.args(["--mount", "debootstrap", "--variant=minbase", release]).arg(dir.join("root"));
-    task.run(&mut command)
+    task.run(&mut command)?;
+    // A mirror may lag behind a release that moves daily, whose lists say that they are good for a week.
+    let late = "Acquire::Check-Valid-Until \"false\";\n";
+    Ok(fs::write(dir.join("root/etc/apt/apt.conf.d/10-late-mirror"), late)?)
 }
 
 fn install(dir: &Path, packages: &[&str], task: &Task) -> Result<()> {

@@ -41,6 +41,8 @@ const CONFORMANCE: &str = "BLENDWIRE_TEST_CONFORMANCE";
 const INSPECTOR: &str = "BLENDWIRE_TEST_INSPECTOR";
 const MCPB: &str = "BLENDWIRE_TEST_MCPB";
 const BLENDER: &str = "BLENDWIRE_TEST_BLENDER";
+const BLENDER_4_0: &str = "BLENDWIRE_TEST_BLENDER_4_0";
+const BLENDER_NEWEST: &str = "BLENDWIRE_TEST_BLENDER_NEWEST";
 const XVFB: &str = "BLENDWIRE_TEST_XVFB";
 const BROWSER: &str = "BLENDWIRE_TEST_BROWSER";
 const IP: &str = "BLENDWIRE_TEST_IP";
@@ -93,6 +95,7 @@ pub(crate) fn provide() -> Result<Provided> {
     provided.push((BLENDER, window.blender));
     provided.extend(window.xvfb.map(|xvfb| (XVFB, xvfb)));
     if cfg!(target_os = "linux") {
+        provided.extend(window::others(&cache)?);
         programs(&cache)?;
         provided.push((BROWSER, given_or(BROWSER, || outside::browser(&cache))?));
         provided.push((IP, given_or(IP, || outside::ip(&cache))?));

@@ -12,13 +12,10 @@ use anyhow::{Context, Result, ensure};
 use super::cache::Cache;
 use super::debian::{self, Root};
 use super::python::on_path;
-use super::{BLENDER, XVFB, given};
+use super::{BLENDER, BLENDER_4_0, BLENDER_NEWEST, XVFB, given};
 
 /// The first version that knows extensions.
 const OLDEST: (u32, u32) = (4, 2);
-
-/// What Blender's own builds bring for add-ons, and Debian's leaves to those who need it: mcp-for-blender's does.
-const BUNDLED: &[&str] = &["python3-requests"];
 
 /// What was found.
 pub(crate) struct Window {
@@ -35,10 +32,47 @@ pub(crate) fn provide(cache: &Cache) -> Result<Window> {
     let dir = debian::ensure(cache, Root::Trixie).with_context(|| {
         format!("no Blender of version {}.{} or later on PATH, so one in a Debian root is needed", OLDEST.0, OLDEST.1)
     })?;
-    debian::extend(cache, &dir, "bundled-python", BUNDLED, &[])?;
+    debian::extend(cache, &dir, "bundled-python", debian::BUNDLED, &[])?;
     let blender = dir.join("bin/blender");
     check(&blender)?;
     Ok(Window { blender, xvfb: Some(dir.join("bin/Xvfb")) })
+}
+
+/// Blenders of other versions with their windows: the oldest that there is an add-on for, where its variable names one,
+/// and Debian's newest. One that is not to be had is left out, and that is said: they are tested besides.
+pub(crate) fn others(cache: &Cache) -> Result<Vec<(&'static str, PathBuf)>> {
+    let oldest = given(BLENDER_4_0)?.map(|blender| of_version(blender, |found| found == (4, 0))).transpose()?;
+    if oldest.is_none() {
+        eprintln!("NOT TESTED: a windowed Blender 4.0, which no registry has. Name one in {BLENDER_4_0}");
+    }
+    let newest = match given(BLENDER_NEWEST)? {
+        // One that is named and is not there is a mistake.
+        Some(blender) => Some(of_version(blender, is_newest)?),
+        None => debian::ensure(cache, Root::Sid)
+            .and_then(|dir| of_version(dir.join("bin/blender"), is_newest))
+            .inspect_err(|error| {
+                eprintln!(
+                    "NOT TESTED: the newest Blender with its window, which cannot be had here: {error:#}. Name one in \
+                     {BLENDER_NEWEST}"
+                );
+            })
+            .ok(),
+    };
+    Ok([(BLENDER_4_0, oldest), (BLENDER_NEWEST, newest)]
+        .into_iter()
+        .filter_map(|(variable, blender)| Some((variable, blender?)))
+        .collect())
+}
+
+/// Newer than the one that most tests run in.
+fn is_newest(version: (u32, u32)) -> bool {
+    version >= (5, 0)
+}
+
+fn of_version(blender: PathBuf, is_wanted: fn((u32, u32)) -> bool) -> Result<PathBuf> {
+    let found = version(&blender);
+    ensure!(found.is_some_and(is_wanted), "{} is of version {found:?}", blender.display());
+    Ok(blender)
 }
 
 /// The Blender given, or the first on PATH that is recent enough.
