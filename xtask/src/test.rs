@@ -2,7 +2,7 @@
 //! `cargo xtask test`: the whole suite in order, and the only thing that CI calls.
 //!
 //! The cheap steps come first and the first failure ends the run. A step that cannot get what it needs fails
-//! with what to do: nothing is skipped. What a single step needs from earlier ones (`--only e2e` needs a
+//! with what to do: nothing is skipped, but for Blenders that are tested besides (`provide/window`). What a single step needs from earlier ones (`--only e2e` needs a
 //! build and Blenders) is made on demand, so any step can be run alone.
 
 use std::cell::OnceCell;
