@@ -38,6 +38,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "control::a_late_answer_holds_nothing_of_another_request", nobody_elses);
     suite.shared(&EVERYWHERE, "control::cancels_at_random_moments_hit_only_what_is_meant", random_cancels);
     suite.shared(&EVERYWHERE, "control::an_answer_outlives_its_connection", outlives);
+    suite.shared(&EVERYWHERE, "control::an_outcome_is_known_without_a_gap", no_gap);
     suite.own("control::ctrl_c_of_exec_cancels_in_blender", ctrl_c);
 }
 
@@ -205,6 +206,29 @@ fn outlives(blender: &mut Blender) -> Result<()> {
         ask(blender, &json!({"type": "outcome", "id": "gone"})).ok().filter(|reply| reply["error"].is_null())
     })?;
     ensure!(outcome == json!({"status": "ok", "result": "kept", "stdout": "done\n", "id": "gone"}), "{outcome}");
+    Ok(())
+}
+
+/// Between the end of a script and its answer there is work: megabytes are written out.
+fn no_gap(blender: &mut Blender) -> Result<()> {
+    const ROUNDS: u32 = 20;
+    let (mut wire, mut other) = (blender.wire()?, blender.wire()?);
+    for round in 0..ROUNDS {
+        let id = format!("no-gap-{round}");
+        let code = "import time\ntime.sleep(0.05)\nresult = ['\\x01' * 1_000_000] * 3";
+        wire.send(&request(&id, code, 60.0))?;
+        let mut was_known = false;
+        loop {
+            let reply = other.answer(&json!({"type": "outcome", "id": id}))?;
+            match reply["error"]["code"].as_str() {
+                None => break,
+                Some("busy") => was_known = true,
+                // On another connection, the question may come first.
+                Some(code) => ensure!(code == "not_found" && !was_known, "round {round}: {reply}"),
+            }
+        }
+        ensure!(wire.reply()?["status"] == "ok");
+    }
     Ok(())
 }
 

@@ -181,22 +181,25 @@ impl Control {
         }
     }
 
-    /// Takes a request off the books and says why it was being ended, if it was.
+    /// From now on nobody ends the request any more. Says why it was being ended, if it was. Its id stays taken until
+    /// [`Control::keep`] or [`Control::forget`]: who asks for the outcome meanwhile is told to wait.
     pub(crate) fn finish(&self, number: u64) -> Option<Ending> {
-        let mut book = self.book();
-        let active = book.active.remove(&number)?;
-        if let Some(id) = &active.ticket.extras.id {
-            book.numbers.remove(id);
-        }
+        let active = self.book().active.remove(&number)?;
         if let Some(timer) = active.timer {
             timer.abort();
         }
         active.ending
     }
 
+    /// Gives the id of a request free that has no outcome.
+    pub(crate) fn forget(&self, id: &Id, number: u64) {
+        release(&mut self.book(), id, number);
+    }
+
     /// Keeps a final reply for [`Control::outcome`].
-    pub(crate) fn keep(&self, id: &Id, reply: EncodedReply) {
+    pub(crate) fn keep(&self, id: &Id, number: u64, reply: EncodedReply) {
         let mut book = self.book();
+        release(&mut book, id, number);
         book.outcomes.push_back((id.clone(), Instant::now(), reply));
         let mut bytes: usize = book.outcomes.iter().map(|(_, _, reply)| reply.len()).sum();
         while book.outcomes.len() > KEPT_OUTCOMES || bytes > KEPT_BYTES {
@@ -272,6 +275,13 @@ pub(crate) fn cancel(shared: &Arc<Shared>, target: &Id, ticket: Arc<Ticket>) {
         }
         ticket.send(Answer::now(Reply::of(&result), &ticket));
     });
+}
+
+/// Not the id of another request, which this one was refused for.
+fn release(book: &mut Book, id: &Id, number: u64) {
+    if book.numbers.get(id) == Some(&number) {
+        book.numbers.remove(id);
+    }
 }
 
 /// A request that is being ended.

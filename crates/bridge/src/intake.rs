@@ -132,11 +132,11 @@ impl<'a> Intake<'a> {
     /// The final reply of an earlier request, or why there is none.
     pub(crate) fn outcome(&self, target: &Id, terminator: Terminator) -> EncodedReply {
         let control = &self.shared.control;
-        if let Some(reply) = control.outcome(target).filter(|_| !control.is_active(target)) {
-            return reply.with_terminator(terminator);
-        }
+        // In this order: it may end between the two looks.
         let (code, words) = if control.is_active(target) {
             (ErrorCode::Busy, "has not ended yet; ask again later")
+        } else if let Some(reply) = control.outcome(target) {
+            return reply.with_terminator(terminator);
         } else {
             (ErrorCode::NotFound, "is not known; the last 256 outcomes are kept, for an hour")
         };

@@ -150,6 +150,9 @@ impl Job {
     pub(crate) fn withdraw(mut self) {
         if let Some(control) = self.unanswered.take().filter(|_| self.is_booked) {
             control.finish(self.number);
+            if let Some(id) = &self.ticket.extras.id {
+                control.forget(id, self.number);
+            }
         }
     }
 
@@ -166,7 +169,7 @@ impl Job {
         control.metrics.record(&reply, waited, self.begun.map(|begun| begun.elapsed()));
         let reply = reply.encode(self.ticket.terminator, extras);
         if let Some(id) = &extras.id {
-            control.keep(id, reply.clone());
+            control.keep(id, self.number, reply.clone());
         }
         let lane = self.lane.take().filter(|_| reply.len() > SMALL_REPLY_BYTES);
         self.ticket.send(Answer { reply, lane });
