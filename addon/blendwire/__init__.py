@@ -67,6 +67,7 @@ progress = public.progress
 Interrupted = public.bridge.Interrupted
 save_copy = public.save_copy
 server_log = public.logs.last_messages
+why_not_drawn = public.graphics.why_not_drawn
 server_start = server.server_start
 server_stop = server.server_stop
 server_restart = server.server_restart
@@ -83,6 +84,7 @@ __all__ = [
     "server_status",
     "server_stop",
     "unregister",
+    "why_not_drawn",
 ]
 
 _CLASSES = (*preferences.CLASSES, *operators.CLASSES, *consent.CLASSES, *panel.CLASSES)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from . import bridge, file_copy, logs, server
+from . import bridge, file_copy, graphics, logs, server
 
 NAME = "blendwire"
 
@@ -38,6 +38,7 @@ FUNCTIONS = {
     "progress": progress,
     "Interrupted": bridge.Interrupted,
     "save_copy": save_copy,
+    "why_not_drawn": graphics.why_not_drawn,
     "server_log": logs.last_messages,
     "server_start": server.server_start,
     "server_stop": server.server_stop,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `get_viewport_image` from any side: contact sheets, single objects, directions, and a limit of bytes.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
-use blendwire_e2e::{Environment, Flavour, McpSession};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings};
 use serde_json::{Value, json};
 
 use super::official_tools::{failure, start};
@@ -15,6 +17,36 @@ pub(crate) fn add(suite: &mut Suite) {
             shows(environment, flavour)
         });
     }
+    #[cfg(target_os = "linux")]
+    suite.own("bpy_5_2::viewport::without_a_graphics_driver_it_is_refused", without_driver);
+}
+
+#[cfg(target_os = "linux")]
+/// As on a server that nobody has installed a graphics driver on: Blender itself would crash.
+fn without_driver(environment: &Environment) -> Result<()> {
+    let variables = vec![("__EGL_VENDOR_LIBRARY_DIRS".to_owned(), "/nonexistent".to_owned())];
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings { variables, ..Settings::default() })?;
+    let mut command = Command::new(&environment.blendwire);
+    command.args(["mcp", "--port", &blender.port.to_string()]);
+    let session = McpSession::start(command)?;
+    for arguments in [json!({}), json!({"view": "sheet"}), json!({"shading": "wireframe"})] {
+        let said = failure(&session, "get_viewport_image", arguments)?;
+        ensure!(said.contains("no graphics driver") && said.contains("libegl-mesa0"), "{said}");
+    }
+    let mut bare = blender.wire()?;
+    let path = blender.file("bare.png").display().to_string();
+    bare.send(json!({"type": "get_viewport_screenshot", "params": {"filepath": path}}).to_string().as_bytes())?;
+    let reply = bare.bare_reply()?;
+    ensure!(reply["status"] == "error" && reply.to_string().contains("no graphics driver"), "{reply}");
+    let mut doctor = Command::new(&environment.blendwire);
+    doctor.args(["doctor", "--json", "--port", &blender.port.to_string(), "screenshot"]);
+    let found = String::from_utf8_lossy(&doctor.output()?.stdout).into_owned();
+    ensure!(found.contains("no graphics driver") && found.contains("libgl1-mesa-dri"), "{found}");
+    // Cycles needs none.
+    blender.result("bpy.context.scene.render.engine = 'CYCLES'\nbpy.context.scene.cycles.samples = 1")?;
+    let (bytes, said) = picture(&session, json!({"shading": "rendered", "width": 64, "height": 64}))?;
+    ensure!(bytes.starts_with(b"\x89PNG"), "{said}");
+    Ok(())
 }
 
 fn picture(session: &McpSession, arguments: Value) -> Result<(Vec<u8>, String)> {

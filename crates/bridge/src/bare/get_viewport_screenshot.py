@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 import bpy
+from blendwire import why_not_drawn
 
 FORMATS = {
     "png": "PNG",
@@ -96,6 +97,8 @@ def _save(pixels: Any, width: int, height: int, filepath: str, file_format: str)
 
 
 def _render(width: int, height: int, filepath: str, file_format: str) -> None:
+    if why := why_not_drawn():
+        raise Problem(why)
     had_result = "Render Result" in bpy.data.images
     scene = bpy.context.scene.copy()
     try:

@@ -7,6 +7,7 @@ changed setting, no undo step.
 """
 
 import base64
+import contextlib
 import math
 import os
 import sys
@@ -251,10 +252,22 @@ def _prepare(scene, shading, width, height):
     render.image_settings.color_depth = "8"
     if shading == "rendered":
         _limit_samples(scene)
+        if render.engine != "CYCLES":
+            _ensure_drawable()
         return render.engine
+    _ensure_drawable()
     render.engine = "BLENDER_WORKBENCH"
     _set_up_workbench(scene, shading)
     return render.engine
+
+
+def _ensure_drawable():
+    """Refuses where Blender would crash. Another's add-on cannot tell."""
+    with contextlib.suppress(ImportError):
+        from blendwire import why_not_drawn
+
+        if why := why_not_drawn():
+            raise Problem(why)
 
 
 def _limit_samples(scene):

@@ -72,10 +72,7 @@ pub(super) fn screenshot(context: &Context) -> Finding {
         return Finding::ok(NOT_ASKED);
     }
     if context.status().is_some_and(|status| status.background) {
-        // Where no graphics driver is, Blender does not refuse to render: it crashes. That is not ours to find out.
-        return Finding::ok(
-            "not asked for: this Blender has no window, and renders its pictures, which without a graphics driver could end it",
-        );
+        return without_window(context);
     }
     let since = Instant::now();
     let asked = blendwire_mcp::glance().map_err(anyhow::Error::from);
@@ -93,6 +90,24 @@ pub(super) fn screenshot(context: &Context) -> Finding {
         )
         .remedy("try again: the first picture after a large file was opened takes longest")
         .remedy("in Blender hide what is heavy, or switch on Simplify (Render Properties)"),
+        Ok(Outcome::Failed { message, .. }) => no_picture(message.trim_end().lines().last().unwrap_or_default()),
+        Err(error) => no_picture(&format!("{error:#}")),
+    }
+}
+
+/// A picture would be rendered there: of a large scene that takes long, and nothing ends it. So it is only asked whether one
+/// could be.
+fn without_window(context: &Context) -> Finding {
+    match run(context, "from blendwire import why_not_drawn\nresult = why_not_drawn()", TOLD_WITHIN) {
+        Ok(Outcome::Finished { result, .. }) => match serde_json::from_str::<String>(result.get()).as_deref() {
+            Ok("") => {
+                Finding::ok("could be rendered: this Blender has no window, but its machine has a graphics driver")
+            }
+            Ok(why) => Finding::warning(printer::one_line(why), PICTURES)
+                .remedy("sudo apt-get install libegl-mesa0 libgl1-mesa-dri")
+                .remedy("then restart Blender"),
+            Err(error) => no_picture(&error.to_string()),
+        },
         Ok(Outcome::Failed { message, .. }) => no_picture(message.trim_end().lines().last().unwrap_or_default()),
         Err(error) => no_picture(&format!("{error:#}")),
     }
