@@ -8,12 +8,13 @@ use etcetera::BaseStrategy as _;
 
 use crate::env_vars;
 
-/// `BLENDWIRE_DATA_DIR`, else `blendwire` in the place that the system has for data. Made when it is not there.
+/// `BLENDWIRE_DATA_DIR`, else `blendwire` in the place that the system has for data. Made when it is not there, for its user
+/// alone: logs hold what scripts print.
 pub(crate) fn folder() -> Result<PathBuf> {
     let folder = place().with_context(|| {
         format!("no home folder; name one for add-on, logs and history with {}", env_vars::DATA_DIR)
     })?;
-    std::fs::create_dir_all(&folder).with_context(|| {
+    blendwire_state::make_folder(&folder).with_context(|| {
         format!(
             "cannot make the folder {} for add-on, logs and history; name another with {}",
             folder.display(),

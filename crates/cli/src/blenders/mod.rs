@@ -23,7 +23,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub(crate) use self::on_disk::{OnDisk, on_disk};
 pub(crate) use self::process::output_within;
 pub(crate) use self::version::Version;
-use crate::env_vars;
+use crate::{env_vars, printer};
 
 /// The oldest Blender that the add-on runs in.
 pub(crate) const OLDEST: Version = Version(4, 0, 0);
@@ -94,7 +94,21 @@ pub(crate) fn named(path: &Path) -> Result<Vec<Installed>> {
     if several.is_empty() {
         return Ok(vec![check(path, NAMED_WITHIN)?]);
     }
-    several.iter().map(|path| check(path, NAMED_WITHIN)).collect()
+    // One that is too old is no reason to leave out the others.
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
+    for path in &several {
+        match check(path, NAMED_WITHIN) {
+            Ok(blender) => found.push(blender),
+            Err(error) => refused.push(error),
+        }
+    }
+    if found.is_empty() {
+        return Err(refused.swap_remove(0));
+    }
+    for error in refused {
+        printer::talk(&format!("left out: {error:#}"));
+    }
+    Ok(found)
 }
 
 /// Each executable once, at its first place: two names may lead to the same file.

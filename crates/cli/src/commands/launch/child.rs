@@ -161,7 +161,11 @@ fn log(name: &str) -> Result<PathBuf> {
 }
 
 fn log_to(command: &mut Command, log: &Path) -> Result<()> {
-    let file = fs_err::File::create(log)?.into_parts().0;
+    let mut options = fs_err::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(log)?.into_parts().0;
     command.stdout(file.try_clone()?).stderr(file);
     Ok(())
 }

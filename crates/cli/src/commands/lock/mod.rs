@@ -63,6 +63,9 @@ fn write(args: &LockArgs) -> Ended {
 
 /// In one step: whoever checks at the same time meets the old one or the new one.
 fn put(file: &Path, text: &str) -> Result<()> {
+    // A link to the file of another folder stays one.
+    let target = file.canonicalize();
+    let file = target.as_deref().unwrap_or(file);
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = tempfile::Builder::new().prefix(".blendwire-lock-").tempfile_in(folder).and_then(|temporary| {
         std::fs::write(temporary.path(), text)?;
