@@ -22,9 +22,9 @@ use crate::{addon, deny, fuzz, process, python, tidy};
 /// Names the end-to-end tests, which are left out elsewhere.
 const E2E: [&str; 2] = ["--test", "e2e"];
 
-/// End-to-end tests wait more than they compute, for deadlines, for Blenders to start and for each other: one more than a
+/// End-to-end tests wait more than they compute, for deadlines, for Blenders to start and for each other: two more than a
 /// machine of two cores has keeps it busy.
-const TESTS_AT_A_TIME: u8 = 3;
+const TESTS_AT_A_TIME: u8 = 4;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test hostile --only e2e")]

@@ -50,8 +50,13 @@ impl Flags {
 
 /// Those that whoever builds has set, which ours would hide.
 fn given() -> impl Iterator<Item = OsString> {
-    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
-    given.split_whitespace().map(OsString::from).collect::<Vec<_>>().into_iter()
+    let own = |name, separator: fn(char) -> bool| {
+        let given = std::env::var(name).ok().filter(|given| !given.is_empty())?;
+        Some(given.split(separator).filter(|flag| !flag.is_empty()).map(OsString::from).collect::<Vec<_>>())
+    };
+    // As cargo takes them: the first of these that is set.
+    let encoded = own("CARGO_ENCODED_RUSTFLAGS", |c| c == '\u{1f}');
+    encoded.or_else(|| own("RUSTFLAGS", char::is_whitespace)).unwrap_or_default().into_iter()
 }
 
 fn remap(from: &Path, to: &str) -> OsString {
