@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Where token and certificate are; the command line reads the same variable.
 CONFIG_VARIABLE = "BLENDWIRE_CONFIG_DIR"
 
+# Bits that an open network fixes at least, by version of IP: as many as the widest private ones. The core has the same.
+WIDEST_OPEN = {4: 8, 6: 7}
+
 
 def is_for_others(host: str) -> bool:
     """Whether other machines can reach a server that listens on `host`."""
@@ -39,6 +42,20 @@ def networks_problem(text: str) -> str:
             ipaddress.ip_network(name, strict=False)
         except ValueError:
             return f"“{name}” is no address and no network: write 192.168.1.20, 192.168.1.0/24 or fd00::/8"
+    return ""
+
+
+def open_networks_problem(text: str) -> str:
+    """Why a list of networks that need neither TLS nor token is refused, or an empty string."""
+    if problem := networks_problem(text):
+        return problem
+    for name in networks(text):
+        network = ipaddress.ip_network(name, strict=False)
+        if network.prefixlen < WIDEST_OPEN[network.version]:
+            return (
+                f"“{name}” is too wide: whoever is there needs neither TLS nor token, so name a network that you know, "
+                "no wider than 10.0.0.0/8 or fc00::/7. Others go into Allowed Clients"
+            )
     return ""
 
 
@@ -79,7 +96,7 @@ def host_finding(host: str, allowed_clients: str, open_networks: str) -> Finding
 
 def finding(rules: Settings) -> Finding | None:
     """The first thing that is wrong with them."""
-    if text := networks_problem(rules.allowed_clients) or networks_problem(rules.open_networks):
+    if text := networks_problem(rules.allowed_clients) or open_networks_problem(rules.open_networks):
         return Finding("config", text)
     if found := host_finding(rules.host, rules.allowed_clients, rules.open_networks):
         return found

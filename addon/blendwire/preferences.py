@@ -194,7 +194,7 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         layout.prop(self, "other_users")
         layout.prop(self, "require_token")
         self._checked("allowed_clients", access.networks_problem(self.allowed_clients), width)
-        self._checked("open_networks", access.networks_problem(self.open_networks), width)
+        self._checked("open_networks", access.open_networks_problem(self.open_networks), width)
         self._checked("tls_certificate", access.file_problem(self.tls_certificate, "certificate"), width)
         self._checked("tls_key", access.file_problem(self.tls_key, "key"), width)
         layout.prop(self, "undo_steps")

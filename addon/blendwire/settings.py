@@ -194,7 +194,9 @@ def effective(
     """
     settings = replace(stored(), **{name: value for name, value in given.items() if value})
     # Told first, and not as the variable's fault.
-    if problem := access.networks_problem(settings.allowed_clients) or access.networks_problem(settings.open_networks):
+    problem = access.networks_problem(settings.allowed_clients)
+    problem = problem or access.open_networks_problem(settings.open_networks)
+    if problem:
         raise SettingsError("config", problem)
     if (bind := forced_bind()) and (host is None or port is None):
         try:

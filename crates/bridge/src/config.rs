@@ -32,6 +32,9 @@ pub struct Config {
     /// Source text that waits for the main thread, in bytes, all connections together. One connection may have as much
     /// waiting as its longest request; then the server reads on when some of it is done.
     pub max_queue_bytes: usize,
+    /// Requests that have not come whole yet, in bytes, all connections together; those of up to 1 MiB do not count. Sixteen
+    /// of the longest: more at a time are no use to a single main thread.
+    pub max_unfinished_bytes: usize,
     /// Requests of one connection that may be unanswered; further ones stay in the socket until answers have gone
     /// out. Keeps a client that pipelines from filling the queue alone.
     pub max_pipelined: usize,
@@ -75,6 +78,7 @@ impl Default for Config {
             max_connections: 1024,
             max_queue: 4096,
             max_queue_bytes: 1024 * 1024 * 1024,
+            max_unfinished_bytes: 1024 * 1024 * 1024,
             max_pipelined: 256,
             max_output_bytes: DEFAULT_MAX_REQUEST_BYTES,
             time_limit: None,

@@ -33,6 +33,10 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// system drop our last words on their way.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
+/// As many are told at a time that there are too many: each costs a file until its client has read that. Others are closed
+/// without a word, so that a flood takes no files that Blender needs.
+const TOLD_AT_A_TIME: usize = 64;
+
 /// How long the handshake of TLS may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -82,8 +86,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
     let open = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
     let _counted = Counted(shared.clone());
     prepare(&stream);
-    if open > shared.config.max_connections {
-        refuse_one_too_many(&shared, stream).await;
+    if let Some(beyond) = open.checked_sub(shared.config.max_connections).filter(|beyond| *beyond > 0) {
+        refuse_one_too_many(&shared, stream, beyond <= TOLD_AT_A_TIME).await;
         return;
     }
     log::debug!("connection {id} from {peer}");
@@ -174,14 +178,16 @@ fn prepare(stream: &TcpStream) {
         SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4));
 }
 
-async fn refuse_one_too_many(shared: &Shared, stream: TcpStream) {
-    let stream = Stream::Plain(stream);
+async fn refuse_one_too_many(shared: &Shared, stream: TcpStream, is_told: bool) {
     add(&shared.activity.totals.connections_refused, 1);
     let limit = shared.config.max_connections;
     let level = shared.told.too_many.level(Level::Warn);
     log::log!(level, "refused a connection: {limit} are open, which is the limit {AND_NO_MORE}");
-    let words = format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
-    let _ = say_and_close(stream, ErrorCode::BadRequest, &words).await;
+    if is_told {
+        let words =
+            format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
+        let _ = say_and_close(Stream::Plain(stream), ErrorCode::BadRequest, &words).await;
+    }
 }
 
 async fn dispatch(

@@ -28,6 +28,7 @@ use crate::job::Answer;
 use crate::replies::{self, Later, Pending, lost};
 use crate::server::{Shared, stopped};
 use crate::stream::{Reading, Stream};
+use crate::unfinished::Share;
 
 /// Room made for each read: fits a burst of small requests, and is grown by the buffer itself for large ones.
 const READ_BYTES: usize = 64 * 1024;
@@ -64,6 +65,7 @@ pub(crate) async fn serve(
         proved: Arc::default(),
         decoder,
         buffer,
+        share: shared.unfinished.share(),
         pending,
         immediate,
         agreed,
@@ -122,6 +124,7 @@ struct Reader<'a> {
     proved: Arc<AtomicBool>,
     decoder: Decoder,
     buffer: BytesMut,
+    share: Share<'a>,
     pending: Sender<Pending>,
     /// Past those that wait for the main thread.
     immediate: Sender<EncodedReply>,
@@ -150,6 +153,11 @@ impl Reader<'_> {
         while self.take_frames().await == Go::On {
             if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BUFFER_BYTES {
                 self.buffer = BytesMut::new();
+            }
+            if let Err(no_room) = self.share.resize(self.buffer.len()) {
+                self.buffer = BytesMut::new();
+                self.refuse(Terminator::Nul, None, ErrorCode::Busy, &no_room).await;
+                return Ok(());
             }
             self.buffer.reserve(READ_BYTES);
             let count = tokio::select! {

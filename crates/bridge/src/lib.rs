@@ -33,6 +33,7 @@ mod server;
 mod sniff;
 mod stream;
 mod turn_away;
+mod unfinished;
 
 pub use access::{AccessError, AccessRules};
 pub use bind::StartError;

@@ -27,6 +27,7 @@ use crate::job::Job;
 use crate::panics;
 use crate::queue::Queue;
 use crate::seldom::Told;
+use crate::unfinished::Unfinished;
 
 /// How long a stop waits for last replies to go out to clients that read slowly.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
@@ -64,6 +65,7 @@ pub struct Shared {
     pub(crate) consent: Consent,
     /// The host's service, and where it is.
     pub(crate) mounted: Option<(&'static str, Box<dyn HttpService>)>,
+    pub(crate) unfinished: Unfinished,
     queue: Arc<Queue>,
 }
 
@@ -84,6 +86,7 @@ impl Server {
         });
         let shared = Arc::new(Shared {
             mounted,
+            unfinished: Unfinished::new(config.max_unfinished_bytes),
             queue: Arc::new(Queue::new(config.max_queue, config.max_queue_bytes)),
             activity: Activity::new(),
             control: Arc::default(),

@@ -24,9 +24,9 @@ pub(crate) struct Access {
 /// `StartError` in words for the user.
 pub(crate) fn read(given: &Bound<'_, PyDict>) -> PyResult<Access> {
     let py = given.py();
-    let networks = |key| {
+    let networks = |key, read: fn(&[String]) -> Result<Vec<_>, _>| {
         let texts: Vec<String> = item(given, key)?;
-        AccessRules::networks(&texts).map_err(|error| start_error(py, error.to_string(), "config"))
+        read(&texts).map_err(|error| start_error(py, error.to_string(), "config"))
     };
     let path = |key| {
         item::<String>(given, key).map(|text| Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
@@ -45,8 +45,8 @@ pub(crate) fn read(given: &Bound<'_, PyDict>) -> PyResult<Access> {
     let rules = AccessRules {
         other_users: item(given, "other_users")?,
         require_token: item(given, "require_token")?,
-        allowed: networks("allowed_clients")?,
-        open: networks("open_networks")?,
+        allowed: networks("allowed_clients", AccessRules::networks)?,
+        open: networks("open_networks", AccessRules::open_networks)?,
         certificate,
     };
     let folder = path("config_dir")?.map(Folder::at).or_else(|| Folder::of_user().ok());

@@ -69,7 +69,15 @@ fn thousands(environment: &Environment, flavour: Flavour) -> Result<()> {
         let words = said["message"].as_str().unwrap_or_default();
         ensure!(words.contains(&format!("{limit} connections are open")) && said["status"] == "error", "{said}");
     }
-    // A flood beyond the limit changes nothing for those who are in.
+    // A flood that stays takes no more of Blender's files than those who are told that they are too many.
+    let files = || anyhow::Ok(fs_err::read_dir(format!("/proc/{}/fd", blender.process.pid()))?.count());
+    let before = files()?;
+    let flood: Vec<_> = (0..400).map(|_| TcpStream::connect(("127.0.0.1", blender.port))).collect();
+    let most = files()?;
+    println!("{}: files before a flood that stays: {before}, in it: {most}", flavour.name());
+    ensure!(most <= before + 100, "{before} files have become {most}");
+    drop(flood);
+    // Nor does one that goes change anything for those who are in.
     for _ in 0..2000 {
         let _ = TcpStream::connect(("127.0.0.1", blender.port));
     }

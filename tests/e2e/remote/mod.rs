@@ -78,11 +78,16 @@ fn without_rules(environment: &Environment, flavour: Flavour) -> Result<()> {
         arguments: arguments(&["--host", "0.0.0.0", "--online-mode", "--allow", "everybody"]),
         ..Settings::default()
     };
+    let too_wide = Settings {
+        arguments: arguments(&["--host", "0.0.0.0", "--online-mode", "--open-to", "0.0.0.0/0"]),
+        ..Settings::default()
+    };
     let told_offline = Settings { blender_arguments: arguments(&["--offline-mode"]), ..online.clone() };
     for (settings, words) in [
         (offline, &["Allow Online Access", "--online-mode", "localhost"][..]),
         (online, &["Allowed Clients", "--allow", "localhost"]),
         (wrong, &["“everybody” is no address", "192.168.1.0/24"]),
+        (too_wide, &["“0.0.0.0/0” is too wide", "10.0.0.0/8", "Allowed Clients"]),
         // What Blender itself was told goes first.
         (told_offline, &["Allow Online Access"]),
     ] {

@@ -43,7 +43,20 @@ pub enum AccessError {
         /// As given.
         text: String,
     },
+    /// Open to more than any private network has.
+    #[error(
+        "{network} is too wide for \"Open Networks\": whoever is in one needs neither TLS nor token, so it names a network that \
+         you know, no wider than 10.0.0.0/8 or fc00::/7. Others go into \"Allowed Clients\" (--allow)"
+    )]
+    TooWide {
+        /// As it was understood.
+        network: IpNet,
+    },
 }
+
+/// Bits that a network must fix at least to be open: those of the widest private ones, 10.0.0.0/8 (RFC 1918) and fc00::/7
+/// (RFC 4193).
+const OPEN_AT_LEAST: (u8, u8) = (8, 7);
 
 /// What a connection must bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +76,21 @@ impl AccessRules {
     /// [`AccessError::NotANetwork`] with the one that is none.
     pub fn networks(texts: &[String]) -> Result<Vec<IpNet>, AccessError> {
         texts.iter().map(|text| network(text)).collect()
+    }
+
+    /// The same for [`Self::open`], which are known one by one.
+    ///
+    /// # Errors
+    /// [`AccessError::NotANetwork`], and [`AccessError::TooWide`] for the internet.
+    pub fn open_networks(texts: &[String]) -> Result<Vec<IpNet>, AccessError> {
+        let networks = Self::networks(texts)?;
+        let is_wide = |network: &&IpNet| {
+            network.prefix_len() < if network.addr().is_ipv4() { OPEN_AT_LEAST.0 } else { OPEN_AT_LEAST.1 }
+        };
+        match networks.iter().find(is_wide) {
+            Some(network) => Err(AccessError::TooWide { network: *network }),
+            None => Ok(networks),
+        }
     }
 
     /// Whether a server may listen on `addresses`, which `host` stands for.
@@ -153,6 +181,17 @@ mod tests {
         for wrong in ["", "192.168.1", "192.168.1.0/33", "example.org", "*"] {
             let error = AccessRules::networks(&[wrong.to_owned()]).unwrap_err().to_string();
             assert!(error.contains("192.168.1.0/24"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_internet_is_no_open_network() {
+        let open = |text: &str| AccessRules::open_networks(&[text.to_owned()]);
+        for wide in ["0.0.0.0/0", "::/0", "128.0.0.0/1", "8.0.0.0/7", "2000::/3", "::ffff:0.0.0.0/6"] {
+            assert!(matches!(open(wide), Err(AccessError::TooWide { .. })), "{wide}");
+        }
+        for known in ["10.0.0.0/8", "192.168.1.7", "fc00::/7", "fe80::/10"] {
+            assert!(open(known).is_ok(), "{known}");
         }
     }
 }

@@ -56,6 +56,7 @@ pub(crate) async fn is_spoken(
     shutdown: &mut watch::Receiver<bool>,
 ) -> io::Result<bool> {
     let mut decoder = Decoder::new(framed::limit(shared, guest.terms));
+    let mut share = shared.unfinished.share();
     loop {
         match decoder.look(first) {
             Look::Framed => return Ok(false),
@@ -65,6 +66,9 @@ pub(crate) async fn is_spoken(
                 return Ok(tokio::task::spawn_blocking(move || is_bare(&text)).await.unwrap_or(false));
             }
             Look::Open => {}
+        }
+        if share.resize(first.len()).is_err() {
+            return Ok(false);
         }
         first.reserve(READ_BYTES);
         let count = tokio::select! {
@@ -90,7 +94,12 @@ pub(crate) async fn serve(
     add(&shared.activity.totals.received_bytes, buffer.len());
     let (mut read, write) = tokio::io::split(stream);
     let mut client = Client { shared, id, write, decoder: Decoder::new(shared.config.max_request_bytes) };
+    let mut share = shared.unfinished.share();
     while client.take_messages(&mut buffer).await? == Go::On {
+        if let Err(no_room) = share.resize(buffer.len()) {
+            client.refuse(ErrorCode::Busy, &no_room).await?;
+            break;
+        }
         buffer.reserve(READ_BYTES);
         let count = tokio::select! {
             count = read.read_buf(&mut buffer) => count?,

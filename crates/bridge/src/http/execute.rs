@@ -24,6 +24,7 @@ use crate::job::Answer;
 use crate::panics::fault;
 use crate::replies::{Later, Watch, lost};
 use crate::server::Shared;
+use crate::unfinished::NoRoom;
 
 /// How long a client may send nothing of its body.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,7 +50,7 @@ pub(crate) async fn answer(
         let why = "send the request as Content-Type: application/json";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadRequest, why);
     }
-    let text = match tokio::time::timeout(WITHIN, read(body, shared.config.max_request_bytes)).await {
+    let text = match tokio::time::timeout(WITHIN, read(body, shared)).await {
         Ok(Ok(text)) => text,
         Ok(Err((status, code, why))) => return refused(status, code, &why),
         Err(_) => {
@@ -137,7 +138,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 type NotRead = (StatusCode, ErrorCode, String);
 
-async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, NotRead> {
+async fn read(mut body: Incoming, shared: &Shared) -> Result<Bytes, NotRead> {
+    let limit_bytes = shared.config.max_request_bytes;
     let too_large = || {
         let why = FrameTooLarge { limit_bytes }.to_string();
         (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, why)
@@ -147,6 +149,7 @@ async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, NotRead> 
         return Err(too_large());
     }
     let mut text = BytesMut::new();
+    let mut share = shared.unfinished.share();
     loop {
         let frame = match tokio::time::timeout(PATIENCE, body.frame()).await {
             Ok(None) => break,
@@ -164,6 +167,8 @@ async fn read(mut body: Incoming, limit_bytes: usize) -> Result<Bytes, NotRead> 
             if text.len() + data.len() > limit_bytes {
                 return Err(too_large());
             }
+            let no_room = |error: NoRoom| (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, error.to_string());
+            share.resize(text.len() + data.len()).map_err(no_room)?;
             text.extend_from_slice(&data);
         }
     }
