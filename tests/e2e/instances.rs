@@ -57,13 +57,13 @@ fn descriptors(state: &Path) -> Result<Vec<PathBuf>> {
     fs_err::read_dir(state.join("instances"))?.map(|entry| Ok(entry?.path())).collect()
 }
 
-fn id(blender: &Blender) -> Result<String> {
+pub(crate) fn id(blender: &Blender) -> Result<String> {
     let status = blender.wire()?.answer(&json!({"type": "status"}))?;
     Ok(status["result"]["instance"].as_str().context("no instance")?.to_owned())
 }
 
 /// A second Blender with the state folder of the first.
-fn beside(environment: &Environment, first: &Blender, flavour: Flavour) -> Result<Blender> {
+pub(crate) fn beside(environment: &Environment, first: &Blender, flavour: Flavour) -> Result<Blender> {
     Blender::start(environment, flavour, &Settings { state: Some(first.state.clone()), ..Settings::default() })
 }
 

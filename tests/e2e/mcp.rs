@@ -6,19 +6,25 @@ mod clients;
 mod concurrent;
 mod conformance;
 mod http;
+mod http_command;
+mod notifications;
 mod official_tools;
 mod render_image;
+mod resources;
 mod viewport;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, free_port};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, free_port, wait_until};
 use serde_json::json;
 
 use crate::suite::Suite;
+
+const SOON: Duration = Duration::from_secs(20);
 
 const TOOLS: [&str; 29] = [
     "cancel_job",
@@ -53,7 +59,7 @@ const TOOLS: [&str; 29] = [
 ];
 
 pub(crate) fn add(suite: &mut Suite) {
-    for flavour in [Flavour::Bpy50, Flavour::Bpy52, Flavour::Windowed] {
+    for flavour in [Flavour::Bpy42, Flavour::Bpy50, Flavour::Bpy52, Flavour::Windowed] {
         suite.own(&format!("{}::mcp::every_tool_answers", flavour.name()), move |environment| {
             every_tool(environment, flavour)
         });
@@ -64,12 +70,16 @@ pub(crate) fn add(suite: &mut Suite) {
     api_docs::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
-    suite.own("mcp::launch_blender_starts_one_and_drives_it", |environment| launches(environment, false));
-    suite.own("mcp::launch_blender_leaves_it_at_the_one_that_runs", |environment| launches(environment, true));
+    suite.own("mcp::launch_blender_starts_one_and_drives_it", |environment| launches(environment, true));
+    suite.own("mcp::launch_blender_needs_no_port", |environment| launches(environment, false));
+    suite.own("mcp::launch_blender_leaves_it_at_the_one_that_runs", one_runs);
     conformance::add(suite);
     clients::add(suite);
     concurrent::add(suite);
     http::add(suite);
+    http_command::add(suite);
+    notifications::add(suite);
+    resources::add(suite);
 }
 
 fn session(environment: &Environment, port: u16) -> Result<McpSession> {
@@ -152,67 +162,77 @@ fn cancelled(environment: &Environment) -> Result<()> {
     };
     let code = "print('turning')\nwhile True: pass";
     session.call_and_cancel("execute_blender_code", json!({"code": code}), || {
-        blendwire_e2e::wait_until("the script to run", Duration::from_secs(20), || {
-            last_line().filter(|line| line == "turning").map(drop)
-        })
+        wait_until("the script to run", SOON, || last_line().filter(|line| line == "turning").map(drop))
     })?;
-    blendwire_e2e::wait_until("the script to be interrupted", Duration::from_secs(20), || {
-        last_line().filter(|line| line == "nothing runs")
-    })?;
+    wait_until("the script to be interrupted", SOON, || last_line().filter(|line| line == "nothing runs"))?;
     let next = session.call("execute_blender_code", json!({"code": "result = 1"}))?;
     ensure!(next.value()["result"] == 1, "{}", next.text());
     Ok(())
 }
 
-/// At the session's port; `among_others`, where one runs already.
-fn launches(environment: &Environment, among_others: bool) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let state = folder.path().join("state");
-    let other = if among_others {
-        let settings = Settings { state: Some(state.clone()), ..Settings::default() };
-        Some(Blender::start(environment, Flavour::Bpy52, &settings)?)
-    } else {
-        None
-    };
+/// A session that finds the tests' own Blenders and starts the windowed one.
+fn launching(environment: &Environment, folder: &Path, arguments: &[&str]) -> Result<McpSession> {
     let mut command = Command::new(&environment.blendwire);
-    command.arg("mcp");
-    if !among_others {
-        command.args(["--port", &free_port()?.to_string()]);
-    }
+    command.arg("mcp").args(arguments);
     command
         .env("BLENDWIRE_BLENDER", &environment.blender)
-        .env("BLENDER_USER_RESOURCES", folder.path().join("resources"));
-    command.env("BLENDWIRE_DATA_DIR", crate::command::data_folder(environment)?).env("BLENDWIRE_STATE_DIR", &state);
-    command.env("BLENDWIRE_CONFIG_DIR", folder.path().join("config")).env("XDG_RUNTIME_DIR", folder.path());
-    let session = McpSession::start(command)?;
+        .env("BLENDER_USER_RESOURCES", folder.join("resources"))
+        .env("BLENDWIRE_DATA_DIR", crate::command::data_folder(environment)?)
+        .env("BLENDWIRE_STATE_DIR", folder.join("state"))
+        .env("BLENDWIRE_CONFIG_DIR", folder.join("config"))
+        .env("XDG_RUNTIME_DIR", folder);
+    McpSession::start(command)
+}
+
+fn one_runs(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let settings = Settings { state: Some(folder.path().join("state")), ..Settings::default() };
+    let other = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let session = launching(environment, folder.path(), &[])?;
     let begun = session.call("launch_blender", json!({"background": true}))?;
-    if let Some(other) = &other {
-        // The one that runs is there to be used.
-        let at = format!(":{} already", other.port);
-        ensure!(begun.is_error() && begun.text().contains(&at), "{}", begun.text());
-        return Ok(());
+    let at = format!(":{} already", other.port);
+    ensure!(begun.is_error() && begun.text().contains(&at), "{}", begun.text());
+    Ok(())
+}
+
+/// At the session's port, or wherever there is room.
+fn launches(environment: &Environment, at_port: bool) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let port = free_port()?.to_string();
+    let at: &[&str] = &["--port", &port];
+    let session = launching(environment, folder.path(), if at_port { at } else { &[] })?;
+    for round in 0..2 {
+        let begun = wait_until("the Blender of before to have ended", SOON, || {
+            let begun = session.call("launch_blender", json!({"background": true})).ok()?;
+            (!begun.text().contains("already")).then_some(begun)
+        })?;
+        ensure!(!begun.is_error() && begun.value()["background"] == true, "{}", begun.text());
+        let pid = session.call("execute_blender_code", json!({"code": "import os\nresult = os.getpid()"}))?;
+        let pid = pid.value()["result"].clone();
+        // Chosen by name, it is not missed when it has ended and another is started.
+        let chosen = session.call("select_blender_instance", json!({"id": begun.value()["instance"]}))?;
+        let ended = Command::new("kill").arg(pid.to_string()).status()?;
+        ensure!(ended.success(), "the Blender that was launched, {pid}, had ended");
+        ensure!(pid == begun.value()["pid"], "round {round}: {pid} answered");
+        ensure!(chosen.value()["pid"] == pid, "{}", chosen.text());
     }
-    ensure!(!begun.is_error() && begun.value()["background"] == true, "{}", begun.text());
-    let code = "import os\nresult = os.getpid()";
-    let pid = session.call("execute_blender_code", json!({"code": code}))?.value()["result"].clone();
-    let ended = || Command::new("kill").arg(pid.to_string()).status();
-    let checked = if pid == begun.value()["pid"] { Ok(()) } else { Err(anyhow::anyhow!("{pid} answered")) };
-    ensure!(ended()?.success(), "the Blender that was launched, {pid}, had ended");
-    let said = blendwire_e2e::wait_until("that Blender to end", Duration::from_secs(20), || {
+    let said = wait_until("that Blender to end", SOON, || {
         let no_file = session.call("launch_blender", json!({"file": "--python-expr=1", "background": true})).ok()?;
         (!no_file.text().contains("already")).then(|| no_file.text())
     })?;
     ensure!(said.contains("cannot open --python-expr=1"), "{said}");
-    checked
+    Ok(())
 }
 
 fn starts_closed(environment: &Environment) -> Result<()> {
     let port = free_port()?;
     let session = session(environment, port)?;
     println!("initialize with Blender closed took {:?}", session.handshake);
+    let before = std::time::Instant::now();
     ensure!(session.tools()?.len() == TOOLS.len());
+    println!("tools/list with Blender closed took {:?}", before.elapsed());
     let closed = session.call("get_objects_summary", json!({}))?;
-    ensure!(closed.is_error() && closed.text().contains("blendwire launch"), "{}", closed.text());
+    ensure!(closed.is_error() && closed.text().contains("call launch_blender"), "{}", closed.text());
 
     let settings = Settings { port: Some(port), ..Settings::default() };
     let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
@@ -222,10 +242,13 @@ fn starts_closed(environment: &Environment) -> Result<()> {
     drop(blender);
     let gone = session.call("execute_blender_code", json!({"code": "result = 2"}))?;
     ensure!(gone.is_error(), "{}", gone.text());
-    let _blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
-    let back = blendwire_e2e::wait_until("the call to succeed again", Duration::from_secs(20), || {
-        session.call("execute_blender_code", json!({"code": "result = 3"})).ok().filter(|call| !call.is_error())
-    })?;
+    let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let back = session.call("execute_blender_code", json!({"code": "result = 3"}))?;
     ensure!(back.value()["result"] == 3, "{}", back.text());
+    // Now without a call that would have noticed.
+    drop(blender);
+    let _blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let restarted = session.call("execute_blender_code", json!({"code": "result = 4"}))?;
+    ensure!(restarted.value()["result"] == 4, "{}", restarted.text());
     Ok(())
 }

@@ -117,8 +117,11 @@ pub(crate) fn panel(environment: &Environment) -> Result<()> {
     // Each state has words of its own: none looks like the one before.
     let mut last = running.clone();
     let mut look = |state: &str, blender: &Blender| -> Result<Picture> {
-        let now = shoot(environment, blender, &format!("panel-{state}.png"))?;
-        ensure!(now.differing(&last, rectangle) > 100, "the panel shows nothing new for: {state}");
+        // It stands still before it is drawn anew, too.
+        let now = wait_until(&format!("the panel to show something new for: {state}"), Duration::from_mins(1), || {
+            let now = shoot(environment, blender, &format!("panel-{state}.png")).ok()?;
+            (now.differing(&last, rectangle) > 100).then_some(now)
+        })?;
         last = now.clone();
         Ok(now)
     };

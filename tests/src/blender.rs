@@ -20,7 +20,9 @@ const START_WITHIN: Duration = Duration::from_mins(2);
 /// Which Blender, and how it lends its main thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Flavour {
-    /// The `bpy` module 5.0 on Python 3.11, by `python -m blendwire`.
+    /// The `bpy` module 4.2 on Python 3.11, by `python -m blendwire`.
+    Bpy42,
+    /// The `bpy` module 5.0 on Python 3.11, likewise.
     Bpy50,
     /// The `bpy` module 5.2 on Python 3.13, likewise.
     Bpy52,
@@ -34,6 +36,7 @@ impl Flavour {
     /// For test names.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Bpy42 => "bpy_4_2",
             Self::Bpy50 => "bpy_5_0",
             Self::Bpy52 => "bpy_5_2",
             Self::Windowed => "windowed",
@@ -120,6 +123,7 @@ impl Blender {
         };
         let mut display = None;
         let mut command = match flavour {
+            Flavour::Bpy42 => module(&environment.bpy_4_2, environment, folder.path(), port)?,
             Flavour::Bpy50 => module(&environment.bpy_5_0, environment, folder.path(), port)?,
             Flavour::Bpy52 => module(&environment.bpy_5_2, environment, folder.path(), port)?,
             Flavour::Windowed => {

@@ -14,6 +14,8 @@ pub struct Environment {
     pub blendwire: PathBuf,
     /// The add-on for this platform.
     pub addon_zip: PathBuf,
+    /// A Python with the `bpy` module 4.2.
+    pub bpy_4_2: PathBuf,
     /// A Python with the `bpy` module 5.0.
     pub bpy_5_0: PathBuf,
     /// A Python with the `bpy` module 5.2.
@@ -69,6 +71,7 @@ impl Environment {
         Ok(Self {
             blendwire: path("BLENDWIRE_TEST_BIN")?,
             addon_zip: path("BLENDWIRE_TEST_ADDON_ZIP")?,
+            bpy_4_2: path("BLENDWIRE_TEST_BPY_4_2")?,
             bpy_5_0: path("BLENDWIRE_TEST_BPY_5_0")?,
             bpy_5_2: path("BLENDWIRE_TEST_BPY_5_2")?,
             blender: path("BLENDWIRE_TEST_BLENDER")?,

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientRequest,
-    ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, Implementation,
-    ProtocolVersion, ReadResourceRequestParams, ResourceContents, Tool,
+    ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, GetPromptRequestParams,
+    Implementation, ProtocolVersion, ReadResourceRequestParams, ResourceContents, Tool,
 };
 use rmcp::service::{PeerRequestOptions, RequestContext, RoleClient, RunningService};
 use rmcp::transport::TokioChildProcess;
 use rmcp::{ClientHandler, ServiceExt as _};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Who sits in front of the client.
 #[derive(Clone, Default)]
@@ -143,11 +143,22 @@ impl McpSession {
         Ok(self.runtime.block_on(self.client()?.list_all_tools())?)
     }
 
-    /// Calls a tool with a JSON object of arguments.
+    /// Calls a tool with a JSON object of arguments. Where they do not say how long to wait, its job is waited for, as a
+    /// model does: on a busy machine calls take long.
     ///
     /// # Errors
     /// When the call itself is refused; a tool that failed is a result with [`ToolCall::is_error`].
     pub fn call(&self, name: &str, arguments: Value) -> Result<ToolCall> {
+        let before = Instant::now();
+        let waits = arguments.get("wait_secs").is_none();
+        let mut call = self.call_once(name, arguments)?;
+        while waits && call.value()["status"] == "running" && call.value()["job"].is_string() {
+            call = self.call_once("get_job", json!({"job": call.value()["job"]}))?;
+        }
+        Ok(ToolCall { took: before.elapsed(), ..call })
+    }
+
+    fn call_once(&self, name: &str, arguments: Value) -> Result<ToolCall> {
         let arguments: Map<String, Value> = serde_json::from_value(arguments).context("arguments must be an object")?;
         let before = Instant::now();
         let request = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
@@ -160,11 +171,30 @@ impl McpSession {
     /// # Errors
     /// When the server refuses, or what it gives is no JSON.
     pub fn resource(&self, uri: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.resource_text(uri)?)?)
+    }
+
+    /// The text of a resource.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn resource_text(&self, uri: &str) -> Result<String> {
         let read = self.runtime.block_on(self.client()?.read_resource(ReadResourceRequestParams::new(uri)))?;
-        match read.contents.first() {
-            Some(ResourceContents::TextResourceContents { text, .. }) => Ok(serde_json::from_str(text)?),
+        match read.contents.into_iter().next() {
+            Some(ResourceContents::TextResourceContents { text, .. }) => Ok(text),
             other => anyhow::bail!("no text: {other:?}"),
         }
+    }
+
+    /// The text of a prompt.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn prompt(&self, name: &str, arguments: Value) -> Result<String> {
+        let arguments = serde_json::from_value(arguments).context("arguments must be an object")?;
+        let request = GetPromptRequestParams::new(name).with_arguments(arguments);
+        let prompt = self.runtime.block_on(self.client()?.get_prompt(request))?;
+        Ok(serde_json::to_string(&prompt.messages)?)
     }
 
     /// Calls a tool, and takes the call back when `until` returns.

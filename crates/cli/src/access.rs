@@ -12,15 +12,17 @@ use crate::args::{AccessArgs, EndpointArgs};
 use crate::config::{Chosen, NamedBy, Profile};
 use crate::endpoint::{Source, Wanted};
 use crate::env_vars;
+use crate::instances::Advice;
 
 /// What a person does when it is not clear which Blender is meant.
-const HOW_TO_CHOOSE: &str =
-    "say which with --instance or BLENDWIRE_INSTANCE: an ID, the beginning of one, a process or a port";
+const ADVICE: Advice = Advice::at_a_shell(
+    "say which with --instance or BLENDWIRE_INSTANCE: an ID, the beginning of one, a process or a port",
+);
 
 /// The Blender that options, environment and settings mean, or the only one that runs.
 pub(crate) fn blender(args: &EndpointArgs) -> Result<Blender> {
     let wanted = Wanted::read(args)?;
-    let endpoint = wanted.find(HOW_TO_CHOOSE)?.endpoint;
+    let endpoint = wanted.find(ADVICE)?.endpoint;
     let access = read(&args.access, &wanted, &endpoint)?;
     Ok(Blender::with_access(endpoint, access))
 }

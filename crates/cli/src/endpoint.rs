@@ -14,10 +14,11 @@ use blendwire_protocol::Instance;
 
 use crate::args::EndpointArgs;
 use crate::config::{Chosen, Config, NamedBy};
+use crate::instances::Advice;
 use crate::{env_vars, instances};
 
 /// What was asked for; `None` where nothing says anything.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wanted {
     /// A host name or address.
     pub(crate) host: Option<Said<String>>,
@@ -154,13 +155,13 @@ impl Wanted {
     ///
     /// # Errors
     /// When several run, or none that fits, or when it cannot be found out.
-    pub(crate) fn find(&self, how_to_choose: &str) -> Result<Target> {
+    pub(crate) fn find(&self, advice: Advice) -> Result<Target> {
         if self.host.is_some() || self.port.is_some() {
             return Ok(Target { endpoint: self.endpoint(), instance: None });
         }
         let chosen =
             instances::choose(instances::look()?.running, self.instance.as_ref().map(|said| said.value.as_str()));
-        let Some(instance) = chosen.map_err(|unclear| anyhow!(unclear.told(how_to_choose)))? else {
+        let Some(instance) = chosen.map_err(|unclear| anyhow!(unclear.told(advice)))? else {
             return Ok(Target { endpoint: self.endpoint(), instance: None });
         };
         let endpoint = Endpoint::of_instance(&instance)

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The Blender of one MCP session. It is looked for whenever there is no connection, so that Blenders may come and go while
 //! the session lasts; the one that the session talks to is kept for as long as it runs, whichever others start.
+//!
+//! Over HTTP each session has its own. Clients that keep no session share one, in which none of them can choose for the
+//! others.
 
+use std::collections::HashMap;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,11 +16,21 @@ use blendwire_protocol::{ConsentAnswer, Instance, Status};
 
 use crate::args::EndpointArgs;
 use crate::endpoint::{Said, Source, Target, Wanted};
+use crate::instances::Advice;
 use crate::{access, instances};
 
 /// What the model does when it is not clear which Blender is meant.
-const HOW_TO_CHOOSE: &str = "call select_blender_instance with the ID of the one that the user means; ask the user if that \
-    is not clear";
+const ADVICE: Advice = Advice {
+    choose: "call select_blender_instance with the ID of the one that the user means; ask the user if that is not clear",
+    start: "with the user's leave, launch_blender starts one",
+};
+
+/// The same where the next call would not know of a choice.
+const ADVICE_WITHOUT_SESSION: Advice = Advice {
+    choose: "this client keeps no session in which a choice would last: have the user end the others, or start `blendwire \
+        mcp --http` with --instance",
+    ..ADVICE
+};
 
 /// By what the model says which one it means.
 const SELECTED: Source = Source::Option("select_blender_instance");
@@ -26,7 +40,17 @@ const SELECTED: Source = Source::Option("select_blender_instance");
 pub(crate) struct Followed {
     args: EndpointArgs,
     wanted: Wanted,
+    /// Whether it is one client's own, where a choice can last.
+    is_of_session: bool,
     state: Mutex<State>,
+    /// Which Blender runs the scripts under way: another may be chosen meanwhile.
+    running: Mutex<HashMap<String, Arc<Blender>>>,
+}
+
+/// A script under way, until it is dropped.
+struct UnderWay<'a> {
+    followed: &'a Followed,
+    id: String,
 }
 
 #[derive(Debug, Default)]
@@ -49,10 +73,31 @@ impl Followed {
     /// # Errors
     /// When one of them is wrong.
     pub(crate) fn new(args: &EndpointArgs) -> Result<Self> {
+        Self::with_session(args, true)
+    }
+
+    /// The same for all clients of a server over HTTP that keep no session; each of the others gets
+    /// [`blendwire_mcp::Blender::for_session`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn without_session(args: &EndpointArgs) -> Result<Self> {
+        Self::with_session(args, false)
+    }
+
+    fn with_session(args: &EndpointArgs, is_of_session: bool) -> Result<Self> {
         let wanted = Wanted::read(args)?;
         // What is wrong with token or certificate is said now, and not to the model.
         access::read(&args.access, &wanted, &Endpoint::default())?;
-        Ok(Self { args: args.clone(), wanted, state: Mutex::default() })
+        Ok(Self::of(args.clone(), wanted, is_of_session))
+    }
+
+    fn of(args: EndpointArgs, wanted: Wanted, is_of_session: bool) -> Self {
+        Self { args, wanted, is_of_session, state: Mutex::default(), running: Mutex::default() }
+    }
+
+    fn advice(&self) -> Advice {
+        if self.is_of_session { ADVICE } else { ADVICE_WITHOUT_SESSION }
     }
 
     /// The one to talk to now.
@@ -68,7 +113,7 @@ impl Followed {
             Some(id) => &Wanted::instance(id, SELECTED),
             None => &self.wanted,
         };
-        let Target { endpoint, instance } = wanted.find(HOW_TO_CHOOSE)?;
+        let Target { endpoint, instance } = wanted.find(self.advice())?;
         let same = state.current.take().filter(|current| *current.blender.endpoint() == endpoint);
         let blender = if let Some(current) = same {
             current.blender
@@ -104,8 +149,24 @@ impl Followed {
         Ok(command)
     }
 
+    /// Notes which Blender a script runs in.
+    fn begin(&self, id: &str, blender: &Arc<Blender>) -> UnderWay<'_> {
+        self.running().insert(id.to_owned(), blender.clone());
+        UnderWay { followed: self, id: id.to_owned() }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, Arc<Blender>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.followed.running().remove(&self.id);
     }
 }
 
@@ -123,6 +184,7 @@ impl blendwire_mcp::Blender for Followed {
     fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome> {
         Box::pin(async move {
             let blender = self.blender()?;
+            let _running = self.begin(script.id(), &blender);
             blendwire_mcp::Blender::run(&*blender, script, on_event).await
         })
     }
@@ -132,7 +194,11 @@ impl blendwire_mcp::Blender for Followed {
     }
 
     fn consent<'a>(&'a self, id: &'a str, answer: ConsentAnswer) -> Call<'a, ()> {
-        Box::pin(async move { blendwire_mcp::Blender::consent(&*self.blender()?, id, answer).await })
+        Box::pin(async move {
+            let asks = self.running().get(id).cloned();
+            let blender = asks.map_or_else(|| self.blender(), Ok)?;
+            blendwire_mcp::Blender::consent(&*blender, id, answer).await
+        })
     }
 
     fn status(&self) -> Call<'_, Status> {
@@ -156,9 +222,15 @@ impl blendwire_mcp::Blender for Followed {
         Ok(Running { instances, current })
     }
 
+    fn for_session(&self) -> Option<Arc<dyn blendwire_mcp::Blender>> {
+        Some(Arc::new(Self::of(self.args.clone(), self.wanted.clone(), true)))
+    }
+
     fn select(&self, id: &str) -> Result<Instance, NoReply> {
-        let target =
-            Wanted::instance(id, SELECTED).find(HOW_TO_CHOOSE).map_err(|error| NoReply(format!("{error:#}")))?;
+        if !self.is_of_session {
+            return Err(NoReply(ADVICE_WITHOUT_SESSION.choose.to_owned()));
+        }
+        let target = Wanted::instance(id, SELECTED).find(ADVICE).map_err(|error| NoReply(format!("{error:#}")))?;
         let instance = target.instance.ok_or_else(|| NoReply("no Blender runs that can be found".to_owned()))?;
         let mut state = self.state();
         state.current.take_if(|current| current.instance.as_ref() != Some(&instance.instance));
@@ -180,8 +252,10 @@ impl blendwire_mcp::Blender for Followed {
             let command = self.launching(&launch).map_err(words)?;
             let launched = tokio::task::spawn_blocking(move || launched(command)).await;
             let pid = launched.map_err(|error| NoReply(error.to_string()))?.map_err(words)?;
-            if self.wanted.port.is_none() {
-                // Whichever others run: this is the one that the model has just started.
+            // Whichever others run, and whichever was chosen before: this is the one that the model has just started.
+            if self.wanted.port.is_some() {
+                self.state().selected = None;
+            } else if self.is_of_session {
                 blendwire_mcp::Blender::select(self, &pid.to_string())?;
             }
             blendwire_mcp::Blender::status(&*self.blender()?).await

@@ -44,13 +44,29 @@ pub(crate) struct Unclear {
 }
 
 impl Unclear {
-    /// In words: what is unclear, those that could be meant, and `how` to choose among them.
-    pub(crate) fn told(&self, how: &str) -> String {
+    /// In words: what is unclear, those that could be meant, and what to do.
+    pub(crate) fn told(&self, advice: Advice) -> String {
         let Self { what, running } = self;
         if running.is_empty() {
-            return format!("{what}: none runs that can be found; `blendwire launch` starts one");
+            return format!("{what}: none runs that can be found; {}", advice.start);
         }
-        format!("{what}:\n{}\n{how}", table(running))
+        format!("{what}:\n{}\n{}", table(running), advice.choose)
+    }
+}
+
+/// What whoever is told can do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Advice {
+    /// Where several could be meant.
+    pub(crate) choose: &'static str,
+    /// Where none runs.
+    pub(crate) start: &'static str,
+}
+
+impl Advice {
+    /// For people at a shell.
+    pub(crate) const fn at_a_shell(choose: &'static str) -> Self {
+        Self { choose, start: "`blendwire launch` starts one" }
     }
 }
 
@@ -126,6 +142,8 @@ fn row(instance: &Instance) -> [String; 6] {
 mod tests {
     use super::*;
 
+    const HOW: Advice = Advice::at_a_shell("how");
+
     fn instance(id: &str, pid: u32, port: u16) -> Instance {
         let endpoints = vec![format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
         Instance { instance: id.to_owned(), pid, endpoints, ..Instance::default() }
@@ -133,7 +151,7 @@ mod tests {
 
     fn chosen(wanted: Option<&str>) -> Result<Option<u32>, String> {
         let running = vec![instance("abc1", 11, 9876), instance("abd2", 22, 9877), instance("11ff", 33, 9878)];
-        let chosen = choose(running, wanted).map_err(|unclear| unclear.told("how"))?;
+        let chosen = choose(running, wanted).map_err(|unclear| unclear.told(HOW))?;
         Ok(chosen.map(|instance| instance.pid))
     }
 
@@ -164,7 +182,7 @@ mod tests {
     fn the_only_one_is_meant_and_none_is_none() {
         assert_eq!(choose(vec![instance("a", 1, 5)], None).unwrap().unwrap().pid, 1);
         assert_eq!(choose(Vec::new(), None).unwrap(), None);
-        let told = choose(Vec::new(), Some("a")).unwrap_err().told("how");
+        let told = choose(Vec::new(), Some("a")).unwrap_err().told(HOW);
         assert!(told.contains("blendwire launch"), "{told}");
     }
 }

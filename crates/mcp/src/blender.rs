@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use blendwire_client::{ClientError, Event, Outcome, Script, ServerKind};
 use blendwire_protocol::{ConsentAnswer, Instance, Status};
@@ -76,6 +77,12 @@ pub trait Blender: Send + Sync + Debug {
         Err(NoReply(ONLY_ONE.to_owned()))
     }
 
+    /// The same for one client alone, whose choice of a Blender is no other client's. `None` where there is nothing to
+    /// choose.
+    fn for_session(&self) -> Option<Arc<dyn Blender>> {
+        None
+    }
+
     /// Has all further calls go to the Blender that `id` names: its id or the beginning of that, its process or its port.
     ///
     /// # Errors
@@ -133,6 +140,14 @@ impl Blender for blendwire_client::Blender {
 
 impl From<ClientError> for NoReply {
     fn from(error: ClientError) -> Self {
-        Self(error.to_string())
+        match error {
+            // Those who read the others' words have a shell, a model has tools.
+            ClientError::Refused { endpoint } if endpoint.is_this_machine() => Self(format!(
+                "nothing listens at {endpoint}: no Blender with its MCP server on runs there. With the user's leave, call \
+                 launch_blender, which starts one; or have the user start Blender and its server (in the 3D View press N, tab \
+                 MCP, Start). The next call connects by itself"
+            )),
+            error => Self(error.to_string()),
+        }
     }
 }

@@ -67,10 +67,6 @@ impl Job {
         .unwrap_or_else(|| Failure::cancelled().into_result())
     }
 
-    fn cancel(&self) {
-        self.task.abort();
-    }
-
     fn is_done(&self) -> bool {
         // A task that was cancelled has no result.
         self.done.borrow().is_some() || self.done.has_changed().is_err()
@@ -163,10 +159,15 @@ impl Jobs {
     pub(crate) fn cancel(&self, id: &str) -> Result<Cancelled, Failure> {
         let job = self.named(id)?;
         let was_done = job.is_done();
-        job.cancel();
-        self.kept().retain(|kept| !Arc::ptr_eq(kept, &job));
+        self.end(&job);
         let status = if was_done { "had ended before" } else { "cancelled" };
         Ok(Cancelled { status, job: id.to_owned() })
+    }
+
+    /// Ends a job, whoever keeps it or waits for it.
+    pub(crate) fn end(&self, job: &Arc<Job>) {
+        job.task.abort();
+        self.kept().retain(|kept| !Arc::ptr_eq(kept, job));
     }
 
     /// All of them, newest last.

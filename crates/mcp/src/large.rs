@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Longest result that goes out as it is, in bytes of JSON: about 25,000 tokens, beyond which some clients cut.
 pub(crate) const DEFAULT_LIMIT_BYTES: usize = 100_000;
@@ -48,24 +48,41 @@ impl LargeResults {
         if text.len() <= limit_bytes {
             return result;
         }
+        let (number, told) = self.in_pages(
+            text,
+            "read the pages as resources, or ask for less; max_result_bytes of execute_blender_code sets the limit",
+        );
+        let link = Resource::new(format!("{ADDRESS}{number}/1"), format!("result {number}"))
+            .with_mime_type("application/json");
+        let mut shown = CallToolResult::structured(told);
+        shown.content.push(ContentBlock::resource_link(link));
+        shown
+    }
+
+    /// `text` as a resource has it, or what stands for it where it is longer than one answer.
+    pub(crate) fn fit_resource(&self, text: String) -> Result<String, Value> {
+        if text.len() <= DEFAULT_LIMIT_BYTES {
+            return Ok(text);
+        }
+        Err(self.in_pages(text, "read the pages as resources; a tool for the same may give less of it").1)
+    }
+
+    /// Keeps it; its number, and what is told in its place.
+    fn in_pages(&self, text: String, next: &str) -> (u64, Value) {
         let (bytes, pages) = (text.len(), pages(&text).len());
         let beginning = text[..text.floor_char_boundary(BEGINNING_BYTES)].to_owned();
         let number = self.keep(text);
-        let uri = format!("{ADDRESS}{number}/1");
         let told = json!({
             "status": "ok",
             "too_large": {
                 "bytes": bytes,
                 "pages": pages,
-                "first_page": uri,
+                "first_page": format!("{ADDRESS}{number}/1"),
                 "beginning": beginning,
-                "next": "read the pages as resources, or ask for less; max_result_bytes of execute_blender_code sets the limit",
+                "next": next,
             },
         });
-        let link = Resource::new(uri, format!("result {number}")).with_mime_type("application/json");
-        let mut shown = CallToolResult::structured(told);
-        shown.content.push(ContentBlock::resource_link(link));
-        shown
+        (number, told)
     }
 
     /// Puts in the place of a long text where it is, how it begins, and how it ends: a traceback's last line says most.

@@ -30,5 +30,5 @@ pub use blender::{Blender, Call, Launch, NoReply, OnEvent, Running, Travel};
 pub use docs::api_changes;
 pub use greeting::{greeted, greeting};
 pub use http::{Hosts, HttpServer, refusal};
-pub use server::{INSTRUCTIONS, ServeError, Server, revisions, serve_stdio, tool_definitions};
+pub use server::{INSTRUCTIONS, ServeError, Server, other_definitions, revisions, serve_stdio, tool_definitions};
 pub use tools::{Answer, answers, glance, glanced};

@@ -140,7 +140,11 @@ pub(crate) async fn read(
     let result =
         tools::run(&caller, entry.name, entry.snippet, &parameters).await.map_err(|failure| unread(&failure))?;
     let text = if entry.mime_type == TEXT { text(&result) } else { None };
-    Ok(contents(text.unwrap_or_else(|| result.get().to_owned()), entry.mime_type))
+    let text = text.unwrap_or_else(|| result.get().to_owned());
+    Ok(match large.fit_resource(text) {
+        Ok(text) => contents(text, entry.mime_type),
+        Err(told) => contents(told.to_string(), JSON),
+    })
 }
 
 fn text(result: &RawValue) -> Option<String> {

@@ -66,6 +66,8 @@ pub enum ServeError {
 #[derive(Clone, Debug)]
 pub struct Server {
     blender: Arc<dyn Blender>,
+    /// The same as this session alone has it, where each has its own; `blender` is then for clients that keep none.
+    own: Option<Arc<dyn Blender>>,
     docs: Arc<docs::Library>,
     jobs: Arc<Jobs>,
     large: Arc<LargeResults>,
@@ -80,6 +82,7 @@ impl Server {
     pub fn new(blender: Arc<dyn Blender>) -> Self {
         Self {
             blender,
+            own: None,
             docs: Arc::default(),
             jobs: Arc::default(),
             large: Arc::default(),
@@ -91,7 +94,15 @@ impl Server {
     /// The same server for another client.
     #[must_use]
     pub fn another_session(&self) -> Self {
-        Self { level: Arc::default(), told: Arc::default(), ..self.clone() }
+        Self { own: self.blender.for_session(), level: Arc::default(), told: Arc::default(), ..self.clone() }
+    }
+
+    /// The Blender that a request of this client goes to.
+    fn blender(&self, context: &RequestContext<RoleServer>) -> &Arc<dyn Blender> {
+        match &self.own {
+            Some(own) if !is_stateless(context) => own,
+            _ => &self.blender,
+        }
     }
 
     pub(crate) fn level(&self) -> Option<Level> {
@@ -106,8 +117,15 @@ impl Server {
         arguments: &Limits,
     ) -> Result<CallToolResponse, Failure> {
         match Waiter::new(context, self.level()).wait(&job, arguments.wait).await {
-            Waited::Done(result) => Ok(self.naming_foreign(self.large.fit(result, arguments.result_bytes)).into()),
-            Waited::TakenBack => Err(Failure::cancelled()),
+            Waited::Done(result) => {
+                let result = self.large.fit(result, arguments.result_bytes);
+                Ok(self.naming_foreign(self.blender(context), result).into())
+            }
+            Waited::TakenBack => {
+                // Also where it is kept, or was begun by an earlier call.
+                self.jobs.end(&job);
+                Err(Failure::cancelled())
+            }
             Waited::NotYet => {
                 self.jobs.keep(&job)?;
                 Ok(tools::told(&job.shown())?.into())
@@ -124,8 +142,8 @@ impl Server {
     }
 
     /// The first answer through a server of another kind says so: it has not all that the instructions promise.
-    fn naming_foreign(&self, mut result: CallToolResult) -> CallToolResult {
-        let Some(foreign) = self.blender.foreign() else { return result };
+    fn naming_foreign(&self, blender: &Arc<dyn Blender>, mut result: CallToolResult) -> CallToolResult {
+        let Some(foreign) = blender.foreign() else { return result };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.as_ref() != Some(&foreign) {
             result.content.push(ContentBlock::text(foreign.clone()));
@@ -163,7 +181,7 @@ impl Server {
         match entry.work {
             Work::Call(call) => {
                 let job = {
-                    let (caller, heard) = Caller::new(self.blender.clone(), self.docs.clone());
+                    let (caller, heard) = Caller::new(self.blender(context).clone(), self.docs.clone());
                     self.jobs.begin(caller, heard, entry.name, call, arguments)
                 };
                 self.answer(job, context, &limits).await
@@ -175,6 +193,11 @@ impl Server {
             },
         }
     }
+}
+
+/// Whether each request of this client stands alone, by its revision of MCP.
+pub(crate) fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
 /// How long Blender's main thread may take to go on with a script that was waiting for consent.
@@ -200,6 +223,15 @@ impl Limits {
     }
 }
 
+/// For a resource that did not come: unlike a call it cannot become a job.
+fn busy() -> ErrorData {
+    let why = format!(
+        "Blender did not come to this within {} s; get_blender_status says what it does, then read this again",
+        DEFAULT_WAIT.as_secs()
+    );
+    ErrorData::internal_error(why, None)
+}
+
 /// Serves MCP on stdin and stdout until the client closes them.
 ///
 /// # Errors
@@ -217,6 +249,15 @@ pub async fn serve_stdio(blender: Arc<dyn Blender>) -> Result<(), ServeError> {
 /// Every tool as clients see it, in the order in which they see it.
 pub fn tool_definitions() -> Vec<Tool> {
     tools::TOOLS.iter().map(|entry| (entry.definition)()).collect()
+}
+
+/// What else clients list: `resources`, `resourceTemplates` and `prompts`.
+pub fn other_definitions() -> serde_json::Value {
+    serde_json::json!({
+        "resources": resources::list(),
+        "resourceTemplates": resources::templates(),
+        "prompts": prompts::list(),
+    })
 }
 
 impl ServerHandler for Server {
@@ -274,9 +315,14 @@ impl ServerHandler for Server {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(&self.blender, &self.large, &request.uri).await.map(Into::into)
+        let reading = resources::read(self.blender(&context), &self.large, &request.uri);
+        tokio::select! {
+            // Dropped, it is cancelled in Blender too.
+            read = tokio::time::timeout(DEFAULT_WAIT, reading) => read.unwrap_or_else(|_| Err(busy())).map(Into::into),
+            () = context.ct.cancelled() => Err(ErrorData::internal_error("cancelled", None)),
+        }
     }
 
     async fn list_prompts(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blendwire_protocol::ConsentAnswer;
-use rmcp::model::{CallToolResult, ProgressNotificationParam, ProgressToken, ProtocolVersion};
+use rmcp::model::{CallToolResult, ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use crate::caller::{Heard, Question};
 use crate::elicit;
 use crate::jobs::Job;
 use crate::output::{self, Level};
+use crate::server::is_stateless;
 
 /// How the user of a client can be asked something while a call is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,7 @@ type Asked<'a> = Pin<Box<dyn Future<Output = Option<ConsentAnswer>> + Send + 'a>
 impl<'a> Waiter<'a> {
     /// Whoever made the call of `context`; `level` is the least severe message that its session wants.
     pub(crate) fn new(context: &'a RequestContext<RoleServer>, level: Option<Level>) -> Self {
-        let version = context.protocol_version();
-        let is_stateless = version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let is_stateless = is_stateless(context);
         let asking = match context.client_capabilities() {
             Some(client) if !elicit::can(&client) => Asking::Never,
             None => Asking::Never,

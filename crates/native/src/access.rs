@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use blendwire_bridge::AccessRules;
+use blendwire_bridge::{AccessError, AccessRules};
 use blendwire_credentials::{CertificateFiles, Folder};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -24,7 +24,7 @@ pub(crate) struct Access {
 /// `StartError` in words for the user.
 pub(crate) fn read(given: &Bound<'_, PyDict>) -> PyResult<Access> {
     let py = given.py();
-    let networks = |key, read: fn(&[String]) -> Result<Vec<_>, _>| {
+    let networks = |key, read: fn(&[String]) -> Result<Vec<_>, AccessError>| {
         let texts: Vec<String> = item(given, key)?;
         read(&texts).map_err(|error| start_error(py, error.to_string(), "config"))
     };

@@ -86,7 +86,7 @@ CALLS: dict[str, list[Arguments]] = {
 REFUSALS: dict[str, list[str]] = {
     "execute_blender_code": ["ZeroDivisionError"],
     "list_blender_instances": ["drives one Blender"],
-    "select_blender_instance": ["drives one Blender"],
+    "select_blender_instance": ["drives one Blender", "keeps no session"],
     "launch_blender": ["already: use that one", "inside a Blender that runs already"],
 }
 

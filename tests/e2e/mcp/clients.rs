@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings};
 
 use super::concurrent::asking;
-use super::conformance::{token, url};
+use super::conformance::{serve, token, url};
 use crate::suite::Suite;
 
 pub(super) fn add(suite: &mut Suite) {
@@ -23,6 +23,14 @@ pub(super) fn add(suite: &mut Suite) {
             Ok(())
         });
     }
+    suite.own("mcp::clients_of_both_sdks_call_every_tool_of_the_command_over_http", |environment| {
+        let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+        let (_server, url) = serve(environment, &blender)?;
+        for python in [&environment.connector, &environment.mcp_2_3] {
+            call(environment, &blender, python, &["http", &url, &token(&blender)?])?;
+        }
+        Ok(())
+    });
     suite.own("windowed::mcp::clients_of_both_sdks_ask_for_consent", consent);
 }
 
@@ -57,7 +65,7 @@ fn call(environment: &Environment, blender: &Blender, python: &Path, arguments: 
 }
 
 /// What one of the scripts beside this file prints.
-fn run(
+pub(super) fn run(
     environment: &Environment,
     blender: &Blender,
     python: &Path,

@@ -55,9 +55,15 @@ pub(super) fn token(blender: &Blender) -> Result<String> {
 }
 
 /// `blendwire mcp --http` in front of a Blender, with the same token.
-fn serve(environment: &Environment, blender: &Blender) -> Result<(Process, String)> {
+pub(super) fn serve(environment: &Environment, blender: &Blender) -> Result<(Process, String)> {
+    serve_with(environment, blender, &["--port", &blender.port.to_string()])
+}
+
+/// The same with what says which Blender is meant.
+pub(super) fn serve_with(environment: &Environment, blender: &Blender, which: &[&str]) -> Result<(Process, String)> {
     let mut command = Command::new(&environment.blendwire);
-    command.args(["mcp", "--http", "127.0.0.1:0", "--port", &blender.port.to_string()]);
+    command.args(["mcp", "--http", "127.0.0.1:0"]).args(which).env("BLENDWIRE_STATE_DIR", &blender.state);
+    command.env_remove("BLENDWIRE_PORT").env_remove("BLENDWIRE_HOST").env_remove("BLENDWIRE_INSTANCE");
     command.env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
     let server = Process::start(&mut command, &blender.file("server.log"))?;
     let url = printed(&server, |line| line.starts_with("http://"))?;

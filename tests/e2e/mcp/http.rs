@@ -14,18 +14,25 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("windowed::mcp_http::a_stop_does_not_wait_for_those_who_listen", stop);
 }
 
-const INITIALIZE: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
+pub(super) const INITIALIZE: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
     "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}"#;
+
+/// The session that a server has begun, as a header.
+pub(super) fn session_in(head: &str) -> Result<String> {
+    let session = head.lines().find_map(|line| {
+        line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")).map(|(_, id)| id.trim())
+    });
+    Ok(format!("Mcp-Session-Id: {}\r\n", session.with_context(|| format!("no session in {head}"))?))
+}
 
 const ACCEPT: &str = "Accept: application/json, text/event-stream\r\n";
 
 /// Sends one request and reads up to the first blank line of the answer.
-fn head(blender: &Blender, method: &str, headers: &str, body: &str) -> Result<(Wire, String)> {
-    let mut wire = Wire::connect(blender.port)?;
+pub(super) fn head(port: u16, method: &str, headers: &str, body: &str) -> Result<(Wire, String)> {
+    let mut wire = Wire::connect(port)?;
     let request = format!(
-        "{method} /mcp HTTP/1.1\r\nHost: localhost:{}\r\nContent-Type: application/json\r\n{ACCEPT}{headers}\
+        "{method} /mcp HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n{ACCEPT}{headers}\
          Content-Length: {}\r\n\r\n{body}",
-        blender.port,
         body.len()
     );
     wire.send(request.as_bytes())?;
@@ -37,12 +44,15 @@ fn head(blender: &Blender, method: &str, headers: &str, body: &str) -> Result<(W
     Ok((wire, head))
 }
 
+/// The status that a client with these headers begins with.
+pub(super) fn code(port: u16, headers: &str) -> Result<String> {
+    let (_, head) = head(port, "POST", headers, INITIALIZE)?;
+    Ok(head.split(' ').nth(1).unwrap_or_default().to_owned())
+}
+
 fn who(blender: &mut Blender) -> Result<()> {
     let token = bearer(blender)?;
-    let near = |blender: &Blender, headers: &str| -> Result<String> {
-        let (_, head) = head(blender, "POST", headers, INITIALIZE)?;
-        Ok(head.split(' ').nth(1).unwrap_or_default().to_owned())
-    };
+    let near = |blender: &Blender, headers: &str| code(blender.port, headers);
     let own = ["", "Origin: http://localhost:6274\r\n", "Origin: http://127.0.0.1\r\n", "Origin: https://[::1]:1\r\n"];
     for origin in own {
         let code = near(blender, &format!("{token}{origin}"))?;
@@ -72,12 +82,9 @@ fn who(blender: &mut Blender) -> Result<()> {
 fn stop(environment: &Environment) -> Result<()> {
     let blender = &Blender::start(environment, Flavour::Windowed, &Settings::default())?;
     let token = bearer(blender)?;
-    let (_first, answer) = head(blender, "POST", &token, INITIALIZE)?;
-    let session = answer.lines().find_map(|line| {
-        line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")).map(|(_, id)| id.trim())
-    });
-    let session = session.with_context(|| format!("no session in {answer}"))?;
-    let (_listening, answer) = head(blender, "GET", &format!("{token}Mcp-Session-Id: {session}\r\n"), "")?;
+    let (_first, answer) = head(blender.port, "POST", &token, INITIALIZE)?;
+    let session = session_in(&answer)?;
+    let (_listening, answer) = head(blender.port, "GET", &format!("{token}{session}"), "")?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let began = Instant::now();
     blender.result("import blendwire\nblendwire.server_restart()")?;
@@ -85,7 +92,7 @@ fn stop(environment: &Environment) -> Result<()> {
         let status = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
         (status.0 == 200 && began.elapsed() > Duration::from_millis(50)).then_some(())
     })?;
-    let (_, answer) = head(blender, "POST", &token, INITIALIZE)?;
+    let (_, answer) = head(blender.port, "POST", &token, INITIALIZE)?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     Ok(())
 }

@@ -153,9 +153,9 @@ fn another_file(environment: &Environment, flavour: Flavour) -> Result<()> {
     let raised = json!({"code": "x = 1\nraise ValueError('why')", "blend_file": file});
     let raised = failure(&session, "execute_blender_code", raised)?;
     ensure!(raised.contains("line 2, in <module>") && raised.contains("ValueError: why"), "{raised}");
-    let slow = json!({"code": "while True: pass", "blend_file": file, "timeout_secs": 3});
+    let slow = json!({"code": "print('turning')\nwhile True: pass", "blend_file": file, "timeout_secs": 6});
     let slow = failure(&session, "execute_blender_code", slow)?;
-    ensure!(slow.contains("time limit"), "{slow}");
+    ensure!(slow.contains("time limit") && slow.contains("turning"), "{slow}");
     wait_until("it to end", Duration::from_secs(10), || {
         background_blender(blender.process.pid()).is_none().then_some(())
     })?;
@@ -163,6 +163,19 @@ fn another_file(environment: &Environment, flavour: Flavour) -> Result<()> {
     let crash = json!({"code": "import os\nprint('last words')\nos.abort()", "blend_file": file});
     let crashed = failure(&session, "execute_blender_code", crash)?;
     ensure!(crashed.contains("signal 6") && crashed.contains("before it had an answer"), "{crashed}");
+    ensure!(crashed.contains("last words"), "{crashed}");
+    // What it prints is there before it ends.
+    let code = "import os, time\nprint('half of it, ü', end='')\n\
+        while not os.path.exists(bpy.data.filepath + '.go'): time.sleep(0.05)\nprint(' and the rest')";
+    let begun = json!({"code": code, "blend_file": file, "wait_secs": 0});
+    let job = value(&session, "execute_blender_code", begun)?["job"].clone();
+    wait_until("the job to show what it has printed", Duration::from_mins(1), || {
+        let shown = value(&session, "get_job", json!({"job": job, "wait_secs": 0})).ok()?;
+        (shown["status"] == "running" && shown["output"] == "half of it, ü").then_some(())
+    })?;
+    fs_err::write(format!("{}.go", file.display()), "")?;
+    let whole = value(&session, "get_job", json!({"job": job}))?;
+    ensure!(whole["stdout"] == "half of it, ü and the rest\n", "{whole}");
     fs_err::write(blender.file("broken.blend"), "BLENDER-v402 and no more")?;
     let refused = |path: &Path| failure(&session, "get_blendfile_summary_datablocks", json!({"blend_file": path}));
     for (path, says) in [

@@ -57,7 +57,13 @@ fn picture(session: &McpSession, arguments: Value) -> Result<(Vec<u8>, String)> 
 
 fn shows(environment: &Environment, flavour: Flavour) -> Result<()> {
     let (blender, session) = start(environment, flavour)?;
-    blender.result("bpy.ops.mesh.primitive_monkey_add(location=(3, 1, 1))\nbpy.context.object.name = 'Monkey'")?;
+    blender.result(
+        "bpy.ops.mesh.primitive_monkey_add(location=(3, 1, 1))\nbpy.context.object.name = 'Monkey'\n\
+         red = bpy.data.materials.new('red')\nred.use_nodes = True\n\
+         red.node_tree.nodes['Principled BSDF'].inputs['Base Color'].default_value = (0.8, 0.02, 0.01, 1)\n\
+         bpy.data.objects['Cube'].data.materials.clear()\nbpy.data.objects['Cube'].data.materials.append(red)\n\
+         bpy.context.scene.render.engine = 'CYCLES'\nbpy.context.scene.cycles.samples = 4",
+    )?;
     let count = "result = [len(bpy.data.images), len(bpy.data.scenes), len(bpy.data.cameras), len(bpy.data.objects)]";
     let before = blender.result(count)?;
     let small = |rest: Value| {
@@ -72,6 +78,12 @@ fn shows(environment: &Environment, flavour: Flavour) -> Result<()> {
         ("front", json!({"view": "front"}), "front view"),
         ("focus", json!({"view": "front", "focus": "Monkey"}), "front view"),
         ("selected", json!({"focus": "selected"}), "focus frames objects"),
+        ("back", json!({"view": "back"}), "back view"),
+        ("left", json!({"view": "left"}), "left view"),
+        ("bottom", json!({"view": "bottom"}), "bottom view"),
+        ("camera", json!({"view": "camera"}), "camera view"),
+        ("material", json!({"view": "camera", "shading": "material"}), "camera view"),
+        ("rendered", json!({"view": "camera", "shading": "rendered"}), "camera view"),
     ] {
         let (bytes, said) = picture(&session, small(arguments))?;
         ensure!(bytes.starts_with(b"\x89PNG") && said.contains("320×240 pixels") && said.contains(words), "{said}");

@@ -31,6 +31,7 @@ use crate::build::Built;
 use crate::process::once;
 use crate::workspace::Workspace;
 
+const BPY_4_2: &str = "BLENDWIRE_TEST_BPY_4_2";
 const BPY_5_0: &str = "BLENDWIRE_TEST_BPY_5_0";
 const BPY_5_2: &str = "BLENDWIRE_TEST_BPY_5_2";
 const CONNECTOR: &str = "BLENDWIRE_TEST_CONNECTOR";
@@ -83,6 +84,7 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn provide() -> Result<Provided> {
     let cache = Cache::open()?;
     let mut provided = vec![
+        (BPY_4_2, given_or(BPY_4_2, || venv::bpy(&cache, "4.2.23", python::Minor(11)))?),
         (BPY_5_0, given_or(BPY_5_0, || venv::bpy(&cache, "5.0.1", python::Minor(11)))?),
         (BPY_5_2, given_or(BPY_5_2, || venv::bpy(&cache, "5.2.3", python::Minor(13)))?),
         (CONNECTOR, given_or(CONNECTOR, || venv::connector(&cache))?),

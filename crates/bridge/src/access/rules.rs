@@ -54,7 +54,7 @@ pub enum AccessError {
     },
 }
 
-/// Bits that a network must fix at least to be open: those of the widest private ones, 10.0.0.0/8 (RFC 1918) and fc00::/7
+/// Bits that a network must fix at least to be open: those of the widest private ones, `10.0.0.0/8` (RFC 1918) and `fc00::/7`
 /// (RFC 4193).
 const OPEN_AT_LEAST: (u8, u8) = (8, 7);
 

@@ -6,6 +6,7 @@ The open one is left alone.
 The answer is deferred: the main thread starts that process and looks after it between other work, and never waits.
 """
 
+import codecs
 import contextlib
 import json
 import os
@@ -42,7 +43,8 @@ class BackgroundBlender:
 
     def __init__(self, blend_file, script, loader):
         self.blend_file, self.script, self.loader = blend_file, script, loader
-        self.folder = self.process = self.error = self.copy = None
+        self.folder = self.process = self.error = self.copy = self.printed = None
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         # Now, on the main thread, where the preferences may be read.
         self.devices = devices()
         if blend_file is None:
@@ -62,10 +64,21 @@ class BackgroundBlender:
             starter.join()
         if self.error is not None:
             return {"status": "error", "message": f"cannot run a background Blender: {self.error}"}
-        if self.process.poll() is not None:
+        has_ended = self.process.poll() is not None
+        self.tell_output()
+        if has_ended:
             return self.answer()
         self.tell_progress()
         return None
+
+    def tell_output(self):
+        """Prints what the script has printed since the last time."""
+        if self.printed is None:
+            # None yet, or never: the file could not be opened there.
+            with contextlib.suppress(OSError):
+                self.printed = open(os.path.join(self.folder, "printed.txt"), "rb")
+        if self.printed is not None:
+            print(self.decoder.decode(self.printed.read()), end="")
 
     def tell_progress(self):
         """Hands on how far the script says it is."""
@@ -127,6 +140,8 @@ class BackgroundBlender:
             self.process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(5)
+        if self.printed is not None:
+            self.printed.close()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 

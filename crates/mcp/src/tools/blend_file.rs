@@ -36,7 +36,7 @@ pub(super) struct Answer {
     #[serde(default)]
     pub(super) result: Box<RawValue>,
     /// What it printed.
-    #[serde(default)]
+    #[serde(skip)]
     pub(super) stdout: String,
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn run_aside(
 }
 
 /// Runs a whole script in this file, or in a copy of the open one. What it changes there is lost unless it saves it. Of the options title and time
-/// limit count.
+/// limit count; a rollback there is nothing to do for.
 pub(super) async fn execute(
     caller: &Caller,
     script: &str,
@@ -87,7 +87,8 @@ pub(super) async fn execute(
         ..Options::default()
     };
     let answer: Answer = match caller.run(&code, options).await? {
-        Outcome::Finished { result, .. } => read(&result)?,
+        // What it printed is told as it comes, so that it is there as well when there is no answer of its own.
+        Outcome::Finished { result, stdout, .. } => Answer { stdout, ..read(&result)? },
         Outcome::Failed { message, stdout, .. } => return Err(Failure::of_script(message, stdout)),
     };
     if answer.status == "ok" { Ok(answer) } else { Err(Failure::of_script(answer.message, Some(answer.stdout))) }

@@ -40,20 +40,31 @@ def tell_progress_in(folder):
     sys.modules["blendwire"] = module
 
 
-def run(source):
-    """Runs it as a request over the wire would run."""
+def printing_to(path):
+    """A stream into a file that holds everything at once: the other Blender reads on, also behind a crash."""
+    return io.TextIOWrapper(open(path, "wb", buffering=0), "utf-8", "backslashreplace", newline="", write_through=True)
+
+
+def printed_in(path):
+    """All of it."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def run(source, output):
+    """Runs it as a request over the wire would run; what it prints goes into the file `output`."""
     linecache.cache[NAME] = (len(source), None, source.splitlines(keepends=True), NAME)
     namespace = {"__name__": "__main__", "bpy": bpy}
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+    printed = printing_to(output)
+    with printed, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
             exec(compile(source, NAME, "exec"), namespace)
         except BaseException as error:
             # The first frame is this one.
             where = error.__traceback__ and error.__traceback__.tb_next
             told = "".join(traceback.format_exception(type(error), error, where))
-            return {"status": "error", "message": told, "stdout": printed.getvalue()}
-    return {"status": "ok", "result": namespace.get("result"), "stdout": printed.getvalue()}
+            return {"status": "error", "message": told, "stdout": printed_in(output)}
+    return {"status": "ok", "result": namespace.get("result"), "stdout": printed_in(output)}
 
 
 def compute_with(devices):
@@ -66,7 +77,7 @@ def compute_with(devices):
             device.use = device.id in devices["used"]
 
 
-def open_and_run(blend_file, script, devices):
+def open_and_run(output, blend_file, script, devices):
     """The answer as a dictionary."""
     try:
         if not bpy.app.binary_path:
@@ -79,7 +90,7 @@ def open_and_run(blend_file, script, devices):
             return {"status": "error", "message": f"cannot open {blend_file}: {str(error).strip()}"}
     if devices:
         compute_with(devices)
-    return run(script)
+    return run(script, output)
 
 
 def main(folder):
@@ -87,7 +98,7 @@ def main(folder):
     threading.Thread(target=end_with_parent, daemon=True).start()
     tell_progress_in(folder)
     with open(os.path.join(folder, "script.json"), encoding="utf-8") as file:
-        answer = open_and_run(**json.load(file))
+        answer = open_and_run(os.path.join(folder, "printed.txt"), **json.load(file))
     try:
         text = json.dumps(answer, default=repr)
     except (TypeError, ValueError, RecursionError):

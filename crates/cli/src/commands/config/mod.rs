@@ -12,6 +12,7 @@ use crate::args::ConfigArgs;
 use crate::config::{self, Config};
 use crate::endpoint::{self, Said, Source, Wanted};
 use crate::exit::{Ended, Failure};
+use crate::instances::Advice;
 use crate::{access, env_vars, printer};
 
 /// What counts in the end.
@@ -97,7 +98,7 @@ fn where_to(wanted: &Wanted) -> (Endpoint, Result<Option<String>, String>) {
     if wanted.host.is_some() || wanted.port.is_some() {
         return (wanted.endpoint(), Ok(None));
     }
-    match wanted.find("name one with --instance") {
+    match wanted.find(Advice::at_a_shell("name one with --instance")) {
         Ok(target) => {
             let by =
                 target.instance.map(|found| format!("instance {}, which runs", printer::one_line(&found.instance)));

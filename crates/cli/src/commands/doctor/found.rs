@@ -6,6 +6,7 @@ use blendwire_state::Found;
 
 use super::context::Context;
 use super::finding::Finding;
+use crate::instances::Advice;
 use crate::{env_vars, instances, printer};
 
 /// Finds it by what options and environment say, else by the descriptors of those that run.
@@ -15,7 +16,7 @@ pub(super) fn instances(context: &Context) -> Finding {
         Err(error) => return unreadable(&format!("{error:#}")),
     };
     let _ = context.running.set(found.running.clone());
-    let target = match context.wanted.find("say which with --instance") {
+    let target = match context.wanted.find(Advice::at_a_shell("say which with --instance")) {
         Ok(target) => target,
         Err(error) => return unclear(error.to_string().trim(), &found),
     };

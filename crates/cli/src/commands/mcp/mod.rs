@@ -13,10 +13,11 @@ use crate::followed::Followed;
 use crate::printer;
 
 pub(crate) fn run(args: &McpArgs) -> Ended {
-    let blender = Arc::new(Followed::new(&args.endpoint).map_err(Failure::could_not_start)?);
     if let Some(address) = &args.http {
-        return block_on(http::serve(address, blender));
+        let blender = Followed::without_session(&args.endpoint).map_err(Failure::could_not_start)?;
+        return block_on(http::serve(address, Arc::new(blender)));
     }
+    let blender = Arc::new(Followed::new(&args.endpoint).map_err(Failure::could_not_start)?);
     if std::io::stdin().is_terminal() {
         printer::talk(
             "This speaks MCP on stdin and stdout and is meant to be started by an MCP client; Ctrl-D ends it.",

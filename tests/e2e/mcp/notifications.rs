@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What a client hears before the answer, and that taking a call back ends it in Blender, whoever waits for it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, http, wait_until};
+use serde_json::{Value, json};
+
+use super::concurrent::{Server, asking};
+use super::conformance::serve;
+use super::http::{INITIALIZE, head, session_in};
+use crate::http::bearer;
+use crate::suite::Suite;
+
+const SOON: Duration = Duration::from_secs(20);
+
+pub(super) fn add(suite: &mut Suite) {
+    suite.own("mcp::progress_and_output_are_told_before_the_answer", told);
+    suite.own("mcp::a_render_tells_its_progress_and_gives_its_picture", render);
+    suite.own("mcp::taking_back_the_wait_for_a_job_ends_it", taken_back);
+    suite.own("mcp::taking_a_call_back_over_http_ends_it", over_http);
+    suite.own("windowed::mcp::a_call_that_went_on_after_consent_can_be_taken_back", after_consent);
+}
+
+const ENDLESS: &str = "print('turning')\nwhile True: pass";
+
+/// What runs in Blender, by the last line that it has printed.
+fn last_line(blender: &Blender) -> Option<String> {
+    let (_, status) = http(blender.port, "GET /status", "").ok()?;
+    let status: Value = serde_json::from_str(&status).ok()?;
+    Some(status["running"]["last_output_line"].as_str().unwrap_or("nothing runs").to_owned())
+}
+
+fn wait_for(blender: &Blender, line: &str) -> Result<()> {
+    wait_until(line, SOON, || last_line(blender).filter(|last| last == line).map(drop))
+}
+
+/// Every notification of this method since somebody looked last.
+fn heard(server: &mut Server, method: &str) -> Vec<Value> {
+    let (of_method, others) = std::mem::take(&mut server.told).into_iter().partition(|told| told["method"] == method);
+    server.told = others;
+    of_method
+}
+
+fn told(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut server = Server::with_session(environment, &blender)?;
+    let code = "import blendwire, time\nfor i in range(4):\n    print('step', i)\n\
+        \x20   blendwire.progress((i + 1) / 4, f'part {i}')\n    time.sleep(0.1)";
+    let call = json!({
+        "name": "execute_blender_code", "arguments": {"code": code}, "_meta": {"progressToken": "mine"},
+    });
+    ensure!(server.request("tools/call", call.clone())?["isError"] != true);
+    let progress = heard(&mut server, "notifications/progress");
+    let values: Vec<_> = progress.iter().filter_map(|told| told["params"]["progress"].as_f64()).collect();
+    ensure!(values.len() > 1 && values.is_sorted() && values.last() == Some(&1.0), "{progress:?}");
+    ensure!(progress.iter().all(|told| told["params"]["progressToken"] == "mine"), "{progress:?}");
+    ensure!(progress.iter().any(|told| told["params"]["message"] == "part 3"), "{progress:?}");
+    let messages = heard(&mut server, "notifications/message");
+    let said: String = messages.iter().map(|told| told["params"]["data"].to_string()).collect();
+    ensure!((0..4).all(|step| said.contains(&format!("step {step}"))), "{messages:?}");
+    // A client that wants errors only is not told what a script prints.
+    server.request("logging/setLevel", json!({"level": "error"}))?;
+    ensure!(server.request("tools/call", call)?["isError"] != true);
+    let messages = heard(&mut server, "notifications/message");
+    ensure!(messages.is_empty(), "{messages:?}");
+    Ok(())
+}
+
+/// Over several waits, as a render of minutes takes.
+fn render(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut server = Server::with_session(environment, &blender)?;
+    blender.result(
+        "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.use_denoising = False\n\
+         scene.cycles.use_adaptive_sampling = False",
+    )?;
+    let arguments = json!({"width": 480, "samples": 200, "wait_secs": 1});
+    let call = json!({"name": "render_image", "arguments": arguments, "_meta": {"progressToken": 7}});
+    let mut answer = server.request("tools/call", call)?;
+    let mut waits = 0;
+    while answer["structuredContent"]["status"] == "running" {
+        waits += 1;
+        let job = json!({"job": answer["structuredContent"]["job"], "wait_secs": 2});
+        let wait = json!({"name": "get_job", "arguments": job, "_meta": {"progressToken": format!("wait {waits}")}});
+        answer = server.request("tools/call", wait)?;
+    }
+    let picture = answer["content"].as_array().and_then(|content| content.iter().find(|part| part["type"] == "image"));
+    ensure!(picture.is_some_and(|picture| picture["data"].as_str().is_some_and(|data| data.len() > 1000)), "{answer}");
+    let progress = heard(&mut server, "notifications/progress");
+    println!("a render over {waits} waits told its progress {} times", progress.len());
+    let is_of_a_wait = |told: &Value| told["params"]["progressToken"].as_str().is_some_and(|of| of.starts_with("wait"));
+    ensure!(waits > 0 && progress.iter().any(is_of_a_wait), "{waits} waits: {progress:?}");
+    ensure!(progress.iter().any(|told| told["params"]["message"].to_string().contains("sample")), "{progress:?}");
+    Ok(())
+}
+
+fn taken_back(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut server = Server::with_session(environment, &blender)?;
+    let endless = server.value("execute_blender_code", &json!({"code": ENDLESS, "wait_secs": 0.5}))?;
+    wait_for(&blender, "turning")?;
+    let wait = server.ask("tools/call", json!({"name": "get_job", "arguments": {"job": endless["job"]}}))?;
+    // It is known to wait once a later question has been answered.
+    server.request("ping", json!({}))?;
+    take_back(&mut server, wait)?;
+    wait_for(&blender, "nothing runs")?;
+    let gone = server.request("tools/call", json!({"name": "get_job", "arguments": {"job": endless["job"]}}))?;
+    ensure!(gone.to_string().contains("there is no job"), "{gone}");
+    Ok(())
+}
+
+fn take_back(server: &mut Server, request: usize) -> Result<()> {
+    let params = json!({"requestId": request, "reason": "the test takes it back"});
+    server.write(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}))
+}
+
+fn over_http(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let (_command, url) = serve(environment, &blender)?;
+    let command: u16 = url.trim_end_matches("/mcp").rsplit(':').next().context("no port")?.parse()?;
+    let token = bearer(&blender)?;
+    for port in [blender.port, command] {
+        let (_first, answer) = head(port, "POST", &token, INITIALIZE)?;
+        let headers = format!("{token}{}MCP-Protocol-Version: 2025-11-25\r\n", session_in(&answer)?);
+        let tell = |message: &Value| head(port, "POST", &headers, &message.to_string());
+        tell(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
+        let call = json!({"name": "execute_blender_code", "arguments": {"code": ENDLESS}});
+        let _waiting: (Wire, String) =
+            tell(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}))?;
+        wait_for(&blender, "turning")?;
+        tell(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}))?;
+        wait_for(&blender, "nothing runs").with_context(|| format!("at port {port}"))?;
+    }
+    Ok(())
+}
+
+fn after_consent(environment: &Environment) -> Result<()> {
+    let blender = asking(environment)?;
+    let mut server = Server::without_session(environment, &blender)?;
+    let path = blender.file("asked");
+    let code = format!("open({:?}, 'a').write('x')\n{ENDLESS}", path.display().to_string());
+    let mut call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
+    let question = server.request("tools/call", call.clone())?;
+    ensure!(question["resultType"] == "input_required", "{question}");
+    call["inputResponses"] = json!({"consent": {"action": "accept", "content": {"answer": "once"}}});
+    call["requestState"] = question["requestState"].clone();
+    let again = server.ask("tools/call", call)?;
+    wait_for(&blender, "turning")?;
+    take_back(&mut server, again)?;
+    wait_for(&blender, "nothing runs")
+}
