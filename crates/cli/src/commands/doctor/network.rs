@@ -10,6 +10,7 @@ use listeners::{Listener, Protocol, SocketState};
 
 use super::context::Context;
 use super::finding::Finding;
+use super::system;
 use crate::printer;
 
 /// All addresses of a host together: longer than the clients of this project wait, and less than a check may take.
@@ -64,7 +65,7 @@ fn unknown_localhost() -> Finding {
         "this system does not know the name localhost; Blendwire goes to 127.0.0.1 and ::1 all the same",
         "other clients of Blender ask the system, and find nothing",
     )
-    .remedy("add to the hosts file (/etc/hosts): 127.0.0.1 localhost")
+    .remedy(format!("add to the hosts file ({}): 127.0.0.1 localhost", system::hosts_file()))
 }
 
 fn unknown(host: &str, why: &str) -> Finding {

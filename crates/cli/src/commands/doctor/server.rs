@@ -9,10 +9,11 @@ use blendwire_protocol::{PROTOCOL_VERSION, State, Status};
 
 use super::context::{Context, wait};
 use super::finding::Finding;
-use crate::printer;
+use super::system;
+use crate::{env_vars, printer};
 
 /// This command's version, and that of the add-on which it carries.
-const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What longer keeps the main thread is worth a word, though it may well be a bake.
 const LONG: Duration = Duration::from_secs(5);
@@ -59,9 +60,10 @@ pub(super) fn token(context: &Context) -> Finding {
         Some(Ok(_)) => Finding::ok("let in; no token is wanted from here"),
         Some(Err(error)) => Finding::failure(error.to_string(), "nothing is run for a client that is not let in")
             .remedy("blendwire token: on Blender's machine, as the user whom Blender runs as; shows it")
-            .remedy(
-                "export BLENDWIRE_TOKEN=…: gives it to this command (unset it where this user's own file is right)",
-            ),
+            .remedy(format!(
+                "{}: gives it to this command (unset it where this user's own file is right)",
+                system::variable(env_vars::TOKEN, "…")
+            )),
         None => Finding::failure("the server did not say", "nothing can be asked"),
     }
 }
