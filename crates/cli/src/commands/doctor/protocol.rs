@@ -73,9 +73,7 @@ fn other(context: &Context) -> Finding {
     if context.access().is_ok_and(|access| access.tls != Tls::Off) {
         return elsewhere("another program, inside TLS", port);
     }
-    let addresses = context.addresses.get().into_iter().flatten();
-    let told = addresses.map(|address| probe::ask(*address)).find(|speaks| *speaks != Speaks::Nothing);
-    match told.unwrap_or(Speaks::Nothing) {
+    match probe::ask(context.addresses.get().map(Vec::as_slice).unwrap_or_default()) {
         Speaks::Http => elsewhere("a web server, and no Blender: it answers in HTTP only", port),
         Speaks::Tls => Finding::failure("it speaks TLS, and was talked to without", OTHER_PROTOCOL)
             .remedy(format!("blendwire doctor --port {port} --tls, or --fingerprint with what `blendwire tls` shows there"))

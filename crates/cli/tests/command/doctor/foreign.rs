@@ -45,6 +45,20 @@ fn one_that_says_nothing_is_told_within_the_deadline() {
     found.expect("protocol", "failure", "says nothing", "--port or BLENDWIRE_PORT");
 }
 
+/// Each is given the time of its own, and both together are not given more than the check has.
+#[test]
+fn one_that_says_nothing_on_both_loopbacks_is_told_within_the_deadline() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let Ok(other) = std::net::TcpListener::bind(("::1", port)) else {
+        println!("this machine has no IPv6 loopback: not tried");
+        return;
+    };
+    let found = User::new().found(&["--host", "localhost", "--port", &port.to_string(), "protocol"]);
+    found.expect("protocol", "failure", "says nothing", "--port or BLENDWIRE_PORT");
+    drop((listener, other));
+}
+
 #[test]
 fn a_web_server_is_one() {
     let port = stranger(|mut stream| {
