@@ -211,7 +211,8 @@ fn older(environment: &Environment) -> Result<()> {
     fs_err::write(scripts.join("mcprep_like.py"), another("MCprep"))?;
     // The user's own settings: of the add-on, of another one, and of Blender.
     account.python(
-        "import bpy\npreferences = bpy.context.preferences\npreferences.addons['blendwire'].preferences.port = 9988\n\
+        "import bpy\npreferences = bpy.context.preferences\nours = preferences.addons['blendwire'].preferences\n\
+         ours.port = 9988\nours.features -= {'undo', 'rollback'}\nours.guard_files = 'deny'\n\
          preferences.view.ui_scale = 1.25\nbpy.ops.preferences.addon_enable(module='another_one')\n\
          bpy.ops.preferences.addon_enable(module='mcprep_like')\nbpy.ops.wm.save_userpref()",
     )?;
@@ -239,10 +240,14 @@ fn older(environment: &Environment) -> Result<()> {
     ensure!(back["before"] == "9.0.0" && back["version"] == own, "{back}");
     let kept = account.python(
         "import bpy\npreferences = bpy.context.preferences\naddons = preferences.addons\n\
-         print('kept', addons['bl_ext.user_default.blendwire'].preferences.port, round(preferences.view.ui_scale, 2), \
+         ours = addons['bl_ext.user_default.blendwire'].preferences\n\
+         print('forbidden', sorted(set(ours.bl_rna.properties['features'].enum_items.keys()) - ours.features), ours.guard_files)\n\
+         print('kept', ours.port, round(preferences.view.ui_scale, 2), \
          'another_one' in addons, 'blendwire' in addons, 'mcprep_like' in addons)",
     )?;
     ensure!(kept.contains("kept 9988 1.25 False False True"), "{kept}");
+    // What clients may not do they may not do afterwards either.
+    ensure!(kept.contains("forbidden ['rollback', 'undo'] deny"), "{kept}");
     Ok(())
 }
 
