@@ -228,7 +228,9 @@ fn older(environment: &Environment) -> Result<()> {
         "{updated}"
     );
     ensure!(updated["disabled"][0]["module"] == "another_one" && !scripts.join("blendwire").exists(), "{updated}");
-    ensure!(account.finding("addon")?["state"] == "ok");
+    let finding = account.finding("addon")?;
+    ensure!(finding["state"] == "ok" && finding["seen"].to_string().contains("enabled"), "{finding}");
+    switched_off(&account)?;
 
     // Back: only when that is wanted, and the extension is replaced by Blender itself.
     let newer = account.repacked("9.0.0")?;
@@ -248,6 +250,20 @@ fn older(environment: &Environment) -> Result<()> {
     ensure!(kept.contains("kept 9988 1.25 False False True"), "{kept}");
     // What clients may not do they may not do afterwards either.
     ensure!(kept.contains("forbidden ['rollback', 'undo'] deny"), "{kept}");
+    Ok(())
+}
+
+/// By hand, in Blender's preferences: the folders are as before.
+fn switched_off(account: &Account<'_>) -> Result<()> {
+    account.python(
+        "import bpy\nbpy.ops.preferences.addon_disable(module='bl_ext.user_default.blendwire')\nbpy.ops.wm.save_userpref()",
+    )?;
+    let finding = account.finding("addon")?;
+    ensure!(finding["state"] == "warning" && finding["seen"].to_string().contains("not enabled"), "{finding}");
+    ensure!(finding["remedies"][0].to_string().contains("blendwire addon install"), "{finding}");
+    account.of_blender(&["addon", "install"])?;
+    let finding = account.finding("addon")?;
+    ensure!(finding["state"] == "ok" && finding["seen"].to_string().contains("enabled"), "{finding}");
     Ok(())
 }
 

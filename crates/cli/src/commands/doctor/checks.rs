@@ -63,7 +63,14 @@ pub(super) const ALL: &[Check<Context>] = &[
     check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),
     check("lock", "whether this is what a blendwire.lock in this folder wants", &[], settings::lock).patient(),
     check("blender", "whether a Blender is installed that `launch` can start", &[], machine::blender).patient(),
-    check("addon", "whether the add-on is installed, in this command's version", &[], addon::addon).patient(),
+    check(
+        "addon",
+        "whether the add-on is installed, in this command's version; where nothing listens, whether it is enabled",
+        &[],
+        addon::addon,
+    )
+    .after(&["listens"])
+    .patient(),
     check("clients", "whether MCP clients are set up, and their entry starts", &[], clients::clients).patient(),
 ];
 
