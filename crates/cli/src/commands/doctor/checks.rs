@@ -37,11 +37,11 @@ pub(super) const ALL: &[Check<Context>] = &[
         route::route,
     )
     .after(&["listens"]),
-    check("owner", "which program of this machine that is", &["listens"], network::owner),
     check("tunnel", "whether something is at the other end, where ssh forwards the port", &["listens"], tunnel::tunnel)
         .patient(),
     check("tls", "whether the certificate is the right one, where TLS is wanted", &["tunnel"], server::tls).patient(),
     check("protocol", "whether it is Blendwire, or what else", &["tls"], protocol::protocol).patient(),
+    check("owner", "which program of this machine that is", &["listens"], network::owner).after(&["protocol"]),
     check("token-file", "whether this user's token is there, and nobody else's to read", &[], machine::token_file),
     check("token", "whether the server lets this user in", &["protocol"], server::token),
     check("version", "whether server, add-on and this command are of one version", &["token"], server::version),

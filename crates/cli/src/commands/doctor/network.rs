@@ -10,7 +10,7 @@ use listeners::{Listener, Protocol, SocketState};
 
 use super::context::Context;
 use super::finding::Finding;
-use super::system;
+use super::{system, tunnel};
 use crate::printer;
 
 /// All addresses of a host together: longer than the clients of this project wait, and less than a check may take.
@@ -186,10 +186,22 @@ pub(super) fn owner(context: &Context) -> Finding {
     if !is_here(context) {
         return Finding::ok("it is on another machine, which does not tell");
     }
-    Finding::ok(match listener(context) {
-        Some(Listener { process, .. }) => format!("{} (process {})", printer::one_line(&process.name), process.pid),
-        None => "the system does not say: it may be another user's, in a container, or forwarded by ssh".to_owned(),
-    })
+    let Some(Listener { process, .. }) = listener(context) else {
+        return Finding::ok("the system does not say: it may be another user's, in a container, or forwarded by ssh");
+    };
+    let seen = format!("{} (process {})", printer::one_line(&process.name), process.pid);
+    // Of a tunnel it is at the other end.
+    if context.is_another.get().is_none() || tunnel::is_ssh(&process.name) {
+        return Finding::ok(seen);
+    }
+    Finding::warning(
+        format!("the port is taken by {seen}, which is not Blendwire's server there"),
+        "while it has the port, Blendwire in a Blender of this machine cannot listen there",
+    )
+    .remedy("quit it, or the add-on in it; then in Blender: 3D View, press N, tab MCP, Start")
+    .remedy(
+        "in the add-on's preferences: another Port, or Next Free Port When Taken; our clients find it by themselves",
+    )
 }
 
 /// Whether the address is one of this machine's.

@@ -29,7 +29,7 @@ pub(super) fn protocol(context: &Context) -> Finding {
     let answer = wait(async { tokio::time::timeout(ANSWER_WITHIN, blender.status()).await });
     let answer = match answer {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => return other(context),
+        Ok(Err(_)) => return another(context, other(context)),
         Err(error) => return Finding::failure(format!("{error:#}"), "nothing can be asked"),
     };
     let finding = match &answer {
@@ -38,11 +38,17 @@ pub(super) fn protocol(context: &Context) -> Finding {
         // Whoever asks for the token is one of ours; the check of that name goes on from there.
         Err(ClientError::NoToken { .. }) => Finding::ok(BEHIND_ITS_TOKEN),
         Err(ClientError::OtherVersion { core, .. }) => other_version(&format!("Blendwire {core}, whose status")),
-        Err(ClientError::Unsupported { message, .. }) => official(message),
-        Err(ClientError::ScriptsOnly { .. }) => mcp_for_blender(),
-        Err(_) => return other(context),
+        Err(ClientError::Unsupported { message, .. }) => another(context, official(message)),
+        Err(ClientError::ScriptsOnly { .. }) => another(context, mcp_for_blender()),
+        Err(_) => return another(context, other(context)),
     };
     let _ = context.answer.set(answer);
+    finding
+}
+
+/// Notes that it is none of ours, which the check `owner` goes on from.
+fn another(context: &Context, finding: Finding) -> Finding {
+    let _ = context.is_another.set(());
     finding
 }
 
