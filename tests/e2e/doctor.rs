@@ -16,6 +16,8 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("doctor::a_wrong_token_is_told", wrong_token);
     suite.shared(&[Flavour::Windowed], "doctor::a_picture_that_does_not_come_is_told", no_picture);
     #[cfg(target_os = "linux")]
+    suite.own("doctor::a_server_that_localhost_does_not_lead_to_first_is_told", beside_the_first_address);
+    #[cfg(target_os = "linux")]
     suite.own("doctor::a_disk_without_room_is_told", no_room);
 }
 
@@ -121,6 +123,31 @@ fn no_picture(blender: &mut Blender) -> Result<()> {
     let finding = of_id(&broken, "screenshot")?;
     ensure!(finding["state"] == "failure" && finding["seen"].to_string().contains("No such file"), "{finding}");
     ensure!(finding["remedies"].to_string().contains("restart Blender"), "{finding}");
+    Ok(())
+}
+
+/// Under names that this test makes, as many systems have them.
+#[cfg(target_os = "linux")]
+fn beside_the_first_address(environment: &Environment) -> Result<()> {
+    let look = |blender: &Blender| -> Result<Value> {
+        let hosts = blender.file("hosts");
+        fs_err::write(&hosts, "::1 localhost\n127.0.0.1 localhost\n")?;
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]).arg(&hosts);
+        command.arg(&environment.blendwire).args(["doctor", "--json", "--host", "localhost", "name"]);
+        command.args(["--port", &blender.port.to_string()]).env("BLENDWIRE_STATE_DIR", &blender.state);
+        let output = command.stdin(Stdio::null()).output()?;
+        let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        of_id(&found, "name").cloned()
+    };
+    let arguments = vec!["--host".to_owned(), "127.0.0.1".to_owned()];
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings { arguments, ..Settings::default() })?;
+    let finding = look(&blender)?;
+    ensure!(finding["state"] == "warning" && finding["seen"].to_string().contains("127.0.0.1 alone"), "{finding}");
+    ensure!(finding["remedies"].to_string().contains("leave --host out"), "{finding}");
+    drop(blender);
+    let finding = look(&Blender::start(environment, Flavour::Bpy52, &Settings::default())?)?;
+    ensure!(finding["state"] == "ok" && finding["seen"].to_string().contains("::1, 127.0.0.1"), "{finding}");
     Ok(())
 }
 

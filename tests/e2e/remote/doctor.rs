@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Environment, Flavour};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings};
 use serde_json::Value;
 
 use super::machines::{Machine, Machines, on_machines};
@@ -16,6 +16,9 @@ use crate::suite::Suite;
 pub(super) fn add(suite: &mut Suite) {
     suite.own("doctor::a_blender_that_must_stay_offline_is_told", |environment| on_machines(environment, offline));
     suite.own("doctor::a_machine_that_is_not_let_in_is_told_so", |environment| on_machines(environment, not_let_in));
+    suite.own("doctor::a_server_for_its_own_machine_alone_is_told_on_another", |environment| {
+        on_machines(environment, own_machine_alone)
+    });
     suite.own("doctor::a_container_is_told_the_way_to_its_host", |environment| on_machines(environment, container));
     suite.own("doctor::a_port_whose_packets_are_dropped_is_told", |environment| on_machines(environment, dropped));
     suite.own("doctor::a_firewall_of_this_machine_is_named", |environment| on_machines(environment, firewall));
@@ -79,6 +82,17 @@ fn not_let_in(environment: &Environment, machines: &Machines) -> Result<()> {
     expect(&plain, "failure", "inside TLS only", "--fingerprint HEX")?;
     ensure!(!plain["remedies"].to_string().contains("BLENDWIRE_TOKEN"), "no token helps: {plain}");
     expect(&look(friend, "round-trip")?, "ok", "ping", "")
+}
+
+fn own_machine_alone(environment: &Environment, machines: &Machines) -> Result<()> {
+    let friend = &machines.friend;
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let told = found(environment, friend, blender.port, "listens")?;
+    expect(&told, "failure", "bound to loopback only", &format!("blendwire tunnel USER@{}", friend.server))?;
+    expect(&told, "failure", "the machine answers", "listen on an address of that machine")?;
+    drop(blender);
+    let blender = start(environment, Flavour::Bpy52, "0.0.0.0", &[("--open-to", &friend.network)])?;
+    expect(&found(environment, friend, blender.port, "listens")?, "ok", "takes connections", "")
 }
 
 /// The kernel in the middle drops what comes from there without a word, as a firewall does.

@@ -35,20 +35,36 @@ pub(super) fn name(context: &Context) -> Finding {
         Err(error) => return unknown(&host, &error.to_string()),
     };
     let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-    let is_name = host.parse::<IpAddr>().is_err();
-    let order = if is_name && addresses[0].is_ipv6() && addresses.iter().any(SocketAddr::is_ipv4) {
-        ": IPv6 first. Blendwire listens on both for localhost; a server on IPv4 alone is missed by clients that try only \
-         the first"
-    } else {
-        ""
-    };
+    if host.parse::<IpAddr>().is_ok() {
+        let _ = context.addresses.set(addresses);
+        return Finding::ok(format!("{host} is an address"));
+    }
+    let finding = of_name(&host, &shown.join(", "), &addresses);
     // As the client has it, whatever the resolver says.
     let _ = context.addresses.set(if is_localhost(&host) { loopback(port) } else { addresses });
-    Finding::ok(if is_name {
-        format!("{host} is {}{order}", shown.join(", "))
-    } else {
-        format!("{host} is an address")
-    })
+    finding
+}
+
+fn of_name(host: &str, shown: &str, addresses: &[SocketAddr]) -> Finding {
+    let seen = format!("{host} is {shown}");
+    let Some(other) = addresses.iter().find(|address| address.is_ipv4()).filter(|_| addresses[0].is_ipv6()) else {
+        return Finding::ok(seen);
+    };
+    let takes = |address| TcpStream::connect_timeout(address, CONNECT_HERE_WITHIN).is_ok();
+    // Elsewhere it is a matter of the network too, and takes longer.
+    if !is_localhost(host) || takes(&addresses[0]) || !takes(other) {
+        return Finding::ok(format!("{seen}: IPv6 first. Blendwire listens on both for localhost"));
+    }
+    let (first, other) = (addresses[0].ip(), other.ip());
+    Finding::warning(
+        format!("{seen}: {first} first, and the server is at {other} alone"),
+        "clients that are given localhost and try only its first address find nothing; those of Blendwire try both",
+    )
+    .remedy(
+        "in the add-on's preferences set the Address to localhost, which is both, and Restart in its panel (without a \
+             window: leave --host out)",
+    )
+    .remedy(format!("give such clients {other} in place of localhost"))
 }
 
 fn is_localhost(host: &str) -> bool {
@@ -158,14 +174,15 @@ fn beside_loopback(mut finding: Finding, port: u16) -> Finding {
     )
 }
 
-fn forwarded(finding: Finding, host: &str, port: u16) -> Finding {
+/// From here a server for its own machine alone looks like none.
+fn forwarded(mut finding: Finding, host: &str, port: u16) -> Finding {
+    finding.seen += ", though the machine answers: no server runs there, or it is bound to loopback only and takes connections \
+                     of its own machine";
     finding
         .remedy(format!(
             "blendwire tunnel USER@{host} --port {port}, leave it open, and connect to the port that it prints"
         ))
-        .remedy(
-            "start Blender there; its server takes connections of its own machine only, unless its user allows others",
-        )
+        .remedy("where no server runs: start Blender there, or `blendwire launch --background`")
         .remedy("have its user listen on an address of that machine and allow yours (docs/security.md)")
 }
 
