@@ -233,5 +233,31 @@ pub(crate) fn preferences(environment: &Environment) -> Result<()> {
     )?;
     let whole_page = shoot(environment, &blender, "preferences-whole.png")?;
     ensure!(whole_page.differing(&shown, whole) > 50_000, "no preferences were drawn in the large window");
+    refused_values(environment, &blender, &whole_page)
+}
+
+/// Each is said under its own field, and no more once it is put right.
+fn refused_values(environment: &Environment, blender: &Blender, before: &Picture) -> Result<()> {
+    let whole = [0, 0, before.width, before.height];
+    let set = |what: &str| {
+        blender.result(&format!(
+            "module = next(m for m in bpy.context.preferences.addons.keys() if m.endswith('blendwire'))\n\
+             prefs = bpy.context.preferences.addons[module].preferences\n{what}\n\
+             for area in bpy.context.window_manager.windows[0].screen.areas: area.tag_redraw()"
+        ))
+    };
+    let certificate = blender.file("certificate.pem");
+    fs_err::write(&certificate, "not looked at before the server starts")?;
+    set(&format!("prefs.tls_certificate = {:?}", certificate.display().to_string()))?;
+    let without_key = shoot(environment, blender, "preferences-certificate-without-key.png")?;
+    ensure!(without_key.differing(before, whole) > 1_000, "nothing is said of the missing key");
+    set("prefs.tls_key, prefs.tls_certificate = prefs.tls_certificate, ''")?;
+    let without_certificate = shoot(environment, blender, "preferences-key-without-certificate.png")?;
+    ensure!(without_certificate.differing(&without_key, whole) > 1_000, "nothing is said of the missing certificate");
+    set("prefs.tls_key = ''\nprefs.host = 'render 7'\nprefs.allowed_clients = 'everybody'")?;
+    shoot(environment, blender, "preferences-refused.png")?;
+    set("prefs.host = 'localhost'\nprefs.allowed_clients = ''")?;
+    let mended = shoot(environment, blender, "preferences-mended.png")?;
+    ensure!(mended.differing(before, whole) < 100, "something is still said");
     Ok(())
 }
