@@ -13,6 +13,7 @@ use crate::suite::Suite;
 pub(crate) fn add(suite: &mut Suite) {
     suite.own("panel::is_drawn_in_each_state", panel);
     suite.own("panel::preferences_are_drawn", preferences);
+    suite.own("windowed::panel::the_button_beside_the_endpoint_copies_it", copies);
 }
 
 /// Opens the sidebar on our tab and has it drawn.
@@ -206,6 +207,37 @@ fn undo(blender: &Blender, hand: &Hand, look: &mut impl FnMut(&str, &Blender) ->
         ensure!(wire.result(place)? != before, "the request was undone with it");
     }
     Ok(())
+}
+
+/// Pressed with the mouse, where it is drawn: at the right end of the line below the state.
+fn copies(environment: &Environment) -> Result<()> {
+    /// From the top of the sidebar: below the panel's title, and not as far down as Stop and Restart.
+    const LINES_PIXELS: std::ops::Range<usize> = 40..90;
+    let blender_arguments = vec!["--enable-event-simulate".to_owned()];
+    let settings = Settings { blender_arguments, ..Settings::default() };
+    let blender = Blender::start(environment, Flavour::Windowed, &settings)?;
+    blender.result(OPEN_PANEL)?;
+    shoot(environment, &blender, "panel-copy.png")?;
+    let [left, top, width, _] = sidebar(&blender)?;
+    let mut wire = blender.wire()?;
+    let endpoint = format!("localhost:{}", blender.port);
+    wire.result("bpy.context.window_manager.clipboard = 'nothing'; result = 1")?;
+    for below in LINES_PIXELS.step_by(6) {
+        wire.result(&format!(
+            "window = bpy.context.window_manager.windows[0]\nx, y = {}, window.height - {}\n\
+             for kind, value in (('MOUSEMOVE', 'NOTHING'), ('LEFTMOUSE', 'PRESS'), ('LEFTMOUSE', 'RELEASE')):\n    \
+                 window.event_simulate(type=kind, value=value, x=x, y=y)\nresult = 1",
+            left + width - 42,
+            top + below
+        ))?;
+        std::thread::sleep(Duration::from_millis(500));
+        let copied = wire.result("result = bpy.context.window_manager.clipboard")?;
+        if copied != "nothing" {
+            ensure!(copied == endpoint, "{copied} was copied, and not {endpoint}");
+            return Ok(());
+        }
+    }
+    anyhow::bail!("nothing was copied: see panel-copy.png")
 }
 
 pub(crate) fn preferences(environment: &Environment) -> Result<()> {
