@@ -66,6 +66,13 @@ def file_problem(path: str, what: str) -> str:
     return ""
 
 
+def missing_problem(path: str, other: str, what: str) -> str:
+    """Why `what` cannot be left empty beside the other file of the pair, or an empty string."""
+    if path or not other:
+        return ""
+    return f"The TLS {what} is missing: choose both files, or leave both empty for one that is made here"
+
+
 def host_finding(host: str, allowed_clients: str, open_networks: str) -> Finding | None:
     """Why the server may not listen on `host`."""
     if not host:
@@ -102,9 +109,8 @@ def finding(rules: Settings) -> Finding | None:
         return found
     if text := file_problem(rules.tls_certificate, "certificate") or file_problem(rules.tls_key, "key"):
         return Finding("tls", text)
-    if bool(rules.tls_certificate) != bool(rules.tls_key):
-        missing = "key" if rules.tls_certificate else "certificate"
-        text = f"The TLS {missing} is missing: choose both files, or leave both empty for one that is made here"
+    certificate, key = rules.tls_certificate, rules.tls_key
+    if text := missing_problem(certificate, key, "certificate") or missing_problem(key, certificate, "key"):
         return Finding("tls", text)
     return None
 

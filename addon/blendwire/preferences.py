@@ -195,8 +195,8 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         layout.prop(self, "require_token")
         self._checked("allowed_clients", access.networks_problem(self.allowed_clients), width)
         self._checked("open_networks", access.open_networks_problem(self.open_networks), width)
-        self._checked("tls_certificate", access.file_problem(self.tls_certificate, "certificate"), width)
-        self._checked("tls_key", access.file_problem(self.tls_key, "key"), width)
+        self._tls_file("tls_certificate", "tls_key", "certificate", width)
+        self._tls_file("tls_key", "tls_certificate", "key", width)
         layout.prop(self, "undo_steps")
         layout.prop(self, "journal")
         layout.prop(self, "time_limit_secs")
@@ -217,6 +217,12 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         row.prop(self, name)
         if problem:
             drawing.paragraph(self.layout, problem, width, alert=True)
+
+    def _tls_file(self, name: str, other: str, what: str, width: float) -> None:
+        """One file of the pair: it has to be there, and not without the other."""
+        path = getattr(self, name)
+        problem = access.file_problem(path, what) or access.missing_problem(path, getattr(self, other), what)
+        self._checked(name, problem, width)
 
     def _notes(self, now: Snapshot) -> list[str]:
         """What a user should know about the fields above."""

@@ -4,7 +4,7 @@
 //! The other user is `nobody`, so these tests run as root on Linux, as the windowed ones do.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.shared(&EVERYWHERE, "access::whoever_closes_at_once_is_not_taken_for_root", closed_at_once);
     suite.shared(&[Flavour::Bpy52], "access::refused_connections_do_not_stay", do_not_stay);
     suite.own("access::the_command_says_why_it_is_refused", command);
+    suite.own("access::doctor_says_that_another_user_is_refused_until_they_are_let_in", doctor);
     suite.own("access::blender_of_another_user_lets_in_root_and_its_user", of_another_user);
     suite.own("bpy_5_2::access::an_option_lets_other_users_in", |environment| {
         let arguments = vec!["--other-users".to_owned()];
@@ -154,12 +155,18 @@ fn do_not_stay(blender: &mut Blender) -> Result<()> {
     Ok(())
 }
 
-fn command(environment: &Environment) -> Result<()> {
-    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+/// The command where `nobody` can run it, and the folder that it is in.
+fn command_for_nobody(environment: &Environment) -> Result<(tempfile::TempDir, PathBuf)> {
     let folder = tempfile::tempdir()?;
     let blendwire = folder.path().join("blendwire");
     fs_err::copy(&environment.blendwire, &blendwire)?;
     Command::new("chmod").arg("755").args([folder.path(), &blendwire]).status()?;
+    Ok((folder, blendwire))
+}
+
+fn command(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let (_folder, blendwire) = command_for_nobody(environment)?;
     for arguments in [&["exec", "-c", "result = 1"][..], &["status"], &["status", "--json"]] {
         let mut command = as_nobody(&blendwire);
         command.args(arguments).env("BLENDWIRE_PORT", blender.port.to_string()).env("HOME", "/nonexistent");
@@ -172,6 +179,34 @@ fn command(environment: &Environment) -> Result<()> {
         Some(blender.process.output()).filter(|told| told.contains("refused a connection"))
     })?;
     ensure!(told.matches("refused a connection of user 65534").count() == 1, "told once a minute: {told}");
+    Ok(())
+}
+
+/// What `doctor` finds as `nobody`.
+fn found_by_nobody(blendwire: &Path, blender: &Blender, id: &str) -> Result<Vec<Value>> {
+    let mut command = as_nobody(blendwire);
+    command.args(["doctor", "--json", "--port", &blender.port.to_string(), id]).env("HOME", "/nonexistent");
+    let output = command.env_remove("BLENDWIRE_TOKEN").stdin(Stdio::null()).output()?;
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))
+}
+
+fn doctor(environment: &Environment) -> Result<()> {
+    let (_folder, blendwire) = command_for_nobody(environment)?;
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let found = found_by_nobody(&blendwire, &blender, "round-trip")?;
+    let of_id =
+        |found: &[Value], id: &str| found.iter().find(|finding| finding["id"] == id).cloned().context("no such");
+    let (protocol, token) = (of_id(&found, "protocol")?, of_id(&found, "token")?);
+    ensure!(protocol["state"] == "ok" && protocol["seen"].to_string().contains("Blendwire"), "{protocol}");
+    ensure!(token["state"] == "failure" && is_told(&token["seen"]), "{token}");
+    let remedies = token["remedies"].to_string();
+    ensure!(remedies.contains("--other-users") && !remedies.contains("BLENDWIRE_TOKEN"), "no token helps: {token}");
+    ensure!(of_id(&found, "round-trip")?["because"] == json!(["token"]), "{found:?}");
+    drop(blender);
+    let settings = Settings { arguments: vec!["--other-users".to_owned()], ..Settings::default() };
+    let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let found = found_by_nobody(&blendwire, &blender, "round-trip")?;
+    ensure!(of_id(&found, "round-trip")?["state"] == "ok", "{found:?}");
     Ok(())
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn add(suite: &mut Suite) {
         let blender = environment.blender.display().to_string();
         launch(environment, &["--background", "--blender", &blender], true)
     });
+    suite.own("command::launches_with_the_file_that_is_named", with_a_file);
     suite.own("command::launches_an_installed_blender_with_its_window", |environment| {
         let blender = environment.blender.display().to_string();
         launch(environment, &["--blender", &blender], false)
@@ -171,6 +172,33 @@ pub(crate) fn data_folder(environment: &Environment) -> Result<std::path::PathBu
 }
 
 fn launch(environment: &Environment, arguments: &[&str], background: bool) -> Result<()> {
+    launched(environment, arguments, |wire, pid| {
+        let found = wire.result("import os\nresult = [os.getpid(), bpy.app.background]")?;
+        ensure!(found == json!([pid, background]), "{found} and {pid}");
+        Ok(())
+    })
+}
+
+fn with_a_file(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("a scene.blend").display().to_string();
+    let code =
+        format!("import bpy\nbpy.data.objects['Cube'].name = 'Saved'\nbpy.ops.wm.save_as_mainfile(filepath={file:?})");
+    let saved = Command::new(&environment.bpy_5_2).args(["-c", &code]).output()?;
+    ensure!(Path::new(&file).exists(), "{saved:?}");
+    launched(environment, &["--embedded", &file], |wire, _| {
+        let found = wire.result("result = [bpy.data.filepath, 'Saved' in bpy.data.objects]")?;
+        ensure!(found == json!([file, true]), "{found}");
+        Ok(())
+    })
+}
+
+/// What holds of a Blender that is launched with these words, given its process.
+fn launched(
+    environment: &Environment,
+    arguments: &[&str],
+    holds: impl FnOnce(&mut blendwire_e2e::Wire, &Value) -> Result<()>,
+) -> Result<()> {
     let port = free_port()?;
     let display = blendwire_e2e::Display::start(&environment.xvfb)?;
     let folder = tempfile::tempdir()?;
@@ -188,12 +216,7 @@ fn launch(environment: &Environment, arguments: &[&str], background: bool) -> Re
     ensure!(output.status.success(), "{}: {}", output.status, text(&output.stderr));
     let launched: Value = serde_json::from_slice(&output.stdout).with_context(|| text(&output.stdout))?;
     let pid = launched["pid"].as_u64().context("no pid")?.to_string();
-    let checked = (|| {
-        let mut wire = blendwire_e2e::Wire::connect(port)?;
-        let found = wire.result("import os\nresult = [os.getpid(), bpy.app.background]")?;
-        ensure!(found == json!([launched["pid"], background]), "{found} and {launched}");
-        Ok(())
-    })();
+    let checked = blendwire_e2e::Wire::connect(port).and_then(|mut wire| holds(&mut wire, &launched["pid"]));
     let _ = Command::new("kill").arg(&pid).status();
     checked
 }

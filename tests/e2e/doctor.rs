@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire doctor` and a real Blender: all well, and what is not is named.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Process, Settings, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -14,7 +15,11 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("doctor::all_is_well_with_a_blender_that_runs", well);
     suite.own("doctor::a_script_that_keeps_the_main_thread_is_named", busy);
     suite.own("doctor::a_wrong_token_is_told", wrong_token);
+    suite.own("windowed::doctor::a_defect_of_the_server_is_told_until_it_is_restarted", defect);
+    suite.own("bpy_5_2::doctor::a_server_that_speaks_tls_alone_is_known", tls_alone);
     suite.shared(&[Flavour::Windowed], "doctor::a_picture_that_does_not_come_is_told", no_picture);
+    #[cfg(target_os = "linux")]
+    suite.own("doctor::a_server_that_localhost_does_not_lead_to_first_is_told", beside_the_first_address);
     #[cfg(target_os = "linux")]
     suite.own("doctor::a_disk_without_room_is_told", no_room);
 }
@@ -86,6 +91,60 @@ fn wrong_token(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
+fn defect(environment: &Environment) -> Result<()> {
+    let faults = tempfile::tempdir()?;
+    let variables = vec![("BLENDWIRE_FAULTS".to_owned(), faults.path().display().to_string())];
+    let settings = Settings { variables, ..Settings::default() };
+    let blender = Blender::start(&environment.with_faults()?, Flavour::Windowed, &settings)?;
+    let look = || of_id(&found(environment, &blender, None, &["defects"])?, "defects").cloned();
+    ensure!(look()?["state"] == "ok");
+    fs_err::write(faults.path().join("connection"), "")?;
+    // Whoever meets it is not answered.
+    let _ = blender.wire()?.answer(&json!({"type": "ping"}));
+    let finding = look()?;
+    ensure!(finding["state"] == "warning" && finding["seen"].to_string().contains("1 since"), "{finding}");
+    ensure!(finding["remedies"].to_string().contains("Restart"), "{finding}");
+    // The button, which no request can press: it would end its own connection.
+    let press = "bpy.app.timers.register(lambda: (bpy.ops.blendwire.server_restart(), None)[1], first_interval=0.2)";
+    blender.result(press)?;
+    wait_until("the defect to be gone", Duration::from_secs(30), || {
+        look().is_ok_and(|finding| finding["state"] == "ok").then_some(())
+    })
+}
+
+/// OpenSSL's servers say nothing to what is no TLS.
+fn tls_alone(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+    let made = command.arg("-keyout").arg(&key).arg("-out").arg(&certificate).stderr(Stdio::null()).status()?;
+    ensure!(made.success(), "the tests need openssl");
+    let port = blendwire_e2e::free_port()?;
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-quiet", "-accept", &port.to_string()]).arg("-cert").arg(&certificate);
+    let server = Process::start(command.arg("-key").arg(&key), &environment.artefacts.join("openssl-server.log"))?;
+    let is_there = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+    wait_until("openssl to listen", Duration::from_secs(20), is_there)?;
+    let look = |state: &Path, id: &str, words: &[&str]| -> Result<Value> {
+        let mut command = Command::new(&environment.blendwire);
+        command.args(["doctor", "--json", "--port", &port.to_string(), "--host", "localhost", id]).args(words);
+        let output = command.env("BLENDWIRE_STATE_DIR", state).stdin(Stdio::null()).output()?;
+        let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        of_id(&found, id).cloned()
+    };
+    let finding = look(folder.path(), "protocol", &[])?;
+    ensure!(finding["state"] == "failure" && finding["seen"].to_string().contains("speaks TLS"), "{finding}");
+    ensure!(finding["remedies"][0].to_string().contains(&format!("--port {port} --tls")), "{finding}");
+    // It is none of ours: Blendwire's own port takes both.
+    drop(server);
+    let settings = Settings { port: Some(port), ..Settings::default() };
+    let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let finding = look(&blender.state, "protocol", &[])?;
+    ensure!(finding["state"] == "ok", "{finding}");
+    Ok(())
+}
+
 /// Without a viewport the picture is rendered, into a temporary folder that somebody has cleaned away meanwhile.
 const CLEANED_AWAY: &str = "
 import os
@@ -124,17 +183,46 @@ fn no_picture(blender: &mut Blender) -> Result<()> {
     Ok(())
 }
 
+/// Under names that this test makes, as many systems have them.
+#[cfg(target_os = "linux")]
+fn beside_the_first_address(environment: &Environment) -> Result<()> {
+    let look = |blender: &Blender| -> Result<Value> {
+        let hosts = blender.file("hosts");
+        fs_err::write(&hosts, "::1 localhost\n127.0.0.1 localhost\n")?;
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]).arg(&hosts);
+        command.arg(&environment.blendwire).args(["doctor", "--json", "--host", "localhost", "name"]);
+        command.args(["--port", &blender.port.to_string()]).env("BLENDWIRE_STATE_DIR", &blender.state);
+        let output = command.stdin(Stdio::null()).output()?;
+        let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        of_id(&found, "name").cloned()
+    };
+    let arguments = vec!["--host".to_owned(), "127.0.0.1".to_owned()];
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings { arguments, ..Settings::default() })?;
+    let finding = look(&blender)?;
+    ensure!(finding["state"] == "warning" && finding["seen"].to_string().contains("127.0.0.1 alone"), "{finding}");
+    ensure!(finding["remedies"].to_string().contains("leave --host out"), "{finding}");
+    drop(blender);
+    let finding = look(&Blender::start(environment, Flavour::Bpy52, &Settings::default())?)?;
+    ensure!(finding["state"] == "ok" && finding["seen"].to_string().contains("::1, 127.0.0.1"), "{finding}");
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 fn no_room(environment: &Environment) -> Result<()> {
     let disk = crate::disk::Disk::mount("100m")?;
-    let expect = |state: &str, code: i32| {
+    let look = |folder: &Path, state: &str, code: i32| -> Result<Value> {
         let mut command = Command::new(&environment.blendwire);
-        command.args(["doctor", "--json", "temporary-space"]).env("TMPDIR", disk.path()).stdin(Stdio::null());
+        command.args(["doctor", "--json", "temporary-space"]).env("TMPDIR", folder).stdin(Stdio::null());
         let output = command.output()?;
         let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
         let finding = of_id(&found, "temporary-space")?;
         ensure!(finding["state"] == state && output.status.code() == Some(code), "{finding}");
-        ensure!(finding["seen"].to_string().contains(&disk.path().display().to_string()), "{finding}");
+        ensure!(finding["seen"].to_string().contains(&folder.display().to_string()), "{finding}");
+        Ok(finding.clone())
+    };
+    let expect = |state: &str, code: i32| {
+        let finding = look(disk.path(), state, code)?;
         ensure!(finding["remedies"].to_string().contains("TMPDIR"), "{finding}");
         Ok(())
     };
@@ -142,5 +230,7 @@ fn no_room(environment: &Environment) -> Result<()> {
     let filler = disk.fill(1024 * 1024)?;
     expect("failure", 1)?;
     fs_err::remove_file(filler)?;
-    expect("warning", 0)
+    expect("warning", 0)?;
+    // A folder on a larger disk.
+    look(&environment.artefacts, "ok", 0).map(drop)
 }

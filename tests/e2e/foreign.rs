@@ -2,12 +2,13 @@
 //! Our command and MCP server in front of an add-on that is not ours: mcp-for-blender's, as its package brings it, in a
 //! Blender with a window, which it needs; and what the official connector's does on the wire.
 
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Process, Settings, free_port, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::suite::Suite;
 
@@ -70,10 +71,19 @@ fn with_theirs(environment: &Environment) -> Result<()> {
     let output = run(&["status"])?;
     let said = String::from_utf8(output.stderr)?;
     ensure!(said.contains("has no status"), "{said}");
-    let output = run(&["doctor", "round-trip"])?;
-    let found = String::from_utf8(output.stdout)?;
-    ensure!(found.contains("the add-on of mcp-for-blender"), "{found}");
+    let found = protocol(environment, &blender.state, port)?;
+    ensure!(found["state"] == "warning" && found["seen"].to_string().contains("mcp-for-blender"), "{found}");
+    ensure!(found["remedies"][0].to_string().contains("blendwire addon install --disable-others"), "{found}");
     its_tools(environment, &blender, port)
+}
+
+/// What `doctor` says of who speaks there.
+fn protocol(environment: &Environment, state: &Path, port: u16) -> Result<Value> {
+    let mut command = Command::new(&environment.blendwire);
+    command.args(["doctor", "protocol", "--json", "--port", &port.to_string()]).env("BLENDWIRE_STATE_DIR", state);
+    let output = command.stdin(Stdio::null()).output()?;
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+    found.into_iter().find(|finding| finding["id"] == "protocol").with_context(|| format!("{output:?}"))
 }
 
 fn its_tools(environment: &Environment, blender: &Blender, port: u16) -> Result<()> {
@@ -99,7 +109,9 @@ fn its_tools(environment: &Environment, blender: &Blender, port: u16) -> Result<
     let is_free = || std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).ok();
     wait_until("their port is free", Duration::from_secs(20), is_free)?;
     let settings = Settings { port: Some(port), ..Settings::default() };
-    let _ours = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let ours = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let found = protocol(environment, &ours.state, port)?;
+    ensure!(found["state"] == "ok" && found["seen"].to_string().contains("Blendwire"), "{found}");
     let made = session.call("execute_blender_code", json!({"code": "bpy.data.meshes.new('New')"}))?;
     ensure!(made.text().contains("meshes") && !made.text().contains("mcp-for-blender"), "{}", made.text());
     let status = session.call("get_blender_status", json!({}))?;
@@ -130,5 +142,14 @@ fn with_official(environment: &Environment) -> Result<()> {
         let told = session.call(tool, json!({}))?;
         ensure!(told.text().contains("official connector"), "{tool}: {}", told.text());
     }
+    let found = protocol(environment, folder.path(), port)?;
+    ensure!(found["state"] == "warning" && found["seen"].to_string().contains("official MCP add-on"), "{found}");
+    ensure!(found["remedies"].to_string().contains("addon install --disable-others"), "{found}");
+    // Ours in its place.
+    drop(process);
+    let settings = Settings { port: Some(port), ..Settings::default() };
+    let ours = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    let found = protocol(environment, &ours.state, port)?;
+    ensure!(found["state"] == "ok" && found["seen"].to_string().contains("Blendwire"), "{found}");
     Ok(())
 }

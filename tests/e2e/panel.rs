@@ -13,6 +13,7 @@ use crate::suite::Suite;
 pub(crate) fn add(suite: &mut Suite) {
     suite.own("panel::is_drawn_in_each_state", panel);
     suite.own("panel::preferences_are_drawn", preferences);
+    suite.own("windowed::panel::the_button_beside_the_endpoint_copies_it", copies);
 }
 
 /// Opens the sidebar on our tab and has it drawn.
@@ -211,6 +212,37 @@ fn undo(blender: &Blender, hand: &Hand, look: &mut impl FnMut(&str, &Blender) ->
     Ok(())
 }
 
+/// Pressed with the mouse, where it is drawn: at the right end of the line below the state.
+fn copies(environment: &Environment) -> Result<()> {
+    /// From the top of the sidebar: below the panel's title, and not as far down as Stop and Restart.
+    const LINES_PIXELS: std::ops::Range<usize> = 40..90;
+    let blender_arguments = vec!["--enable-event-simulate".to_owned()];
+    let settings = Settings { blender_arguments, ..Settings::default() };
+    let blender = Blender::start(environment, Flavour::Windowed, &settings)?;
+    blender.result(OPEN_PANEL)?;
+    shoot(environment, &blender, "panel-copy.png")?;
+    let [left, top, width, _] = sidebar(&blender)?;
+    let mut wire = blender.wire()?;
+    let endpoint = format!("localhost:{}", blender.port);
+    wire.result("bpy.context.window_manager.clipboard = 'nothing'; result = 1")?;
+    for below in LINES_PIXELS.step_by(6) {
+        wire.result(&format!(
+            "window = bpy.context.window_manager.windows[0]\nx, y = {}, window.height - {}\n\
+             for kind, value in (('MOUSEMOVE', 'NOTHING'), ('LEFTMOUSE', 'PRESS'), ('LEFTMOUSE', 'RELEASE')):\n    \
+                 window.event_simulate(type=kind, value=value, x=x, y=y)\nresult = 1",
+            left + width - 42,
+            top + below
+        ))?;
+        std::thread::sleep(Duration::from_millis(500));
+        let copied = wire.result("result = bpy.context.window_manager.clipboard")?;
+        if copied != "nothing" {
+            ensure!(copied == endpoint, "{copied} was copied, and not {endpoint}");
+            return Ok(());
+        }
+    }
+    anyhow::bail!("nothing was copied: see panel-copy.png")
+}
+
 pub(crate) fn preferences(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
     let before = shoot(environment, &blender, "preferences-closed.png")?;
@@ -236,5 +268,31 @@ pub(crate) fn preferences(environment: &Environment) -> Result<()> {
     )?;
     let whole_page = shoot(environment, &blender, "preferences-whole.png")?;
     ensure!(whole_page.differing(&shown, whole) > 50_000, "no preferences were drawn in the large window");
+    refused_values(environment, &blender, &whole_page)
+}
+
+/// Each is said under its own field, and no more once it is put right.
+fn refused_values(environment: &Environment, blender: &Blender, before: &Picture) -> Result<()> {
+    let whole = [0, 0, before.width, before.height];
+    let set = |what: &str| {
+        blender.result(&format!(
+            "module = next(m for m in bpy.context.preferences.addons.keys() if m.endswith('blendwire'))\n\
+             prefs = bpy.context.preferences.addons[module].preferences\n{what}\n\
+             for area in bpy.context.window_manager.windows[0].screen.areas: area.tag_redraw()"
+        ))
+    };
+    let certificate = blender.file("certificate.pem");
+    fs_err::write(&certificate, "not looked at before the server starts")?;
+    set(&format!("prefs.tls_certificate = {:?}", certificate.display().to_string()))?;
+    let without_key = shoot(environment, blender, "preferences-certificate-without-key.png")?;
+    ensure!(without_key.differing(before, whole) > 1_000, "nothing is said of the missing key");
+    set("prefs.tls_key, prefs.tls_certificate = prefs.tls_certificate, ''")?;
+    let without_certificate = shoot(environment, blender, "preferences-key-without-certificate.png")?;
+    ensure!(without_certificate.differing(&without_key, whole) > 1_000, "nothing is said of the missing certificate");
+    set("prefs.tls_key = ''\nprefs.host = 'render 7'\nprefs.allowed_clients = 'everybody'")?;
+    shoot(environment, blender, "preferences-refused.png")?;
+    set("prefs.host = 'localhost'\nprefs.allowed_clients = ''")?;
+    let mended = shoot(environment, blender, "preferences-mended.png")?;
+    ensure!(mended.differing(before, whole) < 100, "something is still said");
     Ok(())
 }

@@ -22,6 +22,8 @@ const SLOW: [&str; 4] = ["--resolution", "320x240", "--samples", "20"];
 pub(crate) fn add(suite: &mut Suite) {
     suite.own("render_command::makes_a_range_replaces_nothing_and_makes_what_is_missing", range);
     suite.own("render_command::goes_on_where_it_was_killed_or_stopped", stopped);
+    #[cfg(unix)]
+    suite.own("render_command::shows_a_bar_at_a_terminal_and_the_data_beside_it", at_a_terminal);
     suite.own("render_command::says_what_cannot_be_rendered", no_camera);
     suite.own("render_command::goes_on_after_a_handler_that_raises_and_a_crash", crash);
 }
@@ -179,6 +181,25 @@ fn stopped(environment: &Environment) -> Result<()> {
         ensure!(size(&out.join(&name))? == (320, 240), "{name}");
     }
     ensure!(names(&out)?.len() == 4, "{:?}", names(&out)?);
+    Ok(())
+}
+
+#[cfg(unix)]
+fn at_a_terminal(environment: &Environment) -> Result<()> {
+    let (folder, file) = embedded_scene(environment, "")?;
+    let arguments = ["--embedded", "--frames", "1-2", "--output", "//out/#.png"];
+    let mut command = render(environment, &file, &[&arguments[..], &SLOW].concat())?;
+    command.env("TERM", "xterm-256color");
+    let options = rexpect::reader::Options::new().timeout_ms(Some(120_000)).strip_ansi_escape_codes(true);
+    let mut terminal = rexpect::session::spawn_with_options(command, options)?;
+    // A bar of blocks, which are read byte by byte here; what it stands for, and how long that takes.
+    terminal.exp_regex("\\S{30,} frame 1, 1 of 2, [^\r\n]+ left")?;
+    terminal.exp_string("frame 1 (1 of 2, about ")?;
+    terminal.exp_regex("\\S{30,} frame 2, 2 of 2, [^\r\n]+ left")?;
+    terminal.exp_string("frame 2 (2 of 2): ")?;
+    terminal.exp_string("2 frames in ")?;
+    terminal.exp_eof()?;
+    ensure!(names(&folder.path().join("out"))? == ["1.png", "2.png"]);
     Ok(())
 }
 

@@ -243,6 +243,7 @@ fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Re
         // Nothing but a click chooses a tab of the sidebar there.
         command.arg("--enable-event-simulate");
     }
+    command.args(&settings.blender_arguments);
     // The splash would lie over the panel, and a fixed size makes pictures comparable. Without a graphics card the
     // viewport's anti-aliasing keeps the main thread busy for seconds after each change.
     command.args(["--window-geometry", "0", "0", "1600", "1000", "--python-expr"]);

@@ -186,7 +186,7 @@ async fn refuse_one_too_many(shared: &Shared, stream: TcpStream, is_told: bool) 
     if is_told {
         let words =
             format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
-        let _ = say_and_close(Stream::Plain(stream), ErrorCode::BadRequest, &words).await;
+        let _ = say_and_close(Stream::Plain(stream), ErrorCode::Busy, &words).await;
     }
 }
 
@@ -295,7 +295,7 @@ fn refused(shared: &Shared, id: u64, how: &str) {
 /// Says one thing in a way that a program that reads to NUL and a person who reads lines both see, and closes.
 pub(crate) async fn say_and_close(mut stream: Stream, code: ErrorCode, words: &str) -> io::Result<()> {
     // A code that says what to do is worth more than the plain protocol's two keys.
-    let is_extended = matches!(code, ErrorCode::Forbidden | ErrorCode::Unauthorized);
+    let is_extended = matches!(code, ErrorCode::Forbidden | ErrorCode::Unauthorized | ErrorCode::Busy);
     let extras = Extras { is_extended, ..Extras::default() };
     let mut text = Reply::refused(code, words).encode(Terminator::Newline, &extras).pieces.concat();
     text.push(Terminator::Nul.byte());

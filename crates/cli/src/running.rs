@@ -78,7 +78,10 @@ async fn tell_why_it_waits(blender: &Blender, id: &str, live: &Live) -> Infallib
             Ok(status) => live.waits(why_it_waits(&status, id).as_deref()),
             // A server of another kind.
             Err(
-                ClientError::Unsupported { .. } | ClientError::ScriptsOnly { .. } | ClientError::NotOurProtocol { .. },
+                ClientError::Unsupported { .. }
+                | ClientError::OtherVersion { .. }
+                | ClientError::ScriptsOnly { .. }
+                | ClientError::NotOurProtocol { .. },
             ) => break,
             Err(error) if printer::is_watched() => live.waits(Some(&error.to_string())),
             Err(error) => {

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::bare::{self, Bare};
 use crate::connection::{Connection, OnEvent};
-use crate::{Access, ClientError, Endpoint, Options, Outcome, Script, ServerKind, Tls};
+use crate::{Access, ClientError, Endpoint, Options, Outcome, Refusal, Script, ServerKind, Tls};
 
 /// The server answers `status` and `ping` in milliseconds without Blender's main thread; this is for slow networks.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -203,11 +203,14 @@ impl Blender {
     /// # Errors
     /// When no reply came, or when the server is one that has no status.
     pub async fn status(&self) -> Result<Status, ClientError> {
-        let result = self.question(&ClientRequest::Status, "status").await?;
-        serde_json::from_str(result.get()).map_err(|_| ClientError::Unsupported {
-            endpoint: self.endpoint.clone(),
-            asked: "status",
-            message: shown(result.get().as_bytes()),
+        let (endpoint, asked) = (self.endpoint.clone(), "status");
+        let result = self.question(&ClientRequest::Status, asked).await?;
+        serde_json::from_str(result.get()).map_err(|_| match core_version(result.get()) {
+            Some(core) => {
+                self.is_server(Some(ServerKind::Blendwire));
+                ClientError::OtherVersion { endpoint, asked, core }
+            }
+            None => ClientError::Unsupported { endpoint, asked, message: shown(result.get().as_bytes()) },
         })
     }
 
@@ -231,10 +234,10 @@ impl Blender {
         };
         match self.outcome(&reply)? {
             Outcome::Finished { result, .. } => Ok(result),
-            Outcome::Failed { message, code: Some(code), .. } if code == "forbidden" => {
-                Err(ClientError::TurnedAway { endpoint, message })
-            }
-            Outcome::Failed { message, .. } => Err(ClientError::Unsupported { endpoint, asked, message }),
+            Outcome::Failed { message, code, .. } => Err(match code.as_deref().and_then(Refusal::of_code) {
+                Some(refusal) => ClientError::TurnedAway { endpoint, refusal, message },
+                None => ClientError::Unsupported { endpoint, asked, message },
+            }),
         }
     }
 
@@ -330,7 +333,8 @@ impl Blender {
         let mut connection = self.connect_and_prove().await?;
         let reply = connection.call(&request, on_event).await?;
         if let Some(message) = unauthorized(&reply) {
-            return Err(ClientError::TurnedAway { endpoint: self.endpoint.clone(), message });
+            let (endpoint, refusal) = (self.endpoint.clone(), Refusal::Token);
+            return Err(ClientError::TurnedAway { endpoint, refusal, message });
         }
         *kept = Some(connection);
         Ok(reply)
@@ -367,6 +371,12 @@ fn unauthorized(reply: &[u8]) -> Option<String> {
     let reply = ClientReply::parse(reply).ok()?;
     let is_meant = reply.error.is_some_and(|error| error.code == "unauthorized");
     is_meant.then(|| reply.message.unwrap_or_default())
+}
+
+/// The version that a server of ours says of itself, whatever else its status is like.
+fn core_version(status: &str) -> Option<String> {
+    let status: serde_json::Value = serde_json::from_str(status).ok()?;
+    Some(shown(status["versions"]["core"].as_str()?.as_bytes()))
 }
 
 fn shown(text: &[u8]) -> String {

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
-use crate::{ClientError, Endpoint, Tls, tls};
+use crate::{ClientError, Endpoint, Refusal, Tls, tls};
 
 /// Long enough for a slow network, short enough for a person who waits: an unreachable host swallows packets.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -84,8 +84,10 @@ impl Connection {
         if reply.as_ref().is_some_and(|reply| reply.status == "ok") {
             return Ok(());
         }
+        let told = reply.as_ref().and_then(|reply| Refusal::of_code(&reply.error.as_ref()?.code));
+        let (endpoint, refusal) = (self.endpoint.clone(), told.unwrap_or(Refusal::Token));
         let message = reply.and_then(|reply| reply.message).unwrap_or_else(|| "it did not take the token".to_owned());
-        Err(ClientError::TurnedAway { endpoint: self.endpoint.clone(), message })
+        Err(ClientError::TurnedAway { endpoint, refusal, message })
     }
 
     /// Whether a request may be sent: the last one ended cleanly and the peer has neither closed nor said anything.

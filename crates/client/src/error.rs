@@ -90,13 +90,24 @@ pub enum ClientError {
         /// The limit in bytes.
         limit_bytes: usize,
     },
-    /// The server lets this client in to nothing.
+    /// A server of ours lets this client in to nothing.
     #[error("the server at {endpoint} refused: {message}")]
     TurnedAway {
         /// Where.
         endpoint: Endpoint,
+        /// For programs.
+        refusal: Refusal,
         /// Why, and what to do.
         message: String,
+    },
+    /// TLS was wanted, and what answered was none.
+    #[error(
+        "no TLS with {endpoint}: what listens there does not speak TLS: if that is a Blender on a network that you trust, \
+         connect without TLS (--plain); else check host and port"
+    )]
+    NotInTls {
+        /// Where.
+        endpoint: Endpoint,
     },
     /// TLS could not be set up.
     #[error("no TLS with {endpoint}: {why}")]
@@ -128,6 +139,19 @@ pub enum ClientError {
         /// What was asked.
         asked: &'static str,
     },
+    /// A server of ours whose answer this version does not understand.
+    #[error(
+        "the server at {endpoint} is Blendwire {core}, whose {asked} this version of it does not understand: bring add-on and \
+         command to one version (`blendwire addon install`, then restart Blender)"
+    )]
+    OtherVersion {
+        /// Where.
+        endpoint: Endpoint,
+        /// What was asked.
+        asked: &'static str,
+        /// The version of its core.
+        core: String,
+    },
     /// A server of the same framed protocol that does not know this question: the official connector's add-on.
     #[error(
         "the add-on at {endpoint} runs scripts but cannot say its {asked} (another server of the same protocol, such \
@@ -141,6 +165,32 @@ pub enum ClientError {
         /// What it said.
         message: String,
     },
+}
+
+/// Why a server of ours lets a client in to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It wants a token, and this one is not it.
+    Token,
+    /// Its user's settings do not let in who asks, or not the way that they ask: another user, another network, no TLS.
+    NotAllowed,
+    /// It speaks another version of the protocol.
+    Version,
+    /// As many are connected already as it takes.
+    TooMany,
+}
+
+impl Refusal {
+    /// What the protocol's code for it says.
+    pub(crate) fn of_code(code: &str) -> Option<Self> {
+        match code {
+            "unauthorized" => Some(Self::Token),
+            "forbidden" => Some(Self::NotAllowed),
+            "version_mismatch" => Some(Self::Version),
+            "busy" => Some(Self::TooMany),
+            _ => None,
+        }
+    }
 }
 
 /// What to do when nobody is there. Blendwire's server listens on its own machine only.

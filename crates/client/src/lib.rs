@@ -24,7 +24,7 @@ pub use blender::Blender;
 pub use blendwire_credentials::Fingerprint;
 pub use blendwire_protocol::{Event, Progress};
 pub use endpoint::Endpoint;
-pub use error::ClientError;
+pub use error::{ClientError, Refusal};
 pub use outcome::{Effects, Outcome};
 pub use script::{Options, Script};
 pub use server_kind::ServerKind;

@@ -44,7 +44,15 @@ pub(crate) async fn wrap(
     let name = ServerName::try_from(endpoint.host.clone())
         .map_err(|_| failed(format!("{:?} is no host name that a certificate could be for", endpoint.host)))?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    connected.map_err(|error| failed(words(&error, verifier.seen())))
+    connected.map_err(|error| match inner(&error) {
+        Some(Error::InvalidMessage(_)) => ClientError::NotInTls { endpoint: endpoint.clone() },
+        _ => failed(words(&error, verifier.seen())),
+    })
+}
+
+/// What TLS itself says of it.
+fn inner(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Those that the system trusts, and those in the file.
@@ -139,7 +147,7 @@ fn words(error: &io::Error, seen: Option<Fingerprint>) -> String {
         "its fingerprint is {shown}: compare that with what `blendwire tls` shows on Blender's machine and, if it is the \
          same, give it with --fingerprint or BLENDWIRE_FINGERPRINT"
     );
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+    match inner(error) {
         Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => format!(
             "the server showed another certificate than the one of the fingerprint given: {shown}. Where it was renewed, \
              `blendwire tls` on Blender's machine shows the new fingerprint; else somebody is between you and Blender"
@@ -161,11 +169,6 @@ fn words(error: &io::Error, seen: Option<Fingerprint>) -> String {
             why @ (CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }),
         )) => format!("the server's certificate is not valid yet ({why}): check the clocks of both machines"),
         Some(Error::InvalidCertificate(why)) => format!("the server's certificate cannot be used ({why}); {pin}"),
-        Some(Error::InvalidMessage(_)) => {
-            "what listens there does not speak TLS: if that is a Blender on a network that you trust, connect without \
-             TLS (--plain); else check host and port"
-                .to_owned()
-        }
         Some(other) => format!("{other}; `blendwire tls` on Blender's machine shows its certificate"),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the server ended the connection in the middle of the handshake: it may not speak TLS (then --plain), or not \

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use blendwire_client::{Blender, ClientError, Endpoint, Outcome, ServerKind};
+use blendwire_client::{Blender, ClientError, Endpoint, Outcome, Refusal, ServerKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -176,6 +176,28 @@ async fn a_server_without_status_is_named_as_such() {
     let error = blender.status().await.unwrap_err();
     assert!(matches!(error, ClientError::Unsupported { .. }), "{error}");
     assert!(error.to_string().contains("Unknown request type"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_of_ours_is_known_by_what_it_refuses_and_by_a_status_of_another_shape() {
+    for (answered, expected) in [
+        (r#"{"status": "error", "message": "full", "error": {"code": "busy", "message": "full", "hint": ""}}"#, "full"),
+        (r#"{"status": "ok", "result": {"versions": {"core": "9.8.7"}}, "stdout": ""}"#, "Blendwire 9.8.7"),
+    ] {
+        let (listener, blender) = listen().await;
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            request(&mut stream).await;
+            answer(&mut stream, answered).await;
+        });
+        let error = blender.status().await.unwrap_err();
+        let is_it = |error: &ClientError| match error {
+            ClientError::TurnedAway { refusal, .. } => *refusal == Refusal::TooMany,
+            error => matches!(error, ClientError::OtherVersion { .. }),
+        };
+        assert!(is_it(&error) && error.to_string().contains(expected), "{error}");
+        assert_eq!(blender.server(), Some(ServerKind::Blendwire));
+    }
 }
 
 #[tokio::test]

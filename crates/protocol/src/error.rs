@@ -19,7 +19,7 @@ pub enum ErrorCode {
     Forbidden,
     /// The client wants a version of the protocol that this server does not speak.
     VersionMismatch,
-    /// Too much waits already, or what is asked about has not ended.
+    /// Too much waits already, too many are connected, or what is asked about has not ended.
     Busy,
     /// The time limit of the request has passed.
     Timeout,

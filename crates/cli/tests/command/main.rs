@@ -16,6 +16,7 @@ mod launch;
 mod lock;
 mod mcp_stdio;
 mod setup;
+mod shapes;
 #[cfg(unix)]
 mod terminal;
 #[cfg(unix)]

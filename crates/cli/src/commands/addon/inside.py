@@ -65,7 +65,16 @@ def settings_of(module):
         return {}
     writable = [prop.identifier for prop in preferences.bl_rna.properties if not prop.is_readonly]
     values = {name: getattr(preferences, name) for name in writable if preferences.is_property_set(name)}
-    return {name: value for name, value in values.items() if isinstance(value, (bool, int, float, str))}
+    # Of several that are chosen at once Blender makes a set, which JSON does not have.
+    values = {name: sorted(value) if isinstance(value, set) else value for name, value in values.items()}
+    return {name: value for name, value in values.items() if isinstance(value, (bool, int, float, str, list))}
+
+
+def give_setting(preferences, name, value):
+    """What of it this version knows: else one unknown choice would bring back all that the user had left out."""
+    if isinstance(value, list):
+        value = set(value) & set(preferences.bl_rna.properties[name].enum_items.keys())
+    setattr(preferences, name, value)
 
 
 def local_repository():
@@ -100,8 +109,8 @@ def enable(module, settings):
     preferences = bpy.context.preferences.addons[module].preferences
     for name, value in settings.items():
         # A later version may know it no more, or want another kind of value.
-        with suppress(AttributeError, TypeError, ValueError):
-            setattr(preferences, name, value)
+        with suppress(AttributeError, KeyError, TypeError, ValueError):
+            give_setting(preferences, name, value)
 
 
 def change(wanted):

@@ -95,7 +95,15 @@ impl Wanted {
 /// # Errors
 /// When that Blender cannot be started, hangs, or fails.
 pub(super) fn look(blender: &Installed) -> Result<Inside> {
-    ask(blender, &Wanted::default())
+    look_within(blender, ANSWERS_WITHIN)
+}
+
+/// The same for somebody who does not wait as long.
+///
+/// # Errors
+/// As [`look`].
+pub(super) fn look_within(blender: &Installed, longest: Duration) -> Result<Inside> {
+    ask(blender, &Wanted::default(), longest)
 }
 
 /// Changes it, and gives what is there then.
@@ -103,17 +111,17 @@ pub(super) fn look(blender: &Installed) -> Result<Inside> {
 /// # Errors
 /// As [`look`], and with the reason where Blender refuses.
 pub(super) fn change(blender: &Installed, wanted: &Wanted) -> Result<Inside> {
-    ask(blender, wanted)
+    ask(blender, wanted, ANSWERS_WITHIN)
 }
 
-fn ask(blender: &Installed, wanted: &Wanted) -> Result<Inside> {
+fn ask(blender: &Installed, wanted: &Wanted, longest: Duration) -> Result<Inside> {
     let Installed { path, version } = blender;
     let mut command = Command::new(path);
     // What a script of the user's own does with the exit status is nothing to us: the answer is what counts.
     command.args(["--background", "--python-expr", SCRIPT, "--"]).arg(serde_json::to_string(wanted)?);
     // Set for a Blender that `launch` starts; from there this may be called.
     command.env_remove(env_vars::BIND);
-    let output = output_within(&mut command, ANSWERS_WITHIN);
+    let output = output_within(&mut command, longest);
     let output = output.with_context(|| format!("Blender {version} ({}) gives no answer", path.display()))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let Some(answer) = stdout.lines().rev().find_map(|line| line.strip_prefix(MARKER)) else {

@@ -14,7 +14,12 @@ mod status;
 mod talk;
 mod uninstall;
 
+use std::time::Duration;
+
+use anyhow::Result;
+
 use crate::args::AddonCommand;
+use crate::blenders::Installed;
 use crate::exit::Ended;
 
 pub(crate) fn run(command: &AddonCommand) -> Ended {
@@ -24,4 +29,12 @@ pub(crate) fn run(command: &AddonCommand) -> Ended {
         AddonCommand::Status(args) => status::run(args),
         AddonCommand::Build(args) => build::run(args),
     }
+}
+
+/// Whether a copy of ours is enabled in this Blender, which is started to tell that.
+///
+/// # Errors
+/// When it gives no answer in time.
+pub(crate) fn is_enabled(blender: &Installed, longest: Duration) -> Result<bool> {
+    Ok(inside::look_within(blender, longest)?.ours.iter().any(|addon| addon.enabled))
 }

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The add-on in the Blenders that are installed, as their folders and those that run show it. To start a Blender and ask
-//! would take longer than all other checks together; `blendwire addon status` does.
+//! The add-on in the Blenders that are installed, as their folders and those that run show it. Whether it is enabled only a
+//! Blender tells that is started for it, which takes longer than all other checks together: that is done where nothing
+//! listens, and so may be why. `blendwire addon status` always does.
 
 use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
 
 use super::context::Context;
 use super::finding::Finding;
 use crate::blenders::{Installed, OnDisk, on_disk};
-use crate::{instances, printer};
+use crate::{commands, instances, printer};
 
 /// This command's version, and that of the add-on which it carries.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A start takes a second or two; less than a patient check may take.
+const TOLD_WITHIN: Duration = Duration::from_secs(9);
 
 const INSTALL: &str = "blendwire addon install";
 
@@ -31,11 +37,43 @@ pub(super) fn addon(context: &Context) -> Finding {
     };
     let seen = found.iter().map(told).collect::<Vec<_>>().join(", ");
     if found.iter().all(|(_, copy)| copy.version == OWN_VERSION) {
-        return Finding::ok(seen);
+        return if may_be_why(context) { enabled(&seen, &found) } else { Finding::ok(seen) };
     }
     Finding::warning(format!("{seen}; this command is {OWN_VERSION}"), "what one of them can do the other may not know")
         .remedy(INSTALL)
         .remedy("blendwire addon status: where they are, and which are enabled")
+}
+
+/// Whether nothing listens where this machine's Blender would.
+fn may_be_why(context: &Context) -> bool {
+    context.endpoint().is_this_machine() && matches!(context.connected.get(), Some(Err(_)))
+}
+
+/// Asks each Blender that has it.
+fn enabled(seen: &str, found: &[(&Installed, OnDisk)]) -> Finding {
+    let mut asked: Vec<&Installed> = found.iter().map(|(blender, _)| *blender).collect();
+    asked.dedup_by_key(|blender| &blender.path);
+    let answers: Vec<_> = thread::scope(|scope| {
+        let ask = |blender| scope.spawn(move || commands::addon::is_enabled(blender, TOLD_WITHIN));
+        let asked: Vec<_> = asked.into_iter().map(ask).collect();
+        asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
+    });
+    if answers.iter().any(|answer| matches!(answer, Ok(true))) {
+        return Finding::ok(format!("{seen}, enabled"));
+    }
+    if answers.iter().all(|answer| matches!(answer, Ok(false))) {
+        return disabled(seen);
+    }
+    Finding::ok(format!("{seen}; whether it is enabled Blender did not say: see `blendwire addon status`"))
+}
+
+fn disabled(seen: &str) -> Finding {
+    Finding::warning(
+        format!("{seen}, and not enabled"),
+        "a Blender that is started without `blendwire launch` has no server, and MCP clients find none",
+    )
+    .remedy("blendwire addon install: enables it; then restart Blender")
+    .remedy("in Blender: Edit > Preferences > Add-ons, tick MCP Server")
 }
 
 fn not_installed(context: &Context) -> Finding {

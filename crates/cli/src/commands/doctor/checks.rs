@@ -37,11 +37,11 @@ pub(super) const ALL: &[Check<Context>] = &[
         route::route,
     )
     .after(&["listens"]),
-    check("owner", "which program of this machine that is", &["listens"], network::owner),
     check("tunnel", "whether something is at the other end, where ssh forwards the port", &["listens"], tunnel::tunnel)
         .patient(),
     check("tls", "whether the certificate is the right one, where TLS is wanted", &["tunnel"], server::tls).patient(),
     check("protocol", "whether it is Blendwire, or what else", &["tls"], protocol::protocol).patient(),
+    check("owner", "which program of this machine that is", &["listens"], network::owner).after(&["protocol"]),
     check("token-file", "whether this user's token is there, and nobody else's to read", &[], machine::token_file),
     check("token", "whether the server lets this user in", &["protocol"], server::token),
     check("version", "whether server, add-on and this command are of one version", &["token"], server::version),
@@ -63,7 +63,14 @@ pub(super) const ALL: &[Check<Context>] = &[
     check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),
     check("lock", "whether this is what a blendwire.lock in this folder wants", &[], settings::lock).patient(),
     check("blender", "whether a Blender is installed that `launch` can start", &[], machine::blender).patient(),
-    check("addon", "whether the add-on is installed, in this command's version", &[], addon::addon).patient(),
+    check(
+        "addon",
+        "whether the add-on is installed, in this command's version; where nothing listens, whether it is enabled",
+        &[],
+        addon::addon,
+    )
+    .after(&["listens"])
+    .patient(),
     check("clients", "whether MCP clients are set up, and their entry starts", &[], clients::clients).patient(),
 ];
 

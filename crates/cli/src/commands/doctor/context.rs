@@ -32,6 +32,8 @@ pub(super) struct Context {
     pub(super) connected: OnceLock<Result<(), ErrorKind>>,
     /// `protocol`: what a server of ours said of itself, or why it did not.
     pub(super) answer: OnceLock<Result<Status, ClientError>>,
+    /// `protocol`: set where it is no Blendwire that answers.
+    pub(super) is_another: OnceLock<()>,
     blenders: OnceLock<Vec<Installed>>,
 }
 
@@ -47,8 +49,8 @@ impl Context {
             Err(error) => (None, Err(error)),
         };
         let (wanted, access) = (Wanted::of(args, profile)?, args.access.clone());
-        let (endpoint, running, addresses, connected, answer, blenders) = Default::default();
-        Ok(Self { wanted, access, config, endpoint, running, addresses, connected, answer, blenders })
+        let (endpoint, running, addresses, connected, answer, is_another, blenders) = Default::default();
+        Ok(Self { wanted, access, config, endpoint, running, addresses, connected, answer, is_another, blenders })
     }
 
     /// Where the Blender is that is meant.

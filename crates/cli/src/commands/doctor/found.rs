@@ -6,6 +6,7 @@ use blendwire_state::Found;
 
 use super::context::Context;
 use super::finding::Finding;
+use super::system;
 use crate::instances::Advice;
 use crate::{env_vars, instances, printer};
 
@@ -68,6 +69,12 @@ fn unclear(what: &str, found: &Found) -> Finding {
 
 fn unreadable(why: &str) -> Finding {
     Finding::failure(why, "running Blenders are found by the files in that folder")
-        .remedy("give the folder back to its user, readable for them alone (chmod 700)")
+        .remedy(closed_to_others())
         .remedy(format!("name another with {}, for Blender and for this command", env_vars::STATE_DIR))
+}
+
+fn closed_to_others() -> String {
+    let command = instances::state_folder().map(|folder| system::own_alone(&folder.join("instances")));
+    let whole = "give the folder back to its user, readable for them alone";
+    command.map_or_else(|| whole.to_owned(), |command| format!("{whole}: {command}"))
 }

@@ -8,6 +8,7 @@ use blendwire_client::{Options, Outcome, Script};
 
 use super::context::{Context, wait};
 use super::finding::Finding;
+use super::{network, system};
 use crate::printer;
 
 /// A scene that takes longer to draw is no fault; less than a patient check may take.
@@ -104,13 +105,22 @@ fn without_window(context: &Context) -> Finding {
                 Finding::ok("could be rendered: this Blender has no window, but its machine has a graphics driver")
             }
             Ok(why) => Finding::warning(printer::one_line(why), PICTURES)
-                .remedy("sudo apt-get install libegl-mesa0 libgl1-mesa-dri")
+                .remedy(driver(context))
                 .remedy("then restart Blender"),
             Err(error) => no_picture(&error.to_string()),
         },
         Ok(Outcome::Failed { message, .. }) => no_picture(message.trim_end().lines().last().unwrap_or_default()),
         Err(error) => no_picture(&format!("{error:#}")),
     }
+}
+
+fn driver(context: &Context) -> String {
+    if network::is_here(context) {
+        return system::mesa().to_owned();
+    }
+    "on Blender's machine install Mesa's EGL and its drivers; on Debian and Ubuntu: sudo apt-get install libegl-mesa0 \
+     libgl1-mesa-dri"
+        .to_owned()
 }
 
 fn no_picture(why: &str) -> Finding {

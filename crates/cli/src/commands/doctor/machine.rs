@@ -8,14 +8,16 @@ use blendwire_credentials::TokenFile;
 
 use super::context::Context;
 use super::finding::Finding;
+use super::system;
 use crate::{access, blenders, env_vars};
 
 pub(super) fn token_file(_: &Context) -> Finding {
     let file = match access::folder() {
         Ok(folder) => folder.token(),
         Err(error) => {
-            return Finding::warning(error.to_string(), "the token of this user's own Blenders has no place")
-                .remedy("export BLENDWIRE_CONFIG_DIR=FOLDER, for Blender and for this command");
+            return Finding::warning(error.to_string(), "the token of this user's own Blenders has no place").remedy(
+                format!("{}, for Blender and for this command", system::variable(env_vars::CONFIG_DIR, "FOLDER")),
+            );
         }
     };
     let shown = file.path().display().to_string();
@@ -36,7 +38,7 @@ fn refused(file: &TokenFile, error: &str) -> Finding {
     match std::fs::metadata(&path).map(|metadata| blendwire_state::open_to_others(&metadata)) {
         #[cfg(unix)]
         Ok(Some(_)) => finding
-            .remedy(format!("chmod 600 '{}'", path.display()))
+            .remedy(system::own_alone(&path))
             .remedy("blendwire token --rotate: when somebody may have seen it")
             .fix(move || {
                 let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -94,6 +96,9 @@ pub(super) fn blender(context: &Context) -> Finding {
             "`blendwire launch` has nothing to start; a Blender that runs already, here or elsewhere, needs none",
         )
         .remedy("blendwire launch --embedded: fetches Blender's own Python module (400 MB), once")
-        .remedy("install one from https://www.blender.org/download/, or name it: export BLENDWIRE_BLENDER=PATH"),
+        .remedy(format!(
+            "install one from https://www.blender.org/download/, or name it: {}",
+            system::variable(env_vars::BLENDER, "PATH")
+        )),
     }
 }

@@ -10,6 +10,7 @@ use listeners::{Listener, Protocol, SocketState};
 
 use super::context::Context;
 use super::finding::Finding;
+use super::{system, tunnel};
 use crate::printer;
 
 /// All addresses of a host together: longer than the clients of this project wait, and less than a check may take.
@@ -34,20 +35,36 @@ pub(super) fn name(context: &Context) -> Finding {
         Err(error) => return unknown(&host, &error.to_string()),
     };
     let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
-    let is_name = host.parse::<IpAddr>().is_err();
-    let order = if is_name && addresses[0].is_ipv6() && addresses.iter().any(SocketAddr::is_ipv4) {
-        ": IPv6 first. Blendwire listens on both for localhost; a server on IPv4 alone is missed by clients that try only \
-         the first"
-    } else {
-        ""
-    };
+    if host.parse::<IpAddr>().is_ok() {
+        let _ = context.addresses.set(addresses);
+        return Finding::ok(format!("{host} is an address"));
+    }
+    let finding = of_name(&host, &shown.join(", "), &addresses);
     // As the client has it, whatever the resolver says.
     let _ = context.addresses.set(if is_localhost(&host) { loopback(port) } else { addresses });
-    Finding::ok(if is_name {
-        format!("{host} is {}{order}", shown.join(", "))
-    } else {
-        format!("{host} is an address")
-    })
+    finding
+}
+
+fn of_name(host: &str, shown: &str, addresses: &[SocketAddr]) -> Finding {
+    let seen = format!("{host} is {shown}");
+    let Some(other) = addresses.iter().find(|address| address.is_ipv4()).filter(|_| addresses[0].is_ipv6()) else {
+        return Finding::ok(seen);
+    };
+    let takes = |address| TcpStream::connect_timeout(address, CONNECT_HERE_WITHIN).is_ok();
+    // Elsewhere it is a matter of the network too, and takes longer.
+    if !is_localhost(host) || takes(&addresses[0]) || !takes(other) {
+        return Finding::ok(format!("{seen}: IPv6 first. Blendwire listens on both for localhost"));
+    }
+    let (first, other) = (addresses[0].ip(), other.ip());
+    Finding::warning(
+        format!("{seen}: {first} first, and the server is at {other} alone"),
+        "clients that are given localhost and try only its first address find nothing; those of Blendwire try both",
+    )
+    .remedy(
+        "in the add-on's preferences set the Address to localhost, which is both, and Restart in its panel (without a \
+             window: leave --host out)",
+    )
+    .remedy(format!("give such clients {other} in place of localhost"))
 }
 
 fn is_localhost(host: &str) -> bool {
@@ -64,7 +81,7 @@ fn unknown_localhost() -> Finding {
         "this system does not know the name localhost; Blendwire goes to 127.0.0.1 and ::1 all the same",
         "other clients of Blender ask the system, and find nothing",
     )
-    .remedy("add to the hosts file (/etc/hosts): 127.0.0.1 localhost")
+    .remedy(format!("add to the hosts file ({}): 127.0.0.1 localhost", system::hosts_file()))
 }
 
 fn unknown(host: &str, why: &str) -> Finding {
@@ -157,14 +174,15 @@ fn beside_loopback(mut finding: Finding, port: u16) -> Finding {
     )
 }
 
-fn forwarded(finding: Finding, host: &str, port: u16) -> Finding {
+/// From here a server for its own machine alone looks like none.
+fn forwarded(mut finding: Finding, host: &str, port: u16) -> Finding {
+    finding.seen += ", though the machine answers: no server runs there, or it is bound to loopback only and takes connections \
+                     of its own machine";
     finding
         .remedy(format!(
             "blendwire tunnel USER@{host} --port {port}, leave it open, and connect to the port that it prints"
         ))
-        .remedy(
-            "start Blender there; its server takes connections of its own machine only, unless its user allows others",
-        )
+        .remedy("where no server runs: start Blender there, or `blendwire launch --background`")
         .remedy("have its user listen on an address of that machine and allow yours (docs/security.md)")
 }
 
@@ -185,10 +203,22 @@ pub(super) fn owner(context: &Context) -> Finding {
     if !is_here(context) {
         return Finding::ok("it is on another machine, which does not tell");
     }
-    Finding::ok(match listener(context) {
-        Some(Listener { process, .. }) => format!("{} (process {})", printer::one_line(&process.name), process.pid),
-        None => "the system does not say: it may be another user's, in a container, or forwarded by ssh".to_owned(),
-    })
+    let Some(Listener { process, .. }) = listener(context) else {
+        return Finding::ok("the system does not say: it may be another user's, in a container, or forwarded by ssh");
+    };
+    let seen = format!("{} (process {})", printer::one_line(&process.name), process.pid);
+    // Of a tunnel it is at the other end.
+    if context.is_another.get().is_none() || tunnel::is_ssh(&process.name) {
+        return Finding::ok(seen);
+    }
+    Finding::warning(
+        format!("the port is taken by {seen}, which is not Blendwire's server there"),
+        "while it has the port, Blendwire in a Blender of this machine cannot listen there",
+    )
+    .remedy("quit it, or the add-on in it; then in Blender: 3D View, press N, tab MCP, Start")
+    .remedy(
+        "in the add-on's preferences: another Port, or Next Free Port When Taken; our clients find it by themselves",
+    )
 }
 
 /// Whether the address is one of this machine's.

@@ -4,15 +4,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use blendwire_client::{ClientError, Options, Outcome, Script, Tls};
+use blendwire_client::{Access, Blender, ClientError, Endpoint, Options, Outcome, Refusal, Script, Tls, TokenSource};
 use blendwire_protocol::{PROTOCOL_VERSION, State, Status};
 
 use super::context::{Context, wait};
 use super::finding::Finding;
-use crate::printer;
+use super::{network, protocol, system};
+use crate::{env_vars, printer};
 
 /// This command's version, and that of the add-on which it carries.
-const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What longer keeps the main thread is worth a word, though it may well be a bake.
 const LONG: Duration = Duration::from_secs(5);
@@ -30,6 +31,7 @@ pub(super) fn tls(context: &Context) -> Finding {
     }
     let asked = context.blender().and_then(|blender| wait(async { blender.ping().await }));
     match asked {
+        Ok(Err(error @ ClientError::NotInTls { .. })) => not_in_tls(context, &error),
         Ok(Err(ClientError::Tls { why, .. })) => Finding::failure(why, "nobody can be sure that it is that Blender")
             .remedy("blendwire tls: on Blender's machine, as Blender's user: shows certificate, names, dates and fingerprint")
             .remedy("blendwire doctor --host HOST --fingerprint HEX: with the fingerprint that is shown there"),
@@ -45,6 +47,24 @@ pub(super) fn tls(context: &Context) -> Finding {
     }
 }
 
+/// Whom it does not let in a server of ours tells before the handshake, and outside of it.
+fn not_in_tls(context: &Context, error: &ClientError) -> Finding {
+    let access = Access { tls: Tls::Off, token: TokenSource::Nowhere("it is not sent outside TLS".to_owned()) };
+    let plain = Blender::with_access(context.endpoint(), access);
+    match wait(async { plain.ping().await }) {
+        Ok(Err(ClientError::TurnedAway { refusal: Refusal::NotAllowed, message, .. })) => {
+            return not_let_in(context, &message);
+        }
+        Ok(Err(ClientError::TurnedAway { refusal, message, .. })) => return protocol::turned_away(refusal, &message),
+        _ => {}
+    }
+    let endpoint = context.endpoint();
+    Finding::failure(error.to_string(), "nobody can be sure that it is that Blender").remedy(format!(
+        "blendwire doctor --host {} --port {} --plain: says who it is, without token and certificate",
+        endpoint.host, endpoint.port
+    ))
+}
+
 /// A variable or an option is wrong.
 pub(super) fn unusable_access(error: &anyhow::Error) -> Finding {
     Finding::failure(format!("{error:#}"), "what is brought to the server is not clear")
@@ -57,13 +77,40 @@ pub(super) fn token(context: &Context) -> Finding {
             Finding::ok("the server wants the token, and takes this one")
         }
         Some(Ok(_)) => Finding::ok("let in; no token is wanted from here"),
+        Some(Err(ClientError::TurnedAway { refusal: Refusal::NotAllowed, message, .. })) => {
+            not_let_in(context, message)
+        }
         Some(Err(error)) => Finding::failure(error.to_string(), "nothing is run for a client that is not let in")
             .remedy("blendwire token: on Blender's machine, as the user whom Blender runs as; shows it")
-            .remedy(
-                "export BLENDWIRE_TOKEN=…: gives it to this command (unset it where this user's own file is right)",
-            ),
+            .remedy(format!(
+                "{}: gives it to this command (unset it where this user's own file is right)",
+                system::variable(env_vars::TOKEN, "…")
+            )),
         None => Finding::failure("the server did not say", "nothing can be asked"),
     }
+}
+
+/// Its user's settings keep out who asks, whatever token they have.
+fn not_let_in(context: &Context, message: &str) -> Finding {
+    let finding = Finding::failure(
+        printer::one_line(message),
+        "its user's settings say who may run anything in that Blender, and a token does not change them",
+    );
+    if network::is_here(context) {
+        return finding
+            .remedy("run this, and your MCP client, as the user whom Blender runs as")
+            .remedy("in Blender, in the add-on's preferences: Other Users of This Machine (without a window: --other-users), then Restart in its panel");
+    }
+    let Endpoint { host, port } = context.endpoint();
+    let inside_tls = format!(
+        "blendwire doctor --host {host} --port {port} --fingerprint HEX: where it wants TLS, with what `blendwire tls` shows there"
+    );
+    finding
+        .remedy(inside_tls)
+        .remedy(format!(
+            "blendwire tunnel USER@{host} --port {port}, leave it open, and connect to the port that it prints: comes in as that user"
+        ))
+        .remedy("where it does not allow this address: have its user add that to Allowed Clients (without a window: --allow), and Restart")
 }
 
 /// Looks at the status; `token` has seen that there is one.

@@ -7,6 +7,7 @@ use blendwire_credentials::TokenFile;
 
 use super::context::Context;
 use super::finding::Finding;
+use super::system;
 use crate::commands::lock;
 use crate::{config, printer};
 
@@ -30,7 +31,7 @@ pub(super) fn config(context: &Context) -> Finding {
             format!("the token of profile {}: {error}", chosen.name),
             "the server is not let in to without it, or others could read it",
         )
-        .remedy(format!("chmod 600 '{file}', where it is there and others can read it"))
+        .remedy(format!("{}, where it is there and others can read it", system::own_alone(Path::new(&file))))
         .remedy(format!(
             "write what `blendwire token` shows on Blender's machine into {file}, readable for you alone"
         ));

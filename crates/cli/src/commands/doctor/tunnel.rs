@@ -42,7 +42,7 @@ fn mended(finding: Finding) -> Finding {
         .remedy("blendwire tunnel USER@HOST --port PORT, instead of that ssh: it says what is wrong, and comes back when it is cut")
 }
 
-fn is_ssh(name: &str) -> bool {
+pub(super) fn is_ssh(name: &str) -> bool {
     name.trim_end_matches(".exe").eq_ignore_ascii_case("ssh")
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use blendwire_client::{Access, Blender, ClientError, Tls, TokenSource};
+use blendwire_client::{Access, Blender, ClientError, Refusal, Tls, TokenSource};
 use blendwire_protocol::Token;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -123,6 +123,9 @@ impl<'a> Ssh<'a> {
                 Err(ClientError::NoToken { .. }) => {
                     return Ok(Opened::Answered("a Blender answers that wants its token".to_owned()));
                 }
+                Err(ClientError::OtherVersion { core, .. }) => {
+                    return Ok(Opened::Answered(format!("a Blender answers, with Blendwire {core}")));
+                }
                 Err(ClientError::Unsupported { .. } | ClientError::ScriptsOnly { .. }) => {
                     return Ok(Opened::Answered(
                         "another server for Blender answers (the official add-on, or that of mcp-for-blender)"
@@ -150,10 +153,11 @@ impl<'a> Ssh<'a> {
             return why;
         }
         match error {
-            ClientError::TurnedAway { message, .. } => anyhow!(
+            ClientError::TurnedAway { refusal: Refusal::Token | Refusal::NotAllowed, message, .. } => anyhow!(
                 "the Blender at port {remote_port} of {destination} does not let in whom ssh signed in: sign in as the user \
                  whom Blender runs as, and where a token is wanted give it with BLENDWIRE_TOKEN; it says: {message}"
             ),
+            error @ ClientError::TurnedAway { .. } => anyhow!(error),
             error => anyhow!(error)
                 .context(format!("port {remote_port} of {destination} is reached, but no Blender answers")),
         }

@@ -45,6 +45,20 @@ fn one_that_says_nothing_is_told_within_the_deadline() {
     found.expect("protocol", "failure", "says nothing", "--port or BLENDWIRE_PORT");
 }
 
+/// Each is given the time of its own, and both together are not given more than the check has.
+#[test]
+fn one_that_says_nothing_on_both_loopbacks_is_told_within_the_deadline() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let Ok(other) = std::net::TcpListener::bind(("::1", port)) else {
+        println!("this machine has no IPv6 loopback: not tried");
+        return;
+    };
+    let found = User::new().found(&["--host", "localhost", "--port", &port.to_string(), "protocol"]);
+    found.expect("protocol", "failure", "says nothing", "--port or BLENDWIRE_PORT");
+    drop((listener, other));
+}
+
 #[test]
 fn a_web_server_is_one() {
     let port = stranger(|mut stream| {
@@ -54,8 +68,11 @@ fn a_web_server_is_one() {
     });
     let found = User::new().found(&["--port", &port, "protocol", "owner"]);
     found.expect("protocol", "failure", "a web server", "BLENDWIRE_PORT");
+    // As Blender's panel has it, by the same name.
     #[cfg(target_os = "linux")]
-    found.expect("owner", "ok", &std::process::id().to_string(), "");
+    found.expect("owner", "warning", "the port is taken by ", "Next Free Port When Taken");
+    #[cfg(target_os = "linux")]
+    found.expect("owner", "warning", &std::process::id().to_string(), "another Port");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod around;
 mod foreign;
 mod healthy;
+mod refused;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
