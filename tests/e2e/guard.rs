@@ -23,6 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
         }
     }
     suite.own("guard::blenders_own_temporary_folder_is_free", temporary);
+    suite.own("guard::neither_a_hard_link_nor_an_open_folder_leads_out_of_the_temporary_one", leads_out);
     suite.own("windowed::guard::asks_before_a_script_is_run", asks);
     suite.own("windowed::guard::what_was_not_foreseen_is_refused_and_offered", offers);
     suite.own("windowed::guard::asks_through_the_mcp_client", through_mcp);
@@ -94,6 +95,37 @@ fn temporary(environment: &Environment) -> Result<()> {
     // Python's own cache of what it imports is a file too, and nobody is the worse for its absence.
     blender.result("import sys, this\nresult = 1")?;
     ensure!(!blender.file("outside").exists());
+    Ok(())
+}
+
+/// What another file of the user's can be written by: a second name of it in the free folder, made by the script or there
+/// before; and a folder that `os.open` is given, of which Python does not tell.
+fn leads_out(environment: &Environment) -> Result<()> {
+    let arguments = vec!["--guard".to_owned(), "files=deny".to_owned()];
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings { arguments, ..Settings::default() })?;
+    let theirs = blender.file("theirs");
+    fs_err::write(&theirs, "precious")?;
+    let temporary = blender.result("result = bpy.app.tempdir")?.as_str().context("no folder")?.to_owned();
+    fs_err::hard_link(&theirs, format!("{temporary}there-before"))?;
+    let (file, folder) = (theirs.display(), theirs.parent().context("no folder")?.display());
+    let begin = "import os\nos.chdir(bpy.app.tempdir)\n";
+    for code in [
+        format!("os.link('{file}', bpy.app.tempdir + 'link')"),
+        format!("os.link('theirs', 'link', src_dir_fd=os.open('{folder}', os.O_RDONLY))"),
+        "open(bpy.app.tempdir + 'there-before', 'w')".to_owned(),
+        "os.truncate('there-before', 0)".to_owned(),
+        "os.chmod('there-before', 0o777)".to_owned(),
+        format!("os.open('theirs', os.O_WRONLY | os.O_TRUNC, dir_fd=os.open('{folder}', os.O_RDONLY))"),
+        format!("os.open(b'new', os.O_WRONLY | os.O_CREAT, dir_fd=os.open('{folder}', os.O_RDONLY))"),
+    ] {
+        let reply = blender.wire()?.execute(&format!("{begin}{code}"))?;
+        ensure!(reply["message"].to_string().contains("PermissionError: writing"), "{code}: {reply}");
+    }
+    ensure!(fs_err::read(&theirs)? == b"precious" && !blender.file("new").exists());
+    // The folder is free all the same, by its whole path and by the built-in.
+    let free =
+        "os.close(os.open(bpy.app.tempdir + 'a', os.O_WRONLY | os.O_CREAT))\nopen('a', 'w').close()\nos.remove('a')";
+    blender.result(&format!("{begin}{free}"))?;
     Ok(())
 }
 
