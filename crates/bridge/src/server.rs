@@ -58,12 +58,12 @@ pub struct Shared {
     pub(crate) next_request: AtomicU64,
     pub(crate) control: Arc<Control>,
     pub(crate) access: Access,
-    pub(crate) origins: Origins,
+    pub(crate) origins: Arc<Origins>,
     /// What the log does not tell again and again.
     pub(crate) told: Told,
     pub(crate) consent: Consent,
     /// The host's service, and where it is.
-    pub(crate) mounted: Option<(&'static str, Box<dyn HttpService>)>,
+    pub(crate) mounted: Option<(Mount, Box<dyn HttpService>)>,
     queue: Arc<Queue>,
 }
 
@@ -78,9 +78,9 @@ impl Server {
         let listeners = bind::listen(&config)?;
         let endpoints: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let access = prepare_access(&config, &endpoints)?;
-        let mounted = config.mount.map(|Mount { path, make }| {
+        let mounted = config.mount.map(|mount| {
             let (endpoints, credentials) = (endpoints.clone(), config.credentials.clone());
-            (path, make(At { endpoints, credentials, fingerprint: access.tls.fingerprint() }))
+            (mount, (mount.make)(At { endpoints, credentials, fingerprint: access.tls.fingerprint() }))
         });
         let shared = Arc::new(Shared {
             mounted,
@@ -92,7 +92,7 @@ impl Server {
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
             instance: config.instance.clone(),
-            origins: Origins::default(),
+            origins: Arc::default(),
             consent: Consent::default(),
             endpoints,
             config,

@@ -17,4 +17,4 @@ pub use certificate::{CertificateError, CertificateFiles, Identity, own_names};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use folder::{Folder, NoFolder};
 pub use secret_file::{SecretError, Stamp};
-pub use token_file::TokenFile;
+pub use token_file::{TokenFile, passing_token};

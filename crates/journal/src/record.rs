@@ -41,6 +41,9 @@ pub struct Begin {
     /// The other end of its connection, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
+    /// What the client calls itself, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// Number of the user whose program that is, where the system told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
@@ -136,6 +139,8 @@ pub enum Dialect {
     Bare,
     /// HTTP.
     Http,
+    /// MCP over HTTP.
+    Mcp,
 }
 
 /// Kinds of what a script does outside of Blender.

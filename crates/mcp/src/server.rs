@@ -19,6 +19,7 @@ use crate::jobs::{Job, Jobs};
 use crate::large::{DEFAULT_LIMIT_BYTES, LargeResults};
 use crate::output::{self, Level, SetLevel};
 use crate::tools::{Failure, ToolEntry, Wish, Work};
+use crate::visitor::Visitor;
 use crate::waiting::{Waited, Waiter};
 use crate::{Blender, docs, elicit, prompts, resources, tools};
 
@@ -163,7 +164,7 @@ impl Server {
         match entry.work {
             Work::Call(call) => {
                 let job = {
-                    let (caller, heard) = Caller::new(self.blender.clone(), self.docs.clone());
+                    let (caller, heard) = Caller::new(self.blender.clone(), self.docs.clone(), Visitor::of(context));
                     self.jobs.begin(caller, heard, entry.name, call, arguments)
                 };
                 self.answer(job, context, &limits).await
@@ -274,9 +275,9 @@ impl ServerHandler for Server {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(&self.blender, &self.large, &request.uri).await.map(Into::into)
+        resources::read(&self.blender, &self.large, &request.uri, Visitor::of(&context)).await.map(Into::into)
     }
 
     async fn list_prompts(

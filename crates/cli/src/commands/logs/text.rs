@@ -131,8 +131,9 @@ fn who(begin: &Begin) -> String {
         Dialect::Framed => None,
         Dialect::Bare => Some("as mcp-for-blender".to_owned()),
         Dialect::Http => Some("over HTTP".to_owned()),
+        Dialect::Mcp => Some("over MCP".to_owned()),
     };
-    let who: Vec<_> = [begin.peer.clone(), user, dialect].into_iter().flatten().collect();
+    let who: Vec<_> = [begin.client.clone(), begin.peer.clone(), user, dialect].into_iter().flatten().collect();
     plain(&who.join(" "))
 }
 
