@@ -4,7 +4,7 @@
 //! `journal/replay.rs` has what `blendwire logs` makes of it, `journal/who.rs` whom it names.
 
 mod replay;
-mod who;
+pub(crate) mod who;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -18,6 +18,7 @@ use base64::Engine as _;
 use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, free_port};
 use serde_json::json;
 
+pub(crate) use self::http::HttpClient;
 use crate::suite::Suite;
 
 const TOOLS: [&str; 29] = [

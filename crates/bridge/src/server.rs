@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use blendwire_credentials::CurrentFingerprint;
 use blendwire_protocol::{QueueStatus, Status};
 use blendwire_state::Announced;
 use tokio::sync::{mpsc, watch};
@@ -80,7 +81,9 @@ impl Server {
         let access = prepare_access(&config, &endpoints)?;
         let mounted = config.mount.map(|mount| {
             let (endpoints, credentials) = (endpoints.clone(), config.credentials.clone());
-            (mount, (mount.make)(At { endpoints, credentials, fingerprint: access.tls.fingerprint() }))
+            let tls = access.tls.clone();
+            let fingerprint = CurrentFingerprint::new(move || tls.fingerprint());
+            (mount, (mount.make)(At { endpoints, credentials, fingerprint }))
         });
         let shared = Arc::new(Shared {
             mounted,
@@ -247,7 +250,7 @@ fn prepare_access(config: &Config, endpoints: &[SocketAddr]) -> Result<Access, S
         let open: Vec<_> = rules.open.iter().map(ToString::to_string).collect();
         log::warn!("whoever is in {} can run Python in this Blender, without a token", open.join(", "));
     }
-    Ok(Access { rules, doorkeeper, tokens, tls })
+    Ok(Access { rules, doorkeeper, tokens, tls: Arc::new(tls) })
 }
 
 /// Half of the files that the system lets this process open: the other half is Blender's.

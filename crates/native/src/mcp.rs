@@ -72,10 +72,8 @@ fn make(at: At) -> Box<dyn HttpService> {
         None => TokenSource::Nowhere("no home folder is known where it could be".to_owned()),
     };
     // Where it listens on an address of the network alone, a client gives its token to nobody but our own certificate.
-    let tls = match at.fingerprint {
-        Some(fingerprint) if !endpoint.is_this_machine() => Tls::Pinned(fingerprint),
-        _ => Tls::Off,
-    };
+    let needs_tls = !endpoint.is_this_machine() && at.fingerprint.get().is_some();
+    let tls = if needs_tls { Tls::Current(at.fingerprint) } else { Tls::Off };
     let blender = Blender::with_access(endpoint, Access { token, tls });
     let server = HttpServer::new(Server::new(Arc::new(blender)), Hosts::Checked);
     Box::new(Mcp { server: Arc::new(server), runtime: OnceLock::new() })

@@ -4,11 +4,12 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, McpSession, Wire, wait_until};
+use blendwire_e2e::{Blender, Environment, McpSession, wait_until};
 use serde_json::{Value, json};
 
 use super::{SOON, lines, logs, told};
 use crate::http::bearer;
+use crate::mcp::HttpClient;
 use crate::suite::{EVERYWHERE, Suite};
 
 pub(super) fn add(suite: &mut Suite) {
@@ -22,7 +23,7 @@ pub(super) fn add(suite: &mut Suite) {
 }
 
 /// The begin of the request with this code.
-fn of_code(blender: &Blender, code: &str) -> Result<Value> {
+pub(crate) fn of_code(blender: &Blender, code: &str) -> Result<Value> {
     wait_until("a request to be in the journal", SOON, || {
         lines(&blender.state).ok()?.into_iter().find(|line| line["event"] == "begin" && line["code"] == code)
     })
@@ -92,37 +93,9 @@ fn by_mcp(environment: &Environment, blender: &Blender) -> Result<()> {
 
 /// Calls a tool at `/mcp` as a client of another maker's would, and gives the end of the connection that it called from.
 fn http_call(blender: &Blender, code: &str) -> Result<String> {
-    let who = json!({"name": "Assistant", "version": "7.1"});
-    let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": who});
-    let (_, head) = post(blender, "", &json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}))?;
-    let named = head.lines().find(|line| line.to_ascii_lowercase().starts_with("mcp-session-id:"));
-    let session = format!("{}\r\n", named.with_context(|| format!("no session in {head}"))?.trim());
-    post(blender, &session, &json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
-    let call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
-    let (mut wire, _) =
-        post(blender, &session, &json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}))?;
-    let address = wire.sender()?.local_addr()?.to_string();
-    // What comes is a stream of events, which ends with the answer.
-    while !String::from_utf8_lossy(&wire.read_to(b'\n')?).contains("\"result\"") {}
+    let client = HttpClient::begin(blender.port, &bearer(blender)?)?;
+    let (address, said) = client.execute(code)?;
+    ensure!(said["result"]["isError"] != true, "{said}");
+    client.end()?;
     Ok(address)
-}
-
-/// Posts one message and reads the head of the answer.
-fn post(blender: &Blender, headers: &str, message: &Value) -> Result<(Wire, String)> {
-    let (body, token) = (message.to_string(), bearer(blender)?);
-    let mut wire = blender.wire()?;
-    let request = format!(
-        "POST /mcp HTTP/1.1\r\nHost: localhost\r\n{token}{headers}Content-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    wire.send(request.as_bytes())?;
-    let mut head = String::new();
-    while !head.ends_with("\n\n") {
-        head.push_str(String::from_utf8(wire.read_to(b'\n')?)?.trim_end_matches('\r'));
-        head.push('\n');
-    }
-    ensure!(head.starts_with("HTTP/1.1 20"), "{head}");
-    Ok((wire, head))
 }

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-use blendwire_credentials::{Fingerprint, Folder};
+use blendwire_credentials::{CurrentFingerprint, Folder};
 use blendwire_journal::Dialect;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -48,5 +48,5 @@ pub struct At {
     /// Where its token is.
     pub credentials: Option<Folder>,
     /// Of its certificate, where it has one.
-    pub fingerprint: Option<Fingerprint>,
+    pub fingerprint: CurrentFingerprint,
 }
