@@ -190,6 +190,7 @@ impl Job {
             file: told.shared.activity.file(),
             session,
             steps,
+            consent: self.consent.clone(),
             waited_secs: told.arrived.elapsed().as_secs_f64(),
             code,
             code_bytes: None,

@@ -15,7 +15,7 @@ use blendwire_journal::Deed;
 use pyo3::exceptions::{PyPermissionError, PyValueError};
 use pyo3::prelude::*;
 
-pub(crate) use self::consent::{admit, answer_waiting, drop_all, poll};
+pub(crate) use self::consent::{admit, answer_by_client, drop_all, poll};
 use crate::execute::is_executing;
 use crate::{guarded, host};
 
