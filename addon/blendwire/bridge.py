@@ -102,8 +102,13 @@ def guard_rules() -> dict[str, str]:
 
 
 def consent() -> list[dict[str, Any]]:
-    """What the user is to be asked: `request`, `title`, `code`, `kinds`, `detail`."""
+    """What the user is to be asked: `request`, `title`, `code`, `is_cut`, `kinds`, `detail`."""
     return core.consent()
+
+
+def consent_code(number: int) -> str | None:
+    """All of the code of a request that waits for consent; None when it does not wait any more."""
+    return core.consent_code(number)
 
 
 def answer_consent(number: int, answer: str, refused: str) -> bool:

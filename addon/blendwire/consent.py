@@ -8,6 +8,7 @@ to the core. A script that a client sent cannot answer: the core refuses. Main t
 
 from __future__ import annotations
 
+import textwrap
 import time
 from typing import Any
 
@@ -25,15 +26,29 @@ ANSWERS = (
 # A click or a key within this time was meant for what was under the menu when it popped up.
 UNREAD_SECS = 1.0
 # What of a script fits a menu.
-SHOWN_LINES, SHOWN_COLUMNS = 14, 90
+SHOWN_LINES, SHOWN_COLUMNS = 20, 90
 
 
-def _lines(code: str) -> list[str]:
-    """The beginning of the code, each line cut where a menu would grow too wide."""
-    lines = code.expandtabs(4).splitlines()
-    shown = [line if len(line) <= SHOWN_COLUMNS else line[: SHOWN_COLUMNS - 1] + "…" for line in lines[:SHOWN_LINES]]
-    left = len(lines) - len(shown)
-    return [*shown, f"… and {left} more lines"] if left > 0 else shown
+def _plain(text: str) -> str:
+    """The same with what would hide or turn round other text shown by its number."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _broken(line: str, width: float | None) -> list[str]:
+    """A line of code in as many as fit one below the other: what stands far to the right is seen, too."""
+    if width is not None:
+        return drawing.wrapped(line, width)
+    return textwrap.wrap(line, SHOWN_COLUMNS, subsequent_indent="        ", break_on_hyphens=False) or [""]
+
+
+def _lines(one: Asked, width: float | None) -> tuple[list[str], bool]:
+    """The beginning of the code, for a panel of this width in pixels or for a menu, and whether there is more of it."""
+    shown: list[str] = []
+    for line in one.code.expandtabs(4).splitlines():
+        shown += _broken(_plain(line), width)
+        if len(shown) > SHOWN_LINES:
+            return shown[:SHOWN_LINES], True
+    return shown, one.is_cut
 
 
 class _Shown:
@@ -83,11 +98,8 @@ def _draw_one(layout: bpy.types.UILayout, width: float | None, one: Asked) -> No
     else:
         if not is_menu:
             say("Asks for Your Consent", icon="QUESTION")
-        say(f"“{one.title}” wants to {one.wants}")
-        code = layout.column(align=True)
-        code.scale_y = 0.8
-        for line in _lines(one.code):
-            code.label(text=line)
+        say(f"“{_plain(one.title)}” wants to {one.wants}")
+        _draw_code(layout, width, one)
     buttons = layout.column() if is_menu else layout.row(align=True)
     # Under the pointer, and chosen by Enter, is what comes first in a menu.
     for answer, label, _description in reversed(ANSWERS) if is_menu else ANSWERS:
@@ -97,6 +109,38 @@ def _draw_one(layout: bpy.types.UILayout, width: float | None, one: Asked) -> No
         button = buttons.operator("blendwire.consent", text=text)
         button.request, button.answer = one.request, answer
         button.refused = one.kinds[0] if one.detail else ""
+
+
+def _draw_code(layout: bpy.types.UILayout, width: float | None, one: Asked) -> None:
+    lines, is_cut = _lines(one, width)
+    code = layout.column(align=True)
+    code.scale_y = 0.8
+    for line in lines:
+        code.label(text=line)
+    if is_cut:
+        warning = layout.row()
+        warning.alert = True
+        warning.label(text="▲ There is more of it: read it first")
+        layout.operator("blendwire.consent_code", icon="COPYDOWN").request = one.request
+
+
+class BLENDWIRE_OT_consent_code(bpy.types.Operator):
+    """Copy all of the request's code to the clipboard, to read it in an editor. The request goes on waiting"""
+
+    bl_idname = "blendwire.consent_code"
+    bl_label = "Copy All of the Code"
+    bl_options = {"INTERNAL"}
+
+    request: IntProperty(name="Request", description="Its number")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        code = bridge.consent_code(self.request)
+        if code is None:
+            self.report({"WARNING"}, "The request does not wait any more")
+            return {"CANCELLED"}
+        context.window_manager.clipboard = code
+        self.report({"INFO"}, "Copied: read it in an editor, and answer in the panel, tab MCP of the sidebar")
+        return {"FINISHED"}
 
 
 class BLENDWIRE_OT_consent(bpy.types.Operator):
@@ -131,4 +175,4 @@ class BLENDWIRE_OT_consent(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (BLENDWIRE_OT_consent,)
+CLASSES = (BLENDWIRE_OT_consent, BLENDWIRE_OT_consent_code)

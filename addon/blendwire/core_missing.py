@@ -74,6 +74,11 @@ def consent() -> list[dict[str, Any]]:
     return []
 
 
+def consent_code(number: int) -> str | None:
+    """Nobody asks."""
+    return None
+
+
 def answer_consent(number: int, answer: str, refused: str) -> bool:
     """Nobody asks."""
     return False

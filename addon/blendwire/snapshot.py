@@ -30,7 +30,9 @@ class Asked:
 
     request: int
     title: str
+    # The beginning; `is_cut` when there is more.
     code: str
+    is_cut: bool
     kinds: tuple[str, ...]
     detail: str
 

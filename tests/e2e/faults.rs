@@ -166,13 +166,19 @@ fn out_of_descriptors(blender: &mut Blender) -> Result<()> {
     Ok(())
 }
 
+/// What one client is being sent when Blender is killed.
+const REPLY_BYTES: usize = 300_000_000;
+
+/// From the moment that the system has closed the connections. A second is what people wait.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
+
 fn blender_killed(environment: &Environment, flavour: Flavour) -> Result<()> {
     let mut blender = Blender::start(environment, flavour, &Settings::default())?;
     let (port, resources) = (blender.port, tempfile::tempdir()?);
     for stage in ["running", "queued", "replying"] {
         let mut keeper = blender.wire()?;
         let code = match stage {
-            "replying" => "result = 'x' * 300_000_000",
+            "replying" => &format!("result = 'x' * {REPLY_BYTES}"),
             _ => "print('on', flush=True)\nwhile True: pass",
         };
         if stage == "queued" {
@@ -197,14 +203,22 @@ fn blender_killed(environment: &Environment, flavour: Flavour) -> Result<()> {
         let killed = Instant::now();
         let done = Command::new("kill").args(["-KILL", &blender.process.pid().to_string()]).status()?;
         ensure!(done.success());
+        // Until the system has taken a large Blender apart, its connections stay open: seconds on a busy machine.
+        let closed = std::thread::spawn(move || {
+            // Closed or reset, which is the same.
+            let _ = keeper.read_to_end();
+            Instant::now()
+        });
         let output = waiting.wait_with_output()?;
-        let (took, said) = (killed.elapsed(), String::from_utf8_lossy(&output.stderr).into_owned());
-        println!("{}: killed while {stage}: the client was told after {took:?}: {said}", flavour.name());
-        if stage != "replying" {
-            ensure!(output.status.code() == Some(1) && !said.trim().is_empty(), "{}: {said}", output.status);
-        }
-        // A second is what people wait; the machine may be loaded.
-        ensure!(took < Duration::from_secs(5), "{took:?}");
+        let (told, said) = (Instant::now(), String::from_utf8_lossy(&output.stderr).into_owned());
+        let closed = closed.join().map_err(|_| anyhow::anyhow!("a panic"))?;
+        let (after, took) = (closed - killed, told.saturating_duration_since(closed));
+        println!("{}: killed while {stage}: closed after {after:?}, told {took:?} later: {said}", flavour.name());
+        // The last of a reply may have been on its way when Blender died.
+        let is_whole = stage == "replying" && output.status.success() && output.stdout.len() >= REPLY_BYTES;
+        let is_told = output.status.code() == Some(1) && said.contains("unknown whether the request ran");
+        ensure!(is_whole || is_told, "{stage}: {}, {} bytes: {said}", output.status, output.stdout.len());
+        ensure!(is_whole || took < TOLD_WITHIN, "{stage}: {took:?}");
         blender.process.wait(Duration::from_secs(20))?;
         let settings =
             Settings { port: Some(port), resources: Some(resources.path().join("resources")), ..Settings::default() };

@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, McpSession, PREFERENCES, Settings, Wire, wait_until};
 use serde_json::{Value, json};
 
+use crate::journal::{logs, told};
 use crate::panel::OPEN_PANEL;
+use crate::panics::panel_says;
 use crate::suite::Suite;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -23,9 +25,11 @@ pub(crate) fn add(suite: &mut Suite) {
         }
     }
     suite.own("guard::blenders_own_temporary_folder_is_free", temporary);
+    suite.own("guard::neither_a_hard_link_nor_an_open_folder_leads_out_of_the_temporary_one", leads_out);
     suite.own("windowed::guard::asks_before_a_script_is_run", asks);
     suite.own("windowed::guard::what_was_not_foreseen_is_refused_and_offered", offers);
     suite.own("windowed::guard::asks_through_the_mcp_client", through_mcp);
+    suite.own("windowed::guard::code_that_is_cut_says_so_and_can_be_read", cut);
     suite.own("windowed::guard::a_script_does_not_consent_to_itself", not_itself);
 }
 
@@ -94,6 +98,37 @@ fn temporary(environment: &Environment) -> Result<()> {
     // Python's own cache of what it imports is a file too, and nobody is the worse for its absence.
     blender.result("import sys, this\nresult = 1")?;
     ensure!(!blender.file("outside").exists());
+    Ok(())
+}
+
+/// What another file of the user's can be written by: a second name of it in the free folder, made by the script or there
+/// before; and a folder that `os.open` is given, of which Python does not tell.
+fn leads_out(environment: &Environment) -> Result<()> {
+    let arguments = vec!["--guard".to_owned(), "files=deny".to_owned()];
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings { arguments, ..Settings::default() })?;
+    let theirs = blender.file("theirs");
+    fs_err::write(&theirs, "precious")?;
+    let temporary = blender.result("result = bpy.app.tempdir")?.as_str().context("no folder")?.to_owned();
+    fs_err::hard_link(&theirs, format!("{temporary}there-before"))?;
+    let (file, folder) = (theirs.display(), theirs.parent().context("no folder")?.display());
+    let begin = "import os\nos.chdir(bpy.app.tempdir)\n";
+    for code in [
+        format!("os.link('{file}', bpy.app.tempdir + 'link')"),
+        format!("os.link('theirs', 'link', src_dir_fd=os.open('{folder}', os.O_RDONLY))"),
+        "open(bpy.app.tempdir + 'there-before', 'w')".to_owned(),
+        "os.truncate('there-before', 0)".to_owned(),
+        "os.chmod('there-before', 0o777)".to_owned(),
+        format!("os.open('theirs', os.O_WRONLY | os.O_TRUNC, dir_fd=os.open('{folder}', os.O_RDONLY))"),
+        format!("os.open(b'new', os.O_WRONLY | os.O_CREAT, dir_fd=os.open('{folder}', os.O_RDONLY))"),
+    ] {
+        let reply = blender.wire()?.execute(&format!("{begin}{code}"))?;
+        ensure!(reply["message"].to_string().contains("PermissionError: writing"), "{code}: {reply}");
+    }
+    ensure!(fs_err::read(&theirs)? == b"precious" && !blender.file("new").exists());
+    // The folder is free all the same, by its whole path and by the built-in.
+    let free =
+        "os.close(os.open(bpy.app.tempdir + 'a', os.O_WRONLY | os.O_CREAT))\nopen('a', 'w').close()\nos.remove('a')";
+    blender.result(&format!("{begin}{free}"))?;
     Ok(())
 }
 
@@ -194,6 +229,7 @@ fn asks(environment: &Environment) -> Result<()> {
     ensure!(asked["wants"] == json!(["network"]), "{asked}");
     press(&blender, &asked["request"], "never")?;
     ensure!(wire.reply()?["status"] == "error");
+    ensure!(told(&blender, "net")?.0["consent"] == json!({"answer": "never", "by": "blender"}));
     // Only so many wait.
     let wants = |id: usize| json!({"type": "execute", "code": "import socket", "id": id});
     let mut many = (0..64).map(|id| ask(&blender, &wants(id))).collect::<Result<Vec<_>>>()?;
@@ -257,6 +293,9 @@ fn through_mcp(environment: &Environment) -> Result<()> {
     ensure!(blender.wire()?.answer(&never)?["result"]["state"] == "answered");
     let (events, reply) = wire.events()?;
     ensure!(reply["error"]["code"] == "forbidden", "{reply}");
+    ensure!(told(&blender, "waits")?.0["consent"] == json!({"answer": "never", "by": "client"}));
+    let said = logs(environment, &blender.state, &[])?;
+    ensure!(said.contains("“once”, answered in Blender") && said.contains("answered by a client"), "{said}");
     ensure!(events.iter().any(|event| event["event"] == "consent" && event["wants"] == json!(["files"])), "{events:?}");
     Ok(())
 }
@@ -285,6 +324,37 @@ fn offers(environment: &Environment) -> Result<()> {
     wait_until("it to be allowed", SOON, || blender.wire().ok()?.result(network).ok())?;
     let reply = blender.wire()?.execute("import os; os.system('true')")?;
     ensure!(reply["message"].to_string().contains("“Deny”"), "{reply}");
+    Ok(())
+}
+
+/// Far to the right, behind many lines, by a letter that turns the others round: what the user is asked about is seen, or it
+/// is said that it is not.
+fn cut(environment: &Environment) -> Result<()> {
+    let blender = windowed(environment, &[("files", "ask")])?;
+    let far = format!("open('notes', 'r'){}; open('far', 'w')", " ".repeat(300));
+    let long = format!("open('many', 'w')\n{}result = 'the end'", "x = 1\n".repeat(1000));
+    let codes = [("far", far, false), ("turned", "open('a\u{202e}b', 'w')".to_owned(), false), ("many", long, true)];
+    blender.result(OPEN_PANEL)?;
+    for (id, code, is_cut) in codes {
+        let mut wire = ask(&blender, &json!({"type": "execute", "code": code, "id": id, "title": id}))?;
+        let request = waiting(&blender)?["request"].clone();
+        let words = panel_says(&blender)?;
+        let display = blender.display.as_ref().context("no display")?;
+        display.picture()?.save(&environment.artefacts.join(format!("guard-asks-{id}.png")))?;
+        ensure!(words.contains("There is more of it") == is_cut, "{id}: {words}");
+        let seen = match id {
+            "far" => "open('far', 'w')",
+            "turned" => "open('a\\u202eb', 'w')",
+            _ => "open('many', 'w')",
+        };
+        ensure!(words.contains(seen) && !words.contains('\u{202e}'), "{id}: {words}");
+        // All of it, for an editor.
+        let copy = format!("bpy.ops.blendwire.consent_code(request={request})");
+        let copied = blender.result(&format!("{copy}\nresult = bpy.context.window_manager.clipboard"))?;
+        ensure!(copied == code, "{id}: {copied}");
+        press(&blender, &request, "never")?;
+        ensure!(wire.reply()?["error"]["code"] == "forbidden");
+    }
     Ok(())
 }
 

@@ -127,7 +127,7 @@ fn scripts(blender: &mut Blender) -> Result<()> {
 }
 
 /// The body of an answer that came in chunks.
-fn unchunked(mut body: &str) -> Result<String> {
+pub(crate) fn unchunked(mut body: &str) -> Result<String> {
     let mut text = String::new();
     loop {
         let (length, rest) = body.split_once("\r\n").context("no length")?;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The audit journal: what each kind of script leaves in it, whatever becomes of Blender and of the disk.
 //!
-//! `journal/replay.rs` has what `blendwire logs` makes of it.
+//! `journal/replay.rs` has what `blendwire logs` makes of it, `journal/who.rs` whom it names.
 
 mod replay;
+pub(crate) mod who;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,6 +37,7 @@ pub(crate) fn add(suite: &mut Suite) {
     #[cfg(unix)]
     suite.own("journal::a_folder_that_cannot_be_written_stops_no_request", read_only);
     replay::add(suite);
+    who::add(suite);
 }
 
 /// The lines of the journal so far.

@@ -22,6 +22,7 @@ use base64::Engine as _;
 use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, free_port, wait_until};
 use serde_json::json;
 
+pub(crate) use self::http::HttpClient;
 use crate::suite::Suite;
 
 const SOON: Duration = Duration::from_secs(20);

@@ -37,6 +37,8 @@ fn network_tasks(environment: &Environment) -> Result<()> {
     let settings = Settings { variables, ..Settings::default() };
     let mut blender = Blender::start(&environment.with_faults()?, Flavour::Windowed, &settings)?;
     blender.result(OPEN_PANEL)?;
+    let words = panel_says(&blender)?;
+    ensure!(words.contains("● Running") && !words.contains("Defects"), "{words}");
     let before = shoot(environment, &blender, "panel-no-defect.png")?;
     let mut other = blender.wire()?;
     // Accepted before the first panic.
@@ -58,12 +60,38 @@ fn network_tasks(environment: &Environment) -> Result<()> {
         (log.matches("a defect in Blendwire, please report it").count() == PLACES.len()).then_some(())
     })?;
     let after = shoot(environment, &blender, "panel-defect.png")?;
-    ensure!(after.differing(&before, sidebar(&blender)?) > 200, "the panel does not show it");
+    ensure!(after.differing(&before, sidebar(&blender)?) > 200, "the panel was not drawn anew");
+    let words = panel_says(&blender)?;
+    let defects = format!("Defects of the server itself have ended connections ({})", PLACES.len());
+    ensure!(words.contains("▲ Problem") && words.contains(&defects), "{words}");
+    ensure!(words.contains("Check: defects"), "{words}");
     // A stop and a start, and all is as before.
     drop(other);
     wait_until("connections to be forgotten", Duration::from_secs(20), || {
         (blender.wire().ok()?.answer(&json!({"type": "status"})).ok()?["result"]["clients"] == 1).then_some(())
     })
+}
+
+/// All labels of the panel, as it draws them into a layout that remembers.
+const PANEL_SAYS: &str = "import sys, types
+said = []
+class Layout:
+    def label(self, text='', **_):
+        said.append(text)
+    def operator(self, *_, **__):
+        return types.SimpleNamespace()
+    def __getattr__(self, _):
+        return lambda *_, **__: Layout()
+panel = next(module for name, module in sys.modules.items() if name.endswith('blendwire.panel'))
+context = types.SimpleNamespace(region=types.SimpleNamespace(width=400), preferences=bpy.context.preferences)
+panel.BLENDWIRE_PT_server.draw(types.SimpleNamespace(layout=Layout()), context)
+result = ' '.join(said)";
+
+/// What a user reads in the panel, once it has been drawn after what happened last.
+pub(crate) fn panel_says(blender: &Blender) -> Result<String> {
+    // The picture that it draws from is taken when Blender comes round.
+    std::thread::sleep(Duration::from_secs(1));
+    Ok(blender.result(PANEL_SAYS)?.as_str().context("no text")?.to_owned())
 }
 
 fn panics(blender: &Blender) -> Result<usize> {

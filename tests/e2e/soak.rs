@@ -3,6 +3,7 @@
 //! afterwards what it was. A minute in the suite; `cargo xtask soak --minutes N` for as long as wanted.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,9 @@ use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, http, resident_kib, wait_until};
 use serde_json::{Value, json};
 
+use crate::attacks::tls::inside_tls;
+use crate::http::{bearer, unchunked};
+use crate::mcp::HttpClient;
 use crate::suite::Suite;
 
 const CLIENTS: usize = 50;
@@ -21,8 +25,17 @@ const SECONDS: &str = "BLENDWIRE_SOAK_SECS";
 const MORE_MEMORY_MIB: u64 = 200;
 
 /// The longest that Blender's own timers may wait. The longest script here takes half a second, and a tick ends after
-/// the script that has used up its budget; the rest is other programs' share of a loaded machine.
-const STARVED_SECS: f64 = 10.0;
+/// the script that has used up its budget; the rest is other programs' share of a loaded machine. Measured on two cores
+/// beside two builds: 1.8 s.
+const STARVED_SECS: f64 = 5.0;
+
+/// Where the server is, and what its clients need.
+struct At {
+    port: u16,
+    /// The line of a request's head with the token.
+    token: String,
+    workspace: PathBuf,
+}
 
 /// Took how long, for each kind of request.
 type Figures = Mutex<BTreeMap<&'static str, Vec<Duration>>>;
@@ -57,11 +70,12 @@ fn soak(environment: &Environment) -> Result<()> {
          \x20   space['worst'] = max(space['worst'], (at[0] - last[0], at[1] - last[1]))\n\
          \x20   space['last'] = at\n    space['ticks'] += 1\n    return 0.05\nbpy.app.timers.register(tick)",
     )?;
-    load(&blender, Duration::from_secs(10), &Figures::default()).context("warming up")?;
+    let at = At { port: blender.port, token: bearer(&blender)?, workspace: environment.workspace.clone() };
+    load(&at, Duration::from_secs(10), &Figures::default()).context("warming up")?;
     quiet(&blender)?;
     let before = measure(&blender)?;
     let figures = Figures::default();
-    load(&blender, Duration::from_secs(seconds), &figures)?;
+    load(&at, Duration::from_secs(seconds), &figures)?;
     quiet(&blender)?;
     let after = wait_until("threads and descriptors to be back where they were", Duration::from_mins(1), || {
         let now = measure(&blender).ok()?;
@@ -88,29 +102,35 @@ fn soak(environment: &Environment) -> Result<()> {
 fn quiet(blender: &Blender) -> Result<()> {
     wait_until("nothing to be left over", Duration::from_mins(2), || {
         let status = blender.wire().ok()?.answer(&json!({"type": "status"})).ok()?["result"].clone();
-        (status["clients"] == 1 && status["queue"]["length"] == 0 && status["running"].is_null()).then_some(())
+        // The one that asks, and the server behind /mcp, which keeps its connection.
+        let is_alone = status["clients"].as_u64().is_some_and(|clients| clients <= 2);
+        (is_alone && status["queue"]["length"] == 0 && status["running"].is_null()).then_some(())
     })
 }
 
 /// All clients until `length` has passed; the first wrong answer ends it.
-fn load(blender: &Blender, length: Duration, figures: &Figures) -> Result<()> {
-    let (port, until) = (blender.port, Instant::now() + length);
+fn load(at: &At, length: Duration, figures: &Figures) -> Result<()> {
+    let until = Instant::now() + length;
     std::thread::scope(|scope| {
         let clients: Vec<_> =
-            (0..CLIENTS).map(|number| scope.spawn(move || client(port, number, until, figures))).collect();
+            (0..CLIENTS).map(|number| scope.spawn(move || client(at, number, until, figures))).collect();
         clients.into_iter().try_for_each(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
     })
 }
 
 /// What one turn of a client does with its connection.
-type Turn = fn(&mut Wire, u16, &str) -> Result<()>;
+type Turn = fn(&mut Wire, &At, &str) -> Result<()>;
 
-const TURNS: [(&str, Turn); 12] = [
+const TURNS: [(&str, Turn); 16] = [
     ("framed", framed),
     ("typed line", typed_line),
     ("bare", bare),
     ("ping", ping),
     ("http", read_health),
+    ("http execute", http_execute),
+    ("http events", http_events),
+    ("tls", in_tls),
+    ("mcp", mcp),
     ("script error", script_error),
     ("cancel", cancel),
     ("time limit", time_limit),
@@ -120,7 +140,7 @@ const TURNS: [(&str, Turn); 12] = [
     ("leaves in the middle", leaves),
 ];
 
-fn client(port: u16, number: usize, until: Instant, figures: &Figures) -> Result<()> {
+fn client(at: &At, number: usize, until: Instant, figures: &Figures) -> Result<()> {
     for round in 0.. {
         if Instant::now() >= until {
             break;
@@ -128,12 +148,12 @@ fn client(port: u16, number: usize, until: Instant, figures: &Figures) -> Result
         let (kind, turn) = TURNS[(number + round) % TURNS.len()];
         let name = format!("client {number} round {round}");
         let start = Instant::now();
-        let mut wire = Wire::connect(port)?;
-        turn(&mut wire, port, &name).with_context(|| format!("{name}: {kind}"))?;
+        let mut wire = Wire::connect(at.port)?;
+        turn(&mut wire, at, &name).with_context(|| format!("{name}: {kind}"))?;
         let took = start.elapsed();
         figures.lock().map_err(|_| anyhow::anyhow!("a client panicked"))?.entry(kind).or_default().push(took);
         // Nothing more than the answer: a second one would come now at the latest.
-        if !["bare", "http", "leaves in the middle"].contains(&kind) {
+        if !["bare", "leaves in the middle"].contains(&kind) {
             ensure!(wire.answer(&json!({"type": "ping"}))?["result"] == "pong", "{name}: {kind}: more than one answer");
         }
     }
@@ -151,19 +171,19 @@ fn code(reply: &Value, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-fn framed(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+fn framed(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     for part in 0..3 {
         wire.ask(&json!({"type": "execute", "code": format!("result = '{name} {part}'")}))?;
     }
     (0..3).try_for_each(|part| is(&wire.reply()?, &json!(format!("{name} {part}"))))
 }
 
-fn typed_line(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+fn typed_line(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     wire.send((json!({"type": "execute", "code": format!("result = '{name}'")}).to_string() + "\n").as_bytes())?;
     is(&serde_json::from_slice(&wire.read_to(b'\n')?)?, &json!(name))
 }
 
-fn bare(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+fn bare(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     let request = json!({"type": "execute_code", "params": {"code": format!("print('{name}')")}});
     wire.send(request.to_string().as_bytes())?;
     let reply = wire.bare_reply()?;
@@ -171,26 +191,71 @@ fn bare(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn ping(wire: &mut Wire, _: u16, _: &str) -> Result<()> {
+fn ping(wire: &mut Wire, _: &At, _: &str) -> Result<()> {
     is(&wire.answer(&json!({"type": "ping"}))?, &json!("pong"))
 }
 
-fn read_health(_: &mut Wire, port: u16, _: &str) -> Result<()> {
-    let (health, status) = (http(port, "GET /health", "")?, http(port, "GET /status", "")?);
+fn read_health(_: &mut Wire, at: &At, _: &str) -> Result<()> {
+    let (health, status) = (http(at.port, "GET /health", "")?, http(at.port, "GET /status", "")?);
     ensure!([200, 503].contains(&health.0) && status.0 == 200, "{health:?} {status:?}");
     ensure!(serde_json::from_str::<Value>(&status.1)?["pid"].is_number());
     Ok(())
 }
 
-fn script_error(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+/// Sends a script to `/execute` and reads all that comes.
+fn post(at: &At, accept: &str, name: &str) -> Result<String> {
+    let code = format!("for part in range(3): print('{name}', part)\nresult = '{name}'");
+    let body = json!({"code": code, "id": name}).to_string();
+    let headers = format!("{}{accept}Content-Type: application/json\r\nConnection: close\r\n", at.token);
+    let length = body.len();
+    let head = format!("POST /execute HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n");
+    let mut wire = Wire::connect(at.port)?;
+    wire.send((head + &body).as_bytes())?;
+    let said = String::from_utf8(wire.read_to_end()?)?;
+    ensure!(said.starts_with("HTTP/1.1 200"), "{said}");
+    Ok(said)
+}
+
+fn http_execute(_: &mut Wire, at: &At, name: &str) -> Result<()> {
+    let said = post(at, "", name)?;
+    let (begin, end) = (said.find('{').context("no reply")?, said.rfind('}').context("no whole reply")?);
+    is(&serde_json::from_str(&said[begin..=end])?, &json!(name))
+}
+
+fn http_events(_: &mut Wire, at: &At, name: &str) -> Result<()> {
+    let said = post(at, "Accept: text/event-stream\r\n", name)?;
+    let said = unchunked(said.split_once("\r\n\r\n").context("no body")?.1)?;
+    let messages = said.lines().filter_map(|line| line.strip_prefix("data:"));
+    let messages: Vec<Value> = messages.map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let (reply, events) = messages.split_last().context("no events")?;
+    let output: String = events.iter().filter_map(|event| event["text"].as_str()).collect();
+    ensure!(reply["stdout"] == output && events.iter().all(|event| event["id"] == name), "{said}");
+    is(reply, &json!(name))
+}
+
+fn in_tls(_: &mut Wire, at: &At, name: &str) -> Result<()> {
+    let request = json!({"type": "execute", "code": format!("result = '{name}'")}).to_string() + "\0";
+    let command = std::process::Command::new("python3");
+    let said = inside_tls(command, &at.workspace, "127.0.0.1", at.port, &["1"], request.as_bytes())?;
+    is(&serde_json::from_str(said.trim_end_matches('\0'))?, &json!(name))
+}
+
+fn mcp(_: &mut Wire, at: &At, name: &str) -> Result<()> {
+    let client = HttpClient::begin(at.port, &at.token)?;
+    let (_, answer) = client.execute(&format!("result = '{name}'"))?;
+    ensure!(answer["result"]["structuredContent"]["result"] == name, "{answer}");
+    client.end()
+}
+
+fn script_error(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     let reply = wire.answer(&json!({"type": "execute", "code": format!("raise ValueError('{name}')")}))?;
     ensure!(reply["message"].as_str().is_some_and(|text| text.contains(name)), "{reply}");
     Ok(())
 }
 
-fn cancel(wire: &mut Wire, port: u16, name: &str) -> Result<()> {
+fn cancel(wire: &mut Wire, at: &At, name: &str) -> Result<()> {
     wire.ask(&json!({"type": "execute", "id": name, "code": "import time\ntime.sleep(0.5)\nresult = 'slept'"}))?;
-    let mut other = Wire::connect(port)?;
+    let mut other = Wire::connect(at.port)?;
     wait_until("the request to be known", Duration::from_mins(1), || {
         let reply = other.answer(&json!({"type": "cancel", "id": name})).ok()?;
         (reply["status"] == "ok" || reply["message"].as_str()?.contains("ended")).then_some(())
@@ -200,12 +265,12 @@ fn cancel(wire: &mut Wire, port: u16, name: &str) -> Result<()> {
     if reply["result"] == "slept" { Ok(()) } else { code(&reply, "cancelled") }
 }
 
-fn time_limit(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+fn time_limit(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     let spins = json!({"type": "execute", "id": name, "timeout_secs": 0.2, "code": "while True: pass"});
     code(&wire.answer(&spins)?, "timeout")
 }
 
-fn stream(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+fn stream(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     let prints = format!("for part in range(5): print('{name}', part)\nresult = '{name}'");
     wire.ask(&json!({"type": "execute", "id": name, "stream": true, "code": prints}))?;
     let (events, reply) = wire.events()?;
@@ -214,7 +279,7 @@ fn stream(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
     is(&reply, &json!(name))
 }
 
-fn session(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+fn session(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     // Thirty-two sessions are kept; all clients of a Blender share these.
     let session = format!("of {}", name.len());
     let set = json!({"type": "execute", "session": session, "code": format!("mine = '{name}'\nresult = mine")});
@@ -224,7 +289,7 @@ fn session(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn megabytes(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+fn megabytes(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     let size = (1 + name.len() % 8) * 1_000_000;
     let text = name.repeat(size / name.len());
     let reply = wire.answer(&json!({"type": "execute", "code": format!("result = '{text}'")}))?;
@@ -232,7 +297,7 @@ fn megabytes(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn leaves(wire: &mut Wire, _: u16, name: &str) -> Result<()> {
+fn leaves(wire: &mut Wire, _: &At, name: &str) -> Result<()> {
     match name.len() % 3 {
         0 => wire.send(b"{\"type\": \"execute\", \"code\": \"resu"),
         1 => wire.ask(&json!({"type": "execute", "code": "result = 'x' * 2_000_000"})),

@@ -242,7 +242,19 @@ fn not_private(environment: &Environment) -> Result<()> {
     let mode = |path: &std::path::Path| fs_err::metadata(path).map(|metadata| metadata.permissions().mode() & 0o777);
     ensure!(mode(&file)? == 0o600 && mode(&blender.file("config"))? == 0o700);
     let token = token(&blender)?;
+    let mut wire = blender.wire()?;
+    ensure!(wire.answer(&hello(&json!(token)))?["status"] == "ok");
     fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o644))?;
+    // The server that runs notices, and lets nobody in by it any more.
+    let refused = blender.wire()?.answer(&hello(&json!(token)))?;
+    ensure!(refused["error"]["code"] == "unauthorized", "{refused}");
+    ensure!(refused["message"].as_str().is_some_and(|said| said.contains("cannot read its own token")), "{refused}");
+    let put_out = wait_until("the old connection to be refused", SOON, || {
+        let reply = wire.answer(&json!({"type": "ping"})).ok()?;
+        (reply["status"] == "error").then_some(reply)
+    })?;
+    ensure!(put_out["error"]["code"] == "unauthorized", "{put_out}");
+    wait_until("the log to say why", SOON, || blender.process.output().contains("chmod 600").then_some(()))?;
     let (code, out, err) = said(&blendwire(environment, &blender, &["token"]).output()?);
     ensure!(code == Some(1) && out.is_empty() && err.contains("chmod 600"), "{code:?} {err}");
     // A server that starts on it says the same and does not start.
@@ -253,6 +265,8 @@ fn not_private(environment: &Environment) -> Result<()> {
     let refused = Blender::start(environment, Flavour::Bpy52, &settings).err().context("it started")?;
     let refused = format!("{refused:#}");
     ensure!(refused.contains("chmod 600") && !refused.contains(&token), "{refused}");
+    fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+    ensure!(blender.wire()?.answer(&hello(&json!(token)))?["status"] == "ok", "not let in again");
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,13 +28,20 @@ const ASKED_EVERY: u64 = 64;
 struct Running {
     server: Server,
     port: u16,
+    token: String,
+    executed: Arc<AtomicUsize>,
     _folder: tempfile::TempDir,
 }
 
-static EXECUTED: AtomicUsize = AtomicUsize::new(0);
+/// The server that strangers talk to.
+static STRANGERS: LazyLock<Running> = LazyLock::new(start);
 
-static RUNNING: LazyLock<Running> = LazyLock::new(|| {
+/// The one for those that bring the token: it runs what they send, and when that was, only the script's client knows.
+static FRIENDS: LazyLock<Running> = LazyLock::new(start);
+
+fn start() -> Running {
     let folder = tempfile::tempdir().expect("a folder for token and certificate");
+    let token = Folder::at(folder.path()).token().read_or_make().expect("a token").expose().to_owned();
     let config = Config {
         host: "127.0.0.1".to_owned(),
         port: 0,
@@ -48,23 +55,39 @@ static RUNNING: LazyLock<Running> = LazyLock::new(|| {
     let server = Server::start(config).expect("a server");
     std::panic::set_hook(ends_the_process);
     let endpoint: SocketAddr = server.shared().endpoint_names()[0].parse().expect("an endpoint");
-    let shared = server.shared().clone();
+    let (shared, executed) = (server.shared().clone(), Arc::<AtomicUsize>::default());
+    let counted = executed.clone();
     std::thread::spawn(move || {
         loop {
             if let Some(job) = shared.queue().pop(Duration::from_millis(100)) {
-                EXECUTED.fetch_add(1, Ordering::Relaxed);
+                counted.fetch_add(1, Ordering::Relaxed);
                 job.answer(Reply::of(&1));
             }
         }
     });
-    Running { port: endpoint.port(), server, _folder: folder }
-});
+    Running { port: endpoint.port(), server, token, executed, _folder: folder }
+}
 
 /// What a connection that sends `bytes` gets until it ends. Nothing that it asks for may be run.
 pub(crate) fn talk(bytes: &[u8]) -> Vec<u8> {
+    let before = STRANGERS.executed.load(Ordering::Relaxed);
+    let said = exchange(&STRANGERS, bytes);
+    assert_eq!(STRANGERS.executed.load(Ordering::Relaxed), before, "something was run");
+    said
+}
+
+/// The same of one whose first request over HTTP brings the token, behind its first line.
+#[allow(dead_code, reason = "not every target does")]
+pub(crate) fn talk_as_friend(bytes: &[u8]) -> Vec<u8> {
+    let Some(at) = bytes.windows(2).position(|pair| pair == b"\r\n") else { return talk(bytes) };
+    let (first, rest) = bytes.split_at(at);
+    let header = format!("\r\nAuthorization: Bearer {}", FRIENDS.token);
+    exchange(&FRIENDS, &[first, header.as_bytes(), rest].concat())
+}
+
+fn exchange(running: &Running, bytes: &[u8]) -> Vec<u8> {
     static INPUTS: AtomicU64 = AtomicU64::new(0);
-    let before = EXECUTED.load(Ordering::Relaxed);
-    let mut stream = connect();
+    let mut stream = connect(running.port);
     // A server that has refused may close before all was sent.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
@@ -75,15 +98,14 @@ pub(crate) fn talk(bytes: &[u8]) -> Vec<u8> {
         }
         _ => {}
     }
-    assert_eq!(EXECUTED.load(Ordering::Relaxed), before, "something was run");
     if INPUTS.fetch_add(1, Ordering::Relaxed).is_multiple_of(ASKED_EVERY) {
-        still_answers();
+        still_answers(running);
     }
     said
 }
 
-fn still_answers() {
-    let mut stream = connect();
+fn still_answers(running: &Running) {
+    let mut stream = connect(running.port);
     stream.write_all(b"{\"type\": \"ping\"}\0").expect("to be heard");
     let mut said = Vec::new();
     BufReader::new(stream).read_until(0, &mut said).expect("an answer");
@@ -91,16 +113,16 @@ fn still_answers() {
     assert!(said.contains("pong"), "{said:?}");
     // A connection that has ended is not kept, though it may take a busy machine a moment to let go of it.
     let since = Instant::now();
-    while RUNNING.server.shared().status().clients >= MOST_OPEN {
+    while running.server.shared().status().clients >= MOST_OPEN {
         assert!(since.elapsed() < PATIENCE, "{MOST_OPEN} connections and more stay open");
         std::thread::yield_now();
     }
 }
 
 /// libFuzzer's alarm clock may interrupt the attempt, which cannot be taken up again.
-fn connect() -> TcpStream {
+fn connect(port: u16) -> TcpStream {
     loop {
-        match attempt() {
+        match attempt(port) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             done => return done.expect("a connection"),
         }
@@ -108,12 +130,12 @@ fn connect() -> TcpStream {
 }
 
 /// From one of very many addresses: a port that has just been used cannot be used again to the same address for a minute.
-fn attempt() -> io::Result<TcpStream> {
+fn attempt(port: u16) -> io::Result<TcpStream> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let [.., a, b] = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 1, a, b), 0)).into())?;
-    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, RUNNING.port)).into())?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)

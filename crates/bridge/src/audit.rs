@@ -3,14 +3,19 @@
 //!
 //! A connection enters itself into [`Origins`] when it has been let in; each of its jobs takes an [`Audit`] along and tells
 //! the journal by it, from whichever thread it is on.
+//!
+//! What a mounted service (`http/mount`) asks of its own server comes over another connection, this process's own. A
+//! [`Behalf`] says for whom: a secret that is made for each request to the service and that it sends along. What a client
+//! says without such a secret about who it is, is no more than a name.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use blendwire_credentials::passing_token;
 use blendwire_journal::{Begin, Deeds, Dialect, End, Journal, Kind, Record};
-use blendwire_protocol::{Effects, ErrorCode, JournalStatus, Reply};
+use blendwire_protocol::{Effects, ErrorCode, JournalStatus, Reply, Sender, Token};
 use jiff::Timestamp;
 
 use crate::job::{Job, Task};
@@ -29,17 +34,82 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// Who is at the other end of each open connection.
 #[derive(Debug, Default)]
-pub(crate) struct Origins(Mutex<HashMap<u64, (SocketAddr, Option<u32>)>>);
+pub(crate) struct Origins(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    connections: HashMap<u64, Origin>,
+    /// For whom mounted services ask just now. Few, and so looked through: comparing takes the same time for any secret.
+    behalves: Vec<(Token, Origin)>,
+}
+
+/// Where requests come from.
+#[derive(Clone, Debug)]
+struct Origin {
+    peer: SocketAddr,
+    uid: Option<u32>,
+    /// What its `hello` called it.
+    client: Option<String>,
+    /// What it speaks with the service that asks for it.
+    dialect: Option<Dialect>,
+}
 
 impl Origins {
     /// Notes who has been let in, until the guard is dropped.
     pub(crate) fn enter(&self, connection: u64, peer: SocketAddr, uid: Option<u32>) -> Entered<'_> {
-        self.lock().insert(connection, (peer, uid));
+        self.lock().connections.insert(connection, Origin { peer, uid, client: None, dialect: None });
         Entered { origins: self, connection }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, (SocketAddr, Option<u32>)>> {
+    /// Notes what the client of a connection calls itself.
+    pub(crate) fn call(&self, connection: u64, client: String) {
+        if let Some(origin) = self.lock().connections.get_mut(&connection) {
+            origin.client = Some(client);
+        }
+    }
+
+    /// Vouches for the client of a connection, which speaks `dialect` with a mounted service.
+    pub(crate) fn vouch(self: &Arc<Self>, connection: u64, dialect: Dialect) -> Behalf {
+        let made = passing_token();
+        let key = made.inspect_err(|error| log::warn!("the journal will not know who asks at /mcp: {error}")).ok();
+        let mut known = self.lock();
+        if let (Some(key), Some(origin)) = (&key, known.connections.get(&connection).cloned()) {
+            known.behalves.push((key.clone(), Origin { dialect: Some(dialect), ..origin }));
+        }
+        Behalf { origins: self.clone(), key }
+    }
+
+    /// Where a request of this connection really comes from.
+    fn of(&self, connection: u64, sender: &Sender) -> Option<Origin> {
+        let known = self.lock();
+        let vouched = sender.behalf.as_ref().and_then(|key| known.behalves.iter().find(|(other, _)| other == key));
+        vouched.map(|(_, origin)| origin).or_else(|| known.connections.get(&connection)).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// By which a mounted service says for whom it asks, for as long as this lives.
+#[derive(Debug)]
+pub struct Behalf {
+    origins: Arc<Origins>,
+    key: Option<Token>,
+}
+
+impl Behalf {
+    /// What to send along as `behalf`; `None` where the system gives no random numbers.
+    pub fn key(&self) -> Option<&Token> {
+        self.key.as_ref()
+    }
+}
+
+impl Drop for Behalf {
+    fn drop(&mut self) {
+        if let Some(key) = &self.key {
+            self.origins.lock().behalves.retain(|(other, _)| other != key);
+        }
     }
 }
 
@@ -51,7 +121,7 @@ pub(crate) struct Entered<'a> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.origins.lock().remove(&self.connection);
+        self.origins.lock().connections.remove(&self.connection);
     }
 }
 
@@ -64,8 +134,8 @@ struct Told {
     shared: Arc<Shared>,
     journal: Journal,
     dialect: Dialect,
-    peer: Option<SocketAddr>,
-    uid: Option<u32>,
+    origin: Option<Origin>,
+    client: Option<String>,
     arrived: Instant,
     /// Number of the line that tells of the begin, and when that was.
     begun: Option<(u64, Instant)>,
@@ -74,18 +144,17 @@ struct Told {
 
 impl Audit {
     /// For a request that has just come in on this connection.
-    pub(crate) fn new(shared: &Arc<Shared>, connection: u64, dialect: Dialect) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, connection: u64, dialect: Dialect, sender: Sender) -> Self {
         let Some(journal) = shared.config.journal.clone() else { return Self::default() };
-        let (peer, uid) = shared.origins.lock().get(&connection).copied().unzip();
-        let (shared, uid) = (shared.clone(), uid.flatten());
-        let arrived = Instant::now();
+        let origin = shared.origins.of(connection, &sender);
+        let client = sender.client.or_else(|| origin.as_ref()?.client.clone());
         Self(Some(Box::new(Told {
-            shared,
+            shared: shared.clone(),
             journal,
-            dialect,
-            peer,
-            uid,
-            arrived,
+            dialect: origin.as_ref().and_then(|origin| origin.dialect).unwrap_or(dialect),
+            origin,
+            client,
+            arrived: Instant::now(),
             begun: None,
             deeds: Deeds::default(),
         })))
@@ -114,12 +183,14 @@ impl Job {
             id: self.ticket.extras.id.as_ref().and_then(|id| serde_json::from_str(id.json()).ok()),
             title: self.title.clone(),
             dialect: told.dialect,
-            peer: told.peer.map(|peer| peer.to_string()),
-            uid: told.uid,
+            client: told.client.clone(),
+            peer: told.origin.as_ref().map(|origin| origin.peer.to_string()),
+            uid: told.origin.as_ref().and_then(|origin| origin.uid),
             blender: told.shared.config.versions.blender.clone(),
             file: told.shared.activity.file(),
             session,
             steps,
+            consent: self.consent.clone(),
             waited_secs: told.arrived.elapsed().as_secs_f64(),
             code,
             code_bytes: None,

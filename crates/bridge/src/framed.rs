@@ -217,6 +217,9 @@ impl Reader<'_> {
         if let Err(why) = self.admit(&request.body) {
             return self.turn_away(terminator, request.id, why).await;
         }
+        if let (Body::Hello { .. }, Some(client)) = (&request.body, &request.sender.client) {
+            self.shared.origins.call(self.id, client.clone());
+        }
         match self.intake.take(request, terminator, self.agreed.is_extended).await {
             Taken::Queued(later) => {
                 let _ = self.pending.send(Pending::Later(later)).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use blendwire_journal::Dialect;
-use blendwire_protocol::{Body, EncodedReply, ErrorCode, Extras, Feature, Id, Reply, Request, Terminator};
+use blendwire_protocol::{Body, EncodedReply, ErrorCode, Extras, Feature, Id, Reply, Request, Sender, Terminator};
 use tokio::sync::Semaphore;
 
 use crate::activity::add;
@@ -71,7 +71,7 @@ impl<'a> Intake<'a> {
             let why = format!("the user's preferences do not allow the feature \"{}\"", feature.name());
             return Taken::Refused(Refused { id: request.id, code: ErrorCode::Forbidden, why, is_final: false });
         }
-        let Request { id, body } = request;
+        let Request { id, sender, body } = request;
         let mut extras = Extras { id, is_extended, ..Extras::default() };
         add(&self.shared.activity.totals.requests, 1);
         let task = match body {
@@ -87,7 +87,7 @@ impl<'a> Intake<'a> {
             question => return Taken::Question(question, extras),
         };
         let id = extras.id.clone();
-        match self.enqueue(task, terminator, extras).await {
+        match self.enqueue(task, sender, terminator, extras).await {
             Ok(later) => Taken::Queued(later),
             Err(why) => {
                 let (code, is_final) = (why.code(), why != NotQueued::SameId);
@@ -96,7 +96,13 @@ impl<'a> Intake<'a> {
         }
     }
 
-    async fn enqueue(&self, task: Task, terminator: Terminator, extras: Extras) -> Result<Later, NotQueued> {
+    async fn enqueue(
+        &self,
+        task: Task,
+        sender: Sender,
+        terminator: Terminator,
+        extras: Extras,
+    ) -> Result<Later, NotQueued> {
         let Shared { config, control, next_request, .. } = &**self.shared;
         if extras.id.as_ref().is_some_and(|id| control.is_active(id)) {
             return Err(NotQueued::SameId);
@@ -114,7 +120,7 @@ impl<'a> Intake<'a> {
         let (ticket, answer) = Ticket::new(terminator, extras);
         let position = self.shared.queue().len();
         let mut job = Job::new(number, task, feed.clone(), ticket, control.clone(), room);
-        job.audit = Audit::new(self.shared, self.connection, self.dialect);
+        job.audit = Audit::new(self.shared, self.connection, self.dialect, sender);
         let limit = control::Limit::of(timeout, config.time_limit);
         // While this one waited for room, another of its id may have come.
         if !job.book(control, self.connection, limit.is_some()) {

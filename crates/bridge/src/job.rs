@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use blendwire_journal::Consented;
 use blendwire_protocol::{Effects, EncodedReply, ErrorCode, Execute, Extras, Reply, first_line};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -91,6 +92,8 @@ pub struct Job {
     pub feed: Arc<Feed>,
     /// What the user has granted to it alone, as the host numbers that.
     pub granted: u8,
+    /// What was answered for the user, where the user was asked.
+    pub consent: Option<Consented>,
     /// What the journal is told of it.
     pub(crate) audit: Audit,
     /// Taken when the reply has been sent.
@@ -122,6 +125,7 @@ impl Job {
             begun: None,
             feed,
             granted: 0,
+            consent: None,
             audit: Audit::default(),
             unanswered: Some(control),
             ticket,

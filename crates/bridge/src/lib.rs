@@ -39,7 +39,7 @@ pub use access::{AccessError, AccessRules};
 pub use bind::StartError;
 pub use config::Config;
 pub use feed::Feed;
-pub use http::mount::{Answering, At, HttpService, Mount};
+pub use http::mount::{Answering, At, Behalf, HttpService, Mount};
 pub use hyper::body::Incoming;
 pub use hyper::{Request, StatusCode};
 pub use job::{Job, Task};

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use blendwire_credentials::CurrentFingerprint;
 use blendwire_protocol::{QueueStatus, Status};
 use blendwire_state::Announced;
 use tokio::sync::{mpsc, watch};
@@ -59,12 +60,12 @@ pub struct Shared {
     pub(crate) next_request: AtomicU64,
     pub(crate) control: Arc<Control>,
     pub(crate) access: Access,
-    pub(crate) origins: Origins,
+    pub(crate) origins: Arc<Origins>,
     /// What the log does not tell again and again.
     pub(crate) told: Told,
     pub(crate) consent: Consent,
     /// The host's service, and where it is.
-    pub(crate) mounted: Option<(&'static str, Box<dyn HttpService>)>,
+    pub(crate) mounted: Option<(Mount, Box<dyn HttpService>)>,
     pub(crate) unfinished: Unfinished,
     queue: Arc<Queue>,
 }
@@ -80,9 +81,11 @@ impl Server {
         let listeners = bind::listen(&config)?;
         let endpoints: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let access = prepare_access(&config, &endpoints)?;
-        let mounted = config.mount.map(|Mount { path, make }| {
+        let mounted = config.mount.map(|mount| {
             let (endpoints, credentials) = (endpoints.clone(), config.credentials.clone());
-            (path, make(At { endpoints, credentials, fingerprint: access.tls.fingerprint() }))
+            let tls = access.tls.clone();
+            let fingerprint = CurrentFingerprint::new(move || tls.fingerprint());
+            (mount, (mount.make)(At { endpoints, credentials, fingerprint }))
         });
         let shared = Arc::new(Shared {
             mounted,
@@ -95,7 +98,7 @@ impl Server {
             clients: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
             instance: config.instance.clone(),
-            origins: Origins::default(),
+            origins: Arc::default(),
             consent: Consent::default(),
             endpoints,
             config,
@@ -250,7 +253,7 @@ fn prepare_access(config: &Config, endpoints: &[SocketAddr]) -> Result<Access, S
         let open: Vec<_> = rules.open.iter().map(ToString::to_string).collect();
         log::warn!("whoever is in {} can run Python in this Blender, without a token", open.join(", "));
     }
-    Ok(Access { rules, doorkeeper, tokens, tls })
+    Ok(Access { rules, doorkeeper, tokens, tls: Arc::new(tls) })
 }
 
 /// Half of the files that the system lets this process open: the other half is Blender's.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use blendwire_client::{Blender, Endpoint, Outcome, Script};
+use blendwire_client::{Blender, Endpoint, Outcome, Script, SentBy};
 use blendwire_mcp::{Call, Launch, NoReply, OnEvent, Running, Travel};
 use blendwire_protocol::{ConsentAnswer, Instance, Status};
 
@@ -189,8 +189,8 @@ impl blendwire_mcp::Blender for Followed {
         })
     }
 
-    fn travel(&self, way: Travel, steps: u32) -> Call<'_, Outcome> {
-        Box::pin(async move { blendwire_mcp::Blender::travel(&*self.blender()?, way, steps).await })
+    fn travel<'a>(&'a self, way: Travel, steps: u32, sent_by: SentBy<'a>) -> Call<'a, Outcome> {
+        Box::pin(async move { blendwire_mcp::Blender::travel(&*self.blender()?, way, steps, sent_by).await })
     }
 
     fn consent<'a>(&'a self, id: &'a str, answer: ConsentAnswer) -> Call<'a, ()> {

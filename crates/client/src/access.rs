@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use blendwire_credentials::{Fingerprint, TokenFile};
+use blendwire_credentials::{CurrentFingerprint, Fingerprint, TokenFile};
 use blendwire_protocol::Token;
 
 /// See the module. The default brings nothing, which is enough on one's own machine.
@@ -44,6 +44,8 @@ pub enum Tls {
     Off,
     /// By a certificate with this fingerprint, whoever signed it and for whatever name.
     Pinned(Fingerprint),
+    /// The same by one that is asked for at each handshake, as a part of the server itself can: it may have been renewed.
+    Current(CurrentFingerprint),
     /// By a certificate for the endpoint's name, signed by an authority that the system trusts or that is in `ca`.
     Verified {
         /// PEM of more authorities.

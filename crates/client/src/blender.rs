@@ -10,7 +10,7 @@
 use std::sync::{Mutex as Known, PoisonError};
 use std::time::Duration;
 
-use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, ConsentAnswer, Event, Status};
+use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, ConsentAnswer, Event, SentBy, Status};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
@@ -130,7 +130,7 @@ impl Blender {
     }
 
     async fn send_script(&self, script: &Script<'_>, on_event: Option<OnEvent<'_>>) -> Result<Outcome, ClientError> {
-        let Options { timeout, title, session, echo, rollback, changes, no_undo_step } = script.options;
+        let Options { timeout, title, session, echo, rollback, changes, no_undo_step, sent_by } = script.options;
         let request = ClientRequest::Execute(ClientExecute {
             code: script.code,
             strict_json: false,
@@ -143,6 +143,7 @@ impl Blender {
             on_error: rollback.then_some("rollback"),
             changes,
             undo_step: no_undo_step.then_some(false),
+            sent_by,
         });
         let mut cancel = CancelOnDrop { blender: Some(self), id: &script.id };
         let reply = self.call(&self.scripts, &request, on_event).await;
@@ -159,16 +160,16 @@ impl Blender {
     ///
     /// # Errors
     /// When no reply came, or when the server cannot do that. That there was nothing to undo is [`Outcome::Failed`].
-    pub async fn undo(&self, steps: u32) -> Result<Outcome, ClientError> {
-        self.travel(&ClientRequest::Undo { steps }, "undo").await
+    pub async fn undo(&self, steps: u32, sent_by: SentBy<'_>) -> Result<Outcome, ClientError> {
+        self.travel(&ClientRequest::Undo { steps, sent_by }, "undo").await
     }
 
     /// The same the other way.
     ///
     /// # Errors
     /// As [`Self::undo`].
-    pub async fn redo(&self, steps: u32) -> Result<Outcome, ClientError> {
-        self.travel(&ClientRequest::Redo { steps }, "redo").await
+    pub async fn redo(&self, steps: u32, sent_by: SentBy<'_>) -> Result<Outcome, ClientError> {
+        self.travel(&ClientRequest::Redo { steps, sent_by }, "redo").await
     }
 
     async fn travel(&self, request: &ClientRequest<'_>, asked: &'static str) -> Result<Outcome, ClientError> {

@@ -22,7 +22,7 @@ mod tls;
 pub use access::{Access, Tls, TokenSource};
 pub use blender::Blender;
 pub use blendwire_credentials::Fingerprint;
-pub use blendwire_protocol::{Event, Progress};
+pub use blendwire_protocol::{Event, Progress, SentBy};
 pub use endpoint::Endpoint;
 pub use error::{ClientError, Refusal};
 pub use outcome::{Effects, Outcome};

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use blendwire_protocol::SentBy;
+
 /// Source text, name and how it is to be run.
 #[derive(Clone, Debug)]
 pub struct Script<'a> {
@@ -30,6 +32,8 @@ pub struct Options<'a> {
     pub changes: bool,
     /// It makes no undo step: what it edits it takes back itself.
     pub no_undo_step: bool,
+    /// Who wants it, for Blender's journal.
+    pub sent_by: SentBy<'a>,
 }
 
 impl<'a> Script<'a> {
@@ -47,6 +51,11 @@ impl<'a> Script<'a> {
     /// Its source text.
     pub fn code(&self) -> &str {
         self.code
+    }
+
+    /// Who wants it.
+    pub fn sent_by(&self) -> SentBy<'a> {
+        self.options.sent_by
     }
 
     /// Its name on the wire.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use blendwire_credentials::Fingerprint;
+use blendwire_credentials::{CurrentFingerprint, Fingerprint};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -31,6 +31,7 @@ pub(crate) async fn wrap(
     let provider = Arc::new(ring::default_provider());
     let trust = match tls {
         Tls::Pinned(fingerprint) => Trust::Pinned(*fingerprint),
+        Tls::Current(fingerprint) => Trust::Current(fingerprint.clone()),
         Tls::Verified { ca } => Trust::Authority(authorities(&provider, ca.as_deref()).map_err(failed)?),
         Tls::Off => return Err(failed("this client was told to go without TLS".to_owned())),
     };
@@ -80,6 +81,7 @@ fn authorities(provider: &Arc<CryptoProvider>, ca: Option<&Path>) -> Result<Arc<
 #[derive(Debug)]
 enum Trust {
     Pinned(Fingerprint),
+    Current(CurrentFingerprint),
     Authority(Arc<WebPkiServerVerifier>),
 }
 
@@ -110,7 +112,10 @@ impl ServerCertVerifier for Verifier {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint);
         match &self.trust {
             Trust::Pinned(pinned) if *pinned == fingerprint => Ok(ServerCertVerified::assertion()),
-            Trust::Pinned(_) => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+            Trust::Current(current) if current.get() == Some(fingerprint) => Ok(ServerCertVerified::assertion()),
+            Trust::Pinned(_) | Trust::Current(_) => {
+                Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+            }
             Trust::Authority(authority) => {
                 authority.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             }

@@ -3,12 +3,44 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of a certificate in DER, as browsers and `openssl x509 -fingerprint -sha256` show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
+
+/// The fingerprint of a certificate that may be renewed: asked for whenever it is needed.
+#[derive(Clone)]
+pub struct CurrentFingerprint(Arc<dyn Fn() -> Option<Fingerprint> + Send + Sync>);
+
+impl CurrentFingerprint {
+    /// One that `look` finds out; `None` where there is no certificate. It must not wait for anything.
+    pub fn new(look: impl Fn() -> Option<Fingerprint> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+
+    /// As it is now.
+    pub fn get(&self) -> Option<Fingerprint> {
+        (self.0)()
+    }
+}
+
+impl PartialEq for CurrentFingerprint {
+    /// Whether both ask the same.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for CurrentFingerprint {}
+
+impl fmt::Debug for CurrentFingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(formatter)
+    }
+}
 
 /// A text that is no fingerprint.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

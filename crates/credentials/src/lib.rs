@@ -14,7 +14,7 @@ mod secret_file;
 mod token_file;
 
 pub use certificate::{CertificateError, CertificateFiles, Identity, own_names};
-pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use fingerprint::{CurrentFingerprint, Fingerprint, NotAFingerprint};
 pub use folder::{Folder, NoFolder};
 pub use secret_file::{SecretError, Stamp};
-pub use token_file::TokenFile;
+pub use token_file::{TokenFile, passing_token};

@@ -58,13 +58,22 @@ impl SecretError {
     }
 }
 
-/// Tells one writing of a file from the next without reading it.
+/// Tells one writing of a file from the next without reading it, and one setting of its rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     modified: Option<SystemTime>,
     length: u64,
     inode: u64,
+    rights: Rights,
 }
+
+/// Mode, owner, and when anything about the file was changed last, in seconds and nanoseconds: two changes within one tick of
+/// the system's clock have the same time.
+#[cfg(unix)]
+type Rights = (u32, u32, i64, i64);
+/// Elsewhere a file's rights are not looked at.
+#[cfg(not(unix))]
+type Rights = ();
 
 impl Stamp {
     /// That of the file at `path` as it is now; `None` when it is not there.
@@ -77,9 +86,18 @@ impl Stamp {
         let inode = std::os::unix::fs::MetadataExt::ino(metadata);
         #[cfg(not(unix))]
         let inode = 0;
-        Self { modified: metadata.modified().ok(), length: metadata.len(), inode }
+        Self { modified: metadata.modified().ok(), length: metadata.len(), inode, rights: rights(metadata) }
     }
 }
+
+#[cfg(unix)]
+fn rights(metadata: &Metadata) -> Rights {
+    use std::os::unix::fs::MetadataExt as _;
+    (metadata.mode(), metadata.uid(), metadata.ctime(), metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn rights(_metadata: &Metadata) -> Rights {}
 
 /// The text of a file that nobody else may read.
 pub(crate) fn read(path: &Path) -> Result<String, SecretError> {

@@ -52,12 +52,25 @@ impl TokenFile {
 
     /// Replaces the token by a new one. Servers that use this file take it from then on, and no other.
     pub fn rotate(&self) -> Result<Token, SecretError> {
-        let mut random = [0; RANDOM_BYTES];
-        getrandom::fill(&mut random).map_err(|error| SecretError::NoRandomness(error.to_string()))?;
-        let text = URL_SAFE_NO_PAD.encode(random);
+        let text = random()?;
         write(&self.0, &format!("{text}\n"))?;
         Token::parse(&text).ok_or_else(|| SecretError::NotAToken { path: self.0.clone() })
     }
+}
+
+/// A token that is kept nowhere.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn passing_token() -> Result<Token, SecretError> {
+    let not_one = || SecretError::NoRandomness("what came of them is no token".to_owned());
+    Token::parse(&random()?).ok_or_else(not_one)
+}
+
+fn random() -> Result<String, SecretError> {
+    let mut random = [0; RANDOM_BYTES];
+    getrandom::fill(&mut random).map_err(|error| SecretError::NoRandomness(error.to_string()))?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
 #[cfg(test)]

@@ -23,6 +23,6 @@ mod writer;
 pub use entry::{Entry, State, entries};
 pub use folder::folder_in;
 pub use reader::{Line, Reader};
-pub use record::{Begin, Deed, Deeds, Dialect, End, Kind, Lost, Record};
+pub use record::{Begin, By, Consented, Deed, Deeds, Dialect, End, Kind, Lost, Record};
 pub use store::Limits;
 pub use writer::{Health, Journal};

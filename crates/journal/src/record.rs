@@ -41,6 +41,9 @@ pub struct Begin {
     /// The other end of its connection, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
+    /// What the client calls itself, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// Number of the user whose program that is, where the system told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
@@ -56,6 +59,9 @@ pub struct Begin {
     /// How many steps were to be undone or redone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
+    /// What the user has answered, where a guard rule had the user asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consented>,
     /// From its arrival to its begin.
     #[serde(default)]
     pub waited_secs: f64,
@@ -68,6 +74,25 @@ pub struct Begin {
     /// SHA-256 of the whole source text in hexadecimal, where `code` is only its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_sha256: Option<String>,
+}
+
+/// What was answered for the user to the question whether a request may run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consented {
+    /// `once`, `session` or `never`.
+    pub answer: String,
+    /// Where the answer came from.
+    pub by: By,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Blender's own menu or panel.
+    Blender,
+    /// A client, which says that its user has answered.
+    Client,
 }
 
 /// How a request ended, and what it did outside of Blender.
@@ -136,6 +161,8 @@ pub enum Dialect {
     Bare,
     /// HTTP.
     Http,
+    /// MCP over HTTP.
+    Mcp,
 }
 
 /// Kinds of what a script does outside of Blender.

@@ -28,6 +28,10 @@ const MOST_WAITING_BYTES: usize = 32 * 1024 * 1024;
 /// How long lines are gathered. A crash of Blender may take those of its last milliseconds that nobody has waited for.
 const GATHER_FOR: Duration = Duration::from_millis(5);
 
+/// Why lines are lost after a defect, for the user.
+const DEFECT: &str = "the thread that writes it has ended by a defect; restart the server, and please report what the \
+    console says";
+
 /// The journal of one server. Clones write into the same one.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Shared>);
@@ -98,8 +102,12 @@ impl Journal {
         let mut state = self.0.state();
         let is_full = state.queue.len() >= MOST_WAITING
             || (state.waiting_bytes > 0 && state.waiting_bytes + bytes > MOST_WAITING_BYTES);
-        if is_full || state.is_closed {
-            let why = if is_full { "the disk is slower than the requests" } else { "the journal has ended" };
+        if is_full || state.is_closed || state.has_ended {
+            let why = match (state.is_closed, state.has_ended) {
+                (true, _) => "the journal has ended",
+                (_, true) => DEFECT,
+                _ => "the disk is slower than the requests",
+            };
             let is_first = state.lose(why);
             drop(state);
             if is_first {
@@ -193,6 +201,17 @@ impl Shared {
 }
 
 impl State {
+    /// Notes that nobody will write any more what was sent, nor what comes; whether that is news.
+    fn end_by_defect(&mut self) -> bool {
+        let left = self.sent - self.tried;
+        self.lost_in_all += left;
+        let is_news = self.lost.is_none();
+        let loss = self.lost.get_or_insert_with(|| Loss { count: 0, since: Timestamp::now(), why: String::new() });
+        loss.count += left;
+        DEFECT.clone_into(&mut loss.why);
+        is_news
+    }
+
     /// Counts a lost line; whether it is the first since all was well.
     fn lose(&mut self, why: &str) -> bool {
         self.lost_in_all += 1;
@@ -277,7 +296,44 @@ struct Ended(Arc<Shared>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.state().has_ended = true;
+        let mut state = self.0.state();
+        state.has_ended = true;
+        let is_news = !state.is_closed && state.end_by_defect();
+        drop(state);
         self.0.has_tried.notify_all();
+        if is_news {
+            tell_of_loss(&self.0.folder, DEFECT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Before that, lines were taken until the queue was full, and then the disk was said to be slow.
+    #[test]
+    fn a_thread_that_a_defect_has_ended_is_told_of_at_once() {
+        let (work, has_tried) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { folder: PathBuf::new(), state: Mutex::default(), work, has_tried });
+        let journal = Journal(shared.clone());
+        let line = || {
+            let (instance, why) = ("a".to_owned(), "a test".to_owned());
+            let time = Timestamp::now();
+            Record::Lost(Lost { time, instance, count: 1, since: time, why })
+        };
+        let number = journal.write(line());
+        assert_eq!(journal.health().problem, None);
+        let ended = Ended(shared);
+        let thread = std::thread::spawn(move || {
+            let _ended = ended;
+            panic!("a defect in a test");
+        });
+        assert!(thread.join().is_err());
+        let health = journal.health();
+        assert_eq!((health.problem.as_deref(), health.lost), (Some(DEFECT), 1));
+        journal.wait(number, Duration::from_mins(1));
+        assert_eq!(journal.write(line()), 0);
+        assert_eq!((journal.health().problem.as_deref(), journal.health().lost), (Some(DEFECT), 2));
     }
 }

@@ -22,6 +22,8 @@ fn begin(instance: &str, number: u64, code: String) -> Record {
         id: None,
         title: "a title".to_owned(),
         dialect: Dialect::Framed,
+        client: None,
+        consent: None,
         peer: None,
         uid: None,
         blender: "5.2.3".to_owned(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use blendwire_client::{ClientError, Event, Outcome, Script, ServerKind};
+use blendwire_client::{ClientError, Event, Outcome, Script, SentBy, ServerKind};
 use blendwire_protocol::{ConsentAnswer, Instance, Status};
 
 /// A call under way.
@@ -56,7 +56,7 @@ pub trait Blender: Send + Sync + Debug {
     fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome>;
 
     /// Undoes or redoes up to `steps` steps; the result is `{"steps": how many there were}`.
-    fn travel(&self, way: Travel, steps: u32) -> Call<'_, Outcome>;
+    fn travel<'a>(&'a self, way: Travel, steps: u32, sent_by: SentBy<'a>) -> Call<'a, Outcome>;
 
     /// Answers for the user the script of this id, which waits for consent.
     fn consent<'a>(&'a self, id: &'a str, answer: ConsentAnswer) -> Call<'a, ()>;
@@ -110,11 +110,11 @@ impl Blender for blendwire_client::Blender {
         })
     }
 
-    fn travel(&self, way: Travel, steps: u32) -> Call<'_, Outcome> {
+    fn travel<'a>(&'a self, way: Travel, steps: u32, sent_by: SentBy<'a>) -> Call<'a, Outcome> {
         Box::pin(async move {
             let outcome = match way {
-                Travel::Undo => self.undo(steps).await,
-                Travel::Redo => self.redo(steps).await,
+                Travel::Undo => self.undo(steps, sent_by).await,
+                Travel::Redo => self.redo(steps, sent_by).await,
             };
             outcome.map_err(NoReply::from)
         })

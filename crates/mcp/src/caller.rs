@@ -7,6 +7,7 @@ use blendwire_client::{Event, Options, Outcome, Progress, Script};
 use blendwire_protocol::{Instance, Status, first_line};
 use tokio::sync::watch;
 
+use crate::visitor::Visitor;
 use crate::{Blender, Launch, NoReply, Running, Travel, docs};
 
 /// Bytes of output that are kept for a client that asks; the end of it, where a script says what it is doing.
@@ -68,14 +69,20 @@ pub(crate) struct Caller {
     blender: Arc<dyn Blender>,
     /// What was read of Blender's API so far.
     pub(crate) docs: Arc<docs::Library>,
+    /// Who called.
+    visitor: Visitor,
     heard: watch::Sender<Heard>,
 }
 
 impl Caller {
     /// A call, and what is heard of it.
-    pub(crate) fn new(blender: Arc<dyn Blender>, docs: Arc<docs::Library>) -> (Self, watch::Receiver<Heard>) {
+    pub(crate) fn new(
+        blender: Arc<dyn Blender>,
+        docs: Arc<docs::Library>,
+        visitor: Visitor,
+    ) -> (Self, watch::Receiver<Heard>) {
         let (sender, heard) = watch::channel(Heard::default());
-        (Self { blender, docs, heard: sender }, heard)
+        (Self { blender, docs, visitor, heard: sender }, heard)
     }
 
     /// The Blender that it drives.
@@ -86,7 +93,7 @@ impl Caller {
     /// Runs a script in Blender.
     pub(crate) async fn run(&self, code: &str, options: Options<'_>) -> Result<Outcome, NoReply> {
         let title = options.title.map_or_else(|| first_line(code), str::to_owned);
-        let script = Script::new(code).with_options(options);
+        let script = Script::new(code).with_options(Options { sent_by: self.visitor.sent_by(), ..options });
         let id = script.id().to_owned();
         let on_event = |event| match event {
             Event::Progress(made) => self.heard.send_modify(|heard| heard.progress = Some(made)),
@@ -110,7 +117,7 @@ impl Caller {
 
     /// See [`Blender::travel`].
     pub(crate) async fn travel(&self, way: Travel, steps: u32) -> Result<Outcome, NoReply> {
-        self.blender.travel(way, steps).await
+        self.blender.travel(way, steps, self.visitor.sent_by()).await
     }
 
     /// See [`Blender::status`].

@@ -24,6 +24,7 @@ mod resources;
 mod server;
 mod snippet;
 mod tools;
+mod visitor;
 mod waiting;
 
 pub use blender::{Blender, Call, Launch, NoReply, OnEvent, Running, Travel};
@@ -32,3 +33,4 @@ pub use greeting::{greeted, greeting};
 pub use http::{Hosts, HttpServer, refusal};
 pub use server::{INSTRUCTIONS, ServeError, Server, other_definitions, revisions, serve_stdio, tool_definitions};
 pub use tools::{Answer, answers, glance, glanced};
+pub use visitor::OnBehalf;

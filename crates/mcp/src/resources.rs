@@ -13,6 +13,7 @@ use crate::Blender;
 use crate::caller::Caller;
 use crate::large::LargeResults;
 use crate::tools::{self, Failure};
+use crate::visitor::Visitor;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
@@ -113,6 +114,7 @@ pub(crate) async fn read(
     blender: &Arc<dyn Blender>,
     large: &LargeResults,
     uri: &str,
+    visitor: Visitor,
 ) -> Result<ReadResourceResult, ErrorData> {
     let contents = |text: String, mime_type| {
         let contents = ResourceContents::text(text, uri).with_mime_type(mime_type);
@@ -136,7 +138,7 @@ pub(crate) async fn read(
         let name = name.map_err(|_| not_found("the name in the address is no text in UTF-8".to_owned()))?;
         parameters[key] = Value::from(name);
     }
-    let (caller, _heard) = Caller::new(blender.clone(), Arc::default());
+    let (caller, _heard) = Caller::new(blender.clone(), Arc::default(), visitor);
     let result =
         tools::run(&caller, entry.name, entry.snippet, &parameters).await.map_err(|failure| unread(&failure))?;
     let text = if entry.mime_type == TEXT { text(&result) } else { None };

@@ -19,6 +19,7 @@ use crate::jobs::{Job, Jobs};
 use crate::large::{DEFAULT_LIMIT_BYTES, LargeResults};
 use crate::output::{self, Level, SetLevel};
 use crate::tools::{Failure, ToolEntry, Wish, Work};
+use crate::visitor::Visitor;
 use crate::waiting::{Waited, Waiter};
 use crate::{Blender, docs, elicit, prompts, resources, tools};
 
@@ -181,7 +182,8 @@ impl Server {
         match entry.work {
             Work::Call(call) => {
                 let job = {
-                    let (caller, heard) = Caller::new(self.blender(context).clone(), self.docs.clone());
+                    let (caller, heard) =
+                        Caller::new(self.blender(context).clone(), self.docs.clone(), Visitor::of(context));
                     self.jobs.begin(caller, heard, entry.name, call, arguments)
                 };
                 self.answer(job, context, &limits).await
@@ -317,7 +319,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let reading = resources::read(self.blender(&context), &self.large, &request.uri);
+        let reading = resources::read(self.blender(&context), &self.large, &request.uri, Visitor::of(&context));
         tokio::select! {
             // Dropped, it is cancelled in Blender too.
             read = tokio::time::timeout(DEFAULT_WAIT, reading) => read.unwrap_or_else(|_| Err(busy())).map(Into::into),

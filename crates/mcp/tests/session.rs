@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use blendwire_client::{Effects, Event, Outcome, Progress, Script};
+use blendwire_client::{Effects, Event, Outcome, Progress, Script, SentBy};
 use blendwire_mcp::{Blender, Call, NoReply, OnEvent, Server, Travel};
 use blendwire_protocol::{ConsentAnswer, Status};
 use rmcp::ServiceExt;
@@ -38,7 +38,7 @@ impl Blender for Canned {
         })
     }
 
-    fn travel(&self, _way: Travel, _steps: u32) -> Call<'_, Outcome> {
+    fn travel<'a>(&'a self, _way: Travel, _steps: u32, _sent_by: SentBy<'a>) -> Call<'a, Outcome> {
         Box::pin(async { Err(NoReply("nothing listens; run `blendwire launch`".to_owned())) })
     }
 

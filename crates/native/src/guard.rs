@@ -15,7 +15,7 @@ use blendwire_journal::Deed;
 use pyo3::exceptions::{PyPermissionError, PyValueError};
 use pyo3::prelude::*;
 
-pub(crate) use self::consent::{admit, answer_waiting, drop_all, poll};
+pub(crate) use self::consent::{admit, answer_by_client, drop_all, poll};
 use crate::execute::is_executing;
 use crate::{guarded, host};
 
@@ -168,14 +168,28 @@ fn doing(deed: Deed, what: &str) -> String {
     }
 }
 
-/// Whether `path`, which is absolute, is in Blender's own folder for temporary files, wherever links lead.
+/// Whether `path` is in Blender's own folder for temporary files and nowhere else, wherever links lead. One that is not
+/// absolute is not known to be anywhere.
 fn is_temporary(path: &Path) -> bool {
     let temporary = TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some(temporary) = temporary else { return false };
+    let Some(temporary) = temporary.filter(|_| path.is_absolute()) else { return false };
     let place = match path.symlink_metadata() {
         Ok(_) => path.canonicalize(),
         // A file that is not there yet is where its folder is.
         Err(_) => path.parent().unwrap_or(path).canonicalize(),
     };
-    place.is_ok_and(|place| place.starts_with(&temporary))
+    place.is_ok_and(|place| place.starts_with(&temporary) && !has_other_names(&place))
+}
+
+/// Whether a file may be in other folders as well: who writes it by one name writes it by all.
+#[cfg(unix)]
+fn has_other_names(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    path.metadata().is_ok_and(|found| !found.is_dir() && found.nlink() > 1)
+}
+
+/// Elsewhere the making of a second name is judged, and that is all.
+#[cfg(not(unix))]
+fn has_other_names(_path: &Path) -> bool {
+    false
 }

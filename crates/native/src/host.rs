@@ -81,7 +81,7 @@ pub(crate) fn start(
             background,
             interrupt,
             mount: Some(mcp::MOUNT),
-            consent: guard::answer_waiting,
+            consent: guard::answer_by_client,
             access: access.rules,
             credentials: access.folder,
             time_limit: time_limit_secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok()),

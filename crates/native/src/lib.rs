@@ -78,6 +78,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(audit::file_written, module)?)?;
     module.add_function(wrap_pyfunction!(guard::set_guard, module)?)?;
     module.add_function(wrap_pyfunction!(guard::consent::consent, module)?)?;
+    module.add_function(wrap_pyfunction!(guard::consent::consent_code, module)?)?;
     module.add_function(wrap_pyfunction!(guard::consent::answer_consent, module)?)?;
     module.add_function(wrap_pyfunction!(changes::modified, module)?)?;
     module.add_function(wrap_pyfunction!(pump::tick, module)?)?;

@@ -8,13 +8,14 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use blendwire_bridge::{Answering, At, HttpService, Incoming, Mount, Request, StatusCode};
+use blendwire_bridge::{Answering, At, Behalf, HttpService, Incoming, Mount, Request, StatusCode};
 use blendwire_client::{Access, Blender, Endpoint, Tls, TokenSource};
-use blendwire_mcp::{Hosts, HttpServer, Server, refusal};
+use blendwire_journal::Dialect;
+use blendwire_mcp::{Hosts, HttpServer, OnBehalf, Server, refusal};
 use tokio::runtime::{Builder, Runtime};
 
 /// Where it is.
-pub(crate) const MOUNT: Mount = Mount { path: "/mcp", make };
+pub(crate) const MOUNT: Mount = Mount { path: "/mcp", dialect: Dialect::Mcp, make };
 
 /// For a client, where the system gives no thread, or where a defect has ended the answer.
 const NO_THREAD: &str =
@@ -28,7 +29,10 @@ struct Mcp {
 }
 
 impl HttpService for Mcp {
-    fn answer(&self, request: Request<Incoming>) -> Answering<'_> {
+    fn answer(&self, mut request: Request<Incoming>, behalf: Behalf) -> Answering<'_> {
+        if let Some(key) = behalf.key().cloned() {
+            request.extensions_mut().insert(OnBehalf { key, kept: Arc::new(behalf) });
+        }
         let runtime = self.runtime.get_or_init(|| {
             let started = start();
             started.inspect_err(|error| log::error!("/mcp has no thread to run on: {error}")).ok()
@@ -68,10 +72,8 @@ fn make(at: At) -> Box<dyn HttpService> {
         None => TokenSource::Nowhere("no home folder is known where it could be".to_owned()),
     };
     // Where it listens on an address of the network alone, a client gives its token to nobody but our own certificate.
-    let tls = match at.fingerprint {
-        Some(fingerprint) if !endpoint.is_this_machine() => Tls::Pinned(fingerprint),
-        _ => Tls::Off,
-    };
+    let needs_tls = !endpoint.is_this_machine() && at.fingerprint.get().is_some();
+    let tls = if needs_tls { Tls::Current(at.fingerprint) } else { Tls::Off };
     let blender = Blender::with_access(endpoint, Access { token, tls });
     let server = HttpServer::new(Server::new(Arc::new(blender)), Hosts::Checked);
     Box::new(Mcp { server: Arc::new(server), runtime: OnceLock::new() })

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A request as our own clients write it. The server's side of the same is [`crate::Request`].
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// What to ask.
@@ -40,11 +42,17 @@ pub enum ClientRequest<'a> {
     Undo {
         /// How many.
         steps: u32,
+        /// Who wants it.
+        #[serde(flatten)]
+        sent_by: SentBy<'a>,
     },
     /// See [`crate::Body::Redo`].
     Redo {
         /// How many.
         steps: u32,
+        /// Who wants it.
+        #[serde(flatten)]
+        sent_by: SentBy<'a>,
     },
     /// See [`crate::Body::Status`].
     Status,
@@ -87,6 +95,33 @@ pub struct ClientExecute<'a> {
     /// `false`, or nothing; see [`crate::Execute::no_undo_step`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undo_step: Option<bool>,
+    /// Who wants it.
+    #[serde(flatten)]
+    pub sent_by: SentBy<'a>,
+}
+
+/// See [`crate::Sender`].
+#[derive(Clone, Copy, Default, Serialize)]
+pub struct SentBy<'a> {
+    /// See [`crate::Sender::client`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
+    /// See [`crate::Sender::behalf`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behalf: Option<&'a str>,
+}
+
+impl<'a> SentBy<'a> {
+    /// A client that calls itself so.
+    pub const fn named(client: &'a str) -> Self {
+        Self { client: Some(client), behalf: None }
+    }
+}
+
+impl fmt::Debug for SentBy<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SentBy").field("client", &self.client).finish_non_exhaustive()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde wants")]

@@ -23,7 +23,7 @@ mod token;
 
 pub use bad_request::BadRequest;
 pub use bare::{BARE_PROTOCOL_VERSION, BadBareRequest, BareRequest, BareResult, BareScreenshot, is_bare};
-pub use client_request::{ClientExecute, ClientRequest};
+pub use client_request::{ClientExecute, ClientRequest, SentBy};
 pub use consent::{ConsentAnswer, wants_in_words};
 pub use error::ErrorCode;
 pub use event::{Event, Progress};
@@ -31,7 +31,7 @@ pub use feature::Feature;
 pub use frame::{Decoder, Frame, FrameTooLarge, Look, Terminator};
 pub use instance::Instance;
 pub use reply::{ClientError, ClientReply, Effects, EncodedReply, Exception, Extras, Reply};
-pub use request::{Body, Execute, Id, Refusal, Request};
+pub use request::{Body, Execute, Id, Refusal, Request, Sender};
 pub use status::{
     Access, ConsentRequest, Counters, Hello, JournalStatus, LastRequest, QueueStatus, RunningRequest, State, Status,
     Versions, first_line, platform,

@@ -19,8 +19,19 @@ use crate::{BadRequest, ConsentAnswer, Feature, PROTOCOL_VERSION, Token};
 pub struct Request {
     /// The client's own name for it, echoed in the reply.
     pub id: Option<Id>,
+    /// Who asks.
+    pub sender: Sender,
     /// What is asked.
     pub body: Body,
+}
+
+/// Who asks, by its own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// What the client calls itself. Anybody can call itself anything.
+    pub client: Option<String>,
+    /// For whom a part of the server asks, as a secret that the server has given out to it.
+    pub behalf: Option<Token>,
 }
 
 /// A message that is no request.
@@ -171,6 +182,8 @@ struct Wire {
     protocol_version: Option<Value>,
     features: Option<Value>,
     token: Option<Value>,
+    client: Option<Value>,
+    behalf: Option<Value>,
 }
 
 impl Request {
@@ -195,8 +208,9 @@ impl Request {
         let mut wire = read(text).map_err(|why| Refusal { why, id: id_alone(text) })?;
         wire.r#type = wire.r#type.or_else(|| default_type.map(Value::from));
         let id = wire.id.take().map(|id| parse_id(&id)).transpose().map_err(nameless)?;
-        match body(wire, id.as_ref()) {
-            Ok(body) => Ok(Self { id, body }),
+        let asked = sender(&mut wire).and_then(|sender| Ok((sender, body(wire, id.as_ref())?)));
+        match asked {
+            Ok((sender, body)) => Ok(Self { id, sender, body }),
             Err(why) => Err(Refusal { why, id }),
         }
     }
@@ -224,6 +238,12 @@ fn id_alone(text: &[u8]) -> Option<Id> {
     let is_object = text.trim_ascii_start().starts_with(b"{");
     let named: Option<Named> = is_object.then(|| serde_json::from_slice(text).ok()).flatten();
     parse_id(&named?.id?).ok()
+}
+
+fn sender(wire: &mut Wire) -> Result<Sender, BadRequest> {
+    let behalf = string("behalf", wire.behalf.take())?;
+    // What is no secret of ours stands for nobody.
+    Ok(Sender { client: name("client", wire.client.take())?, behalf: behalf.as_deref().and_then(Token::parse) })
 }
 
 fn body(mut wire: Wire, id: Option<&Id>) -> Result<Body, BadRequest> {
@@ -292,17 +312,18 @@ fn parse_id(value: &Value) -> Result<Id, BadRequest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClientExecute, ClientRequest, ErrorCode};
+    use crate::{ClientExecute, ClientRequest, ErrorCode, SentBy};
     use proptest::prelude::*;
 
     fn plain(code: &str) -> Request {
-        Request { id: None, body: Body::Execute(Execute { code: code.to_owned(), ..Execute::default() }) }
+        let sender = Sender::default();
+        Request { id: None, sender, body: Body::Execute(Execute { code: code.to_owned(), ..Execute::default() }) }
     }
 
     #[test]
     fn ids_and_timeouts() {
         let text = br#"{"type": "execute", "code": "", "id": "a", "timeout_secs": 1.5}"#;
-        let Request { id, body } = Request::parse(text).unwrap();
+        let Request { id, body, .. } = Request::parse(text).unwrap();
         assert_eq!(id.unwrap().json(), "\"a\"");
         let timeout = Some(Duration::from_millis(1500));
         assert_eq!(body, Body::Execute(Execute { timeout, ..Execute::default() }));
@@ -335,6 +356,7 @@ mod tests {
         assert!(refusal(br#"{"type": "exec"}"#).contains("unknown request type \"exec\""));
         assert!(refusal(br#"{"type": "execute"}"#).contains("needs \"code\""));
         assert!(refusal(br#"{"type": "execute", "code": 5}"#).contains("\"code\" must be a string, not a number"));
+        assert!(refusal(br#"{"type": "ping", "client": ""}"#).contains("\"client\" must be a name of 1 to 200"));
         assert!(refusal(br#"{"type": 5}"#).contains("\"type\" must be a string, not a number"));
     }
 
@@ -355,7 +377,7 @@ mod tests {
         assert_eq!(*nul, 0);
         assert_eq!(Request::parse(text), Ok(plain("print('ü\0')")));
         assert_eq!(ClientRequest::Status.encode(), b"{\"type\":\"status\"}\0");
-        assert_eq!(parsed(&ClientRequest::Undo { steps: 3 }).body, Body::Undo { steps: 3 });
+        assert_eq!(parsed(&ClientRequest::Undo { steps: 3, sent_by: SentBy::default() }).body, Body::Undo { steps: 3 });
         let features = &["stream", "telepathy"][..];
         let hello = parsed(&ClientRequest::Hello { protocol_version: PROTOCOL_VERSION, features, token: None });
         assert_eq!(hello.body, Body::Hello { features: vec![Feature::Stream], token: None });
@@ -371,6 +393,7 @@ mod tests {
             on_error: Some("rollback"),
             changes: true,
             undo_step: Some(false),
+            sent_by: SentBy { client: Some("c"), behalf: Some(&"k".repeat(43)) },
         };
         let request = parsed(&ClientRequest::Execute(all));
         let wanted = Execute {
@@ -385,6 +408,8 @@ mod tests {
             no_undo_step: true,
         };
         assert_eq!(request.body, Body::Execute(wanted));
+        let sender = Sender { client: Some("c".to_owned()), behalf: Token::parse(&"k".repeat(43)) };
+        assert_eq!(request.sender, sender);
         let features: Vec<Feature> = request.features().collect();
         assert_eq!(features, [Feature::Stream, Feature::Session, Feature::Rollback, Feature::Changes]);
     }
@@ -418,6 +443,8 @@ mod tests {
         assert!(is_extended(r#"{"type": "execute", "code": "", "title": "t"}"#));
         assert!(is_extended(r#"{"type": "undo"}"#));
         assert!(!is_extended(r#"{"type": "ping"}"#));
+        // Who asks changes nothing in the answer.
+        assert!(!is_extended(r#"{"type": "execute", "code": "", "client": "c", "behalf": "nobody"}"#));
     }
 
     proptest! {

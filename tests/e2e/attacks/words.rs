@@ -18,6 +18,11 @@ pub(crate) fn add(suite: &mut Suite) {
             tool_arguments(environment, flavour)
         });
     }
+    for flavour in [Flavour::Bpy50, Flavour::Bpy52, Flavour::Windowed] {
+        suite.own(&format!("{}::attacks::paths_in_tool_arguments_harm_no_file", flavour.name()), move |environment| {
+            paths(environment, flavour)
+        });
+    }
     suite
         .own("bpy_5_2::attacks::nothing_a_client_sends_forges_the_log", |environment| log(environment, Flavour::Bpy52));
     suite.own("windowed::attacks::nothing_a_client_sends_forges_the_log", |environment| {
@@ -107,6 +112,105 @@ fn tool_arguments(environment: &Environment, flavour: Flavour) -> Result<()> {
     }
     ensure!(listing(&folders)? == before, "files came or went: {:?}", listing(&folders)?);
     real_names(&blender, &session)
+}
+
+/// Each is answered before a person would wonder, and what was there is as it was.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Paths in `FOLDER` that lead to what is no .blend file, or to what nobody should wait for.
+const NOTHING_TO_OPEN: [&str; 14] = [
+    "",
+    "relative.blend",
+    "../relative.blend",
+    "//beside.blend",
+    "FOLDER",
+    "FOLDER/",
+    "FOLDER/nothing.blend",
+    "FOLDER/pipe",
+    "FOLDER/to-pipe.blend",
+    "FOLDER/to-folder/../precious.png",
+    "FOLDER/precious.png\0.blend",
+    "/dev/zero",
+    "/dev/tty",
+    "/etc/passwd",
+];
+
+/// Paths that would have Blender write over `precious.png` or over what a link leads to, or that name no new picture.
+const NO_NEW_PICTURE: [&str; 17] = [
+    "",
+    "relative.png",
+    "../relative.png",
+    "//beside.png",
+    "FOLDER",
+    "FOLDER/new.png/",
+    "FOLDER/nowhere/new.png",
+    "FOLDER/precious.png",
+    "FOLDER/inner/../precious.png",
+    "FOLDER/to-folder/../precious.png",
+    "FOLDER\\precious.png",
+    "FOLDER/precious.png\0new.png",
+    "FOLDER/{blend_name}.png",
+    "FOLDER/pipe.png",
+    "FOLDER/to-precious.png",
+    "FOLDER/to-nothing.png",
+    "/dev/null",
+];
+
+#[cfg(unix)]
+fn paths(environment: &Environment, flavour: Flavour) -> Result<()> {
+    use std::os::unix::fs::symlink;
+    let blender = Blender::start(environment, flavour, &Settings::default())?;
+    let mut command = Command::new(&environment.blendwire);
+    command.args(["mcp", "--port", &blender.port.to_string()]);
+    let session = McpSession::start(command)?;
+    let folder = blender.file("paths");
+    fs_err::create_dir_all(folder.join("inner"))?;
+    fs_err::create_dir_all(blender.file("elsewhere/inner"))?;
+    for name in ["precious.png", "Unsaved.png", "untitled.png"] {
+        fs_err::write(folder.join(name), "precious")?;
+    }
+    for name in ["pipe", "pipe.png"] {
+        ensure!(Command::new("mkfifo").arg(folder.join(name)).status()?.success(), "no pipe could be made");
+    }
+    for (to, name) in [
+        ("precious.png", "to-precious.png"),
+        ("nothing", "to-nothing.png"),
+        ("pipe", "to-pipe.blend"),
+        ("../elsewhere/inner", "to-folder"),
+    ] {
+        symlink(to, folder.join(name))?;
+    }
+    let before = listing(&[folder.clone(), blender.file("elsewhere")])?;
+    let refuse = |tool: &str, arguments: Value| -> Result<()> {
+        let begun = std::time::Instant::now();
+        let call = session.call(tool, arguments.clone())?;
+        ensure!(call.is_error() && !call.text().contains("Traceback"), "{tool} {arguments}: {}", call.text());
+        ensure!(!call.text().contains("root:"), "{}", call.text());
+        ensure!(begun.elapsed() < ANSWERED_WITHIN, "{tool} {arguments} took {:?}", begun.elapsed());
+        Ok(())
+    };
+    let there = folder.display().to_string();
+    for path in NOTHING_TO_OPEN.map(|path| path.replace("FOLDER", &there)) {
+        refuse("get_blendfile_summary_datablocks", json!({"blend_file": path}))?;
+        refuse("execute_blender_code", json!({"code": "result = 1", "blend_file": path}))?;
+        refuse("render_image", json!({"blend_file": path}))?;
+    }
+    for path in NO_NEW_PICTURE.map(|path| path.replace("FOLDER", &there)) {
+        refuse("render_thumbnail_to_path", json!({"output_path": path}))?;
+        refuse("render_viewport_to_path", json!({"output_path": path}))?;
+    }
+    refuse("render_thumbnail_to_path", json!({"output_path": format!("{there}/{}.png", "x/".repeat(600))}))?;
+    for name in ["precious.png", "Unsaved.png", "untitled.png"] {
+        ensure!(fs_err::read(folder.join(name))? == b"precious", "{name} was written over");
+    }
+    let after = listing(&[folder, blender.file("elsewhere")])?;
+    ensure!(after == before, "files came or went: {after:?}");
+    ensure_unharmed(&blender, "paths")
+}
+
+#[cfg(not(unix))]
+fn paths(_environment: &Environment, _flavour: Flavour) -> Result<()> {
+    Ok(())
 }
 
 /// Objects that really have such names are found by them, whatever they look like.

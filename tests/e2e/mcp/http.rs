@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire};
+use serde_json::{Value, json};
 
 use crate::http::bearer;
 use crate::suite::{EVERYWHERE, Suite};
@@ -95,4 +96,65 @@ fn stop(environment: &Environment) -> Result<()> {
     let (_, answer) = head(blender.port, "POST", &token, INITIALIZE)?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     Ok(())
+}
+
+/// A client of MCP over HTTP that is made of nothing but requests.
+pub(crate) struct HttpClient {
+    port: u16,
+    /// Lines of the head that each request has.
+    headers: String,
+}
+
+impl HttpClient {
+    /// Begins a session; `token` is the line of the head that has it.
+    pub(crate) fn begin(port: u16, token: &str) -> Result<Self> {
+        let mut client = Self { port, headers: format!("{token}{ACCEPT}Content-Type: application/json\r\n") };
+        let who = json!({"name": "Assistant", "version": "7.1"});
+        let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": who});
+        let begins = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello});
+        let (_, head) = client.send("POST", &begins.to_string())?;
+        let named = head.lines().find(|line| line.to_ascii_lowercase().starts_with("mcp-session-id:"));
+        let named = named.with_context(|| format!("no session in {head}"))?.trim();
+        client.headers += named;
+        client.headers += "\r\nMCP-Protocol-Version: 2025-11-25\r\n";
+        client.send("POST", &json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string())?;
+        Ok(client)
+    }
+
+    /// Runs a script: the end of the connection that asked for it, and the answer.
+    pub(crate) fn execute(&self, code: &str) -> Result<(String, Value)> {
+        let call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
+        let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call});
+        let (mut wire, _) = self.send("POST", &call.to_string())?;
+        let address = wire.sender()?.local_addr()?.to_string();
+        // A stream of events, of which the answer is the last.
+        loop {
+            let line = String::from_utf8(wire.read_to(b'\n')?)?;
+            let Some(message) = line.strip_prefix("data:") else { continue };
+            let message = serde_json::from_str::<Value>(message).unwrap_or_default();
+            if message["id"] == 2 {
+                return Ok((address, message));
+            }
+        }
+    }
+
+    /// Ends the session.
+    pub(crate) fn end(self) -> Result<()> {
+        self.send("DELETE", "").map(drop)
+    }
+
+    /// Sends one message and reads the head of the answer.
+    fn send(&self, method: &str, body: &str) -> Result<(Wire, String)> {
+        let mut wire = Wire::connect(self.port)?;
+        let (headers, length) = (&self.headers, body.len());
+        let head = format!("{method} /mcp HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n");
+        wire.send((head + body).as_bytes())?;
+        let mut head = String::new();
+        while !head.ends_with("\n\n") {
+            head.push_str(String::from_utf8(wire.read_to(b'\n')?)?.trim_end_matches('\r'));
+            head.push('\n');
+        }
+        ensure!(head.starts_with("HTTP/1.1 20"), "{method}: {head}");
+        Ok((wire, head))
+    }
 }

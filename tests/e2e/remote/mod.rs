@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use self::machines::{Machine, Machines, on_machines};
 use crate::attacks::{ensure_unharmed, intrusions, tls};
+use crate::journal::who::of_code;
 use crate::suite::Suite;
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -372,6 +373,39 @@ fn by_ipv6(environment: &Environment, machines: &Machines) -> Result<()> {
     ensure_unharmed(&blender, "IPv6")
 }
 
+/// The server behind `/mcp` is a client of this one, which it tells by its certificate: also by one that was renewed since
+/// the start. Whom the journal names is the other machine.
+fn by_mcp(environment: &Environment, friend: &Machine, blender: &Blender) -> Result<()> {
+    let mut command = Command::new(&environment.blendwire);
+    command.args(["tls", "--make"]).env("BLENDWIRE_CONFIG_DIR", blender.file("config"));
+    ensure!(command.output()?.status.success(), "no new certificate");
+    let (token, _) = credentials(environment, blender)?;
+    let bearer = format!("Authorization: Bearer {token}");
+    let at = format!("https://{}:{}/mcp", friend.server, blender.port);
+    let accept = "Accept: application/json, text/event-stream";
+    let send = |session: &str, message: &Value| -> Result<String> {
+        let (kind, body) = ("Content-Type: application/json", message.to_string());
+        let headers = ["-H", &bearer, "-H", accept, "-H", kind, "-H", session];
+        let (code, said) = curl(friend, &[&["--insecure", "--include", "-d", &body][..], &headers, &[&at]].concat())?;
+        ensure!(code.starts_with("20"), "{code}: {said}");
+        Ok(said)
+    };
+    let who =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "afar", "version": "1"}});
+    let said = send("X-None: 1", &json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": who}))?;
+    let session = said.lines().find(|line| line.to_ascii_lowercase().starts_with("mcp-session-id:"));
+    let session = session.with_context(|| format!("no session in {said}"))?.trim();
+    send(session, &json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
+    let call = json!({"name": "execute_blender_code", "arguments": {"code": "result = 'from afar'"}});
+    let said = send(session, &json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call}))?;
+    ensure!(said.contains("from afar") && !said.contains("\"isError\":true"), "{said}");
+    let begin = of_code(blender, "result = 'from afar'")?;
+    let peer = begin["peer"].as_str().unwrap_or_default();
+    ensure!(peer.starts_with("10.99.0.2:") && begin.get("uid").is_none(), "{begin}");
+    ensure!(begin["dialect"] == "mcp" && begin["client"] == "afar 1", "{begin}");
+    Ok(())
+}
+
 /// Whoever names one address is served there, and nobody elsewhere, not even this machine.
 fn one_address(environment: &Environment, machines: &Machines) -> Result<()> {
     let Machines { friend, stranger } = machines;
@@ -385,6 +419,7 @@ fn one_address(environment: &Environment, machines: &Machines) -> Result<()> {
         exec(environment, friend, &blender, &friend.server, &["--fingerprint", &fingerprint], Some(&token))?;
     ensure!((code, out.as_str()) == (Some(0), "42\n"), "{code:?} {err}");
     ensure!(Wire::connect(port).is_err(), "127.0.0.1 is served");
+    by_mcp(environment, friend, &blender)?;
     ensure!(
         stranger.there(|| Wire::connect_to((stranger.server.as_str(), port))).is_err(),
         "another address is served"

@@ -10,6 +10,8 @@
 //!
 //! Over HTTP code runs only with the token, wherever it comes from: a web page can make requests to this machine.
 
+use std::sync::Arc;
+
 mod peer;
 mod rules;
 mod tls;
@@ -27,5 +29,5 @@ pub(crate) struct Access {
     pub(crate) rules: AccessRules,
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) tokens: Tokens,
-    pub(crate) tls: Tls,
+    pub(crate) tls: Arc<Tls>,
 }

@@ -147,6 +147,17 @@ mod tests {
         assert_eq!(tokens.check(Some(&first)), Err(NoToken::Wrong));
         assert_eq!(tokens.still_holds(generation), Err(NoToken::Rotated));
         let generation = tokens.check(Some(&second)).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let allow =
+                |mode| std::fs::set_permissions(folder.token().path(), PermissionsExt::from_mode(mode)).unwrap();
+            // Others may have read it meanwhile; its owner says by taking the rights back that nobody has.
+            allow(0o644);
+            assert_eq!(tokens.check(Some(&second)), Err(NoToken::Unreadable));
+            allow(0o600);
+            assert!(tokens.check(Some(&second)).is_ok());
+        }
         std::fs::remove_file(folder.token().path()).unwrap();
         assert_eq!(tokens.check(Some(&second)), Err(NoToken::Unreadable));
         assert_eq!(tokens.still_holds(generation), Err(NoToken::Unreadable));

@@ -12,7 +12,8 @@ use std::sync::atomic::Ordering;
 
 use blendwire_journal::Dialect;
 use blendwire_protocol::{
-    BadBareRequest, BareRequest, BareResult, Decoder, ErrorCode, Execute, Extras, Look, Reply, Terminator, is_bare,
+    BadBareRequest, BareRequest, BareResult, Decoder, ErrorCode, Execute, Extras, Look, Reply, Sender, Terminator,
+    is_bare,
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
@@ -184,7 +185,7 @@ impl Client<'_> {
         let task = Task::Script(script);
         let control = &self.shared.control;
         let mut job = Job::new(number, task, feed, ticket, control.clone(), None);
-        job.audit = Audit::new(self.shared, self.id, Dialect::Bare);
+        job.audit = Audit::new(self.shared, self.id, Dialect::Bare, Sender::default());
         // Its requests bring no limit of their own.
         let limit = Limit::of(None, self.shared.config.time_limit);
         let _ = job.book(control, self.id, limit.is_some());

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use http_body_util::channel::Channel;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Response, StatusCode};
 
 use super::body::{self, AnyBody};
@@ -34,6 +34,9 @@ const WITHIN: Duration = Duration::from_mins(30);
 
 /// Events that may wait for a client that reads slowly; what is printed meanwhile is gathered in the feed.
 const EVENTS_WAITING: usize = 8;
+
+/// As long as other names of clients may be.
+const LONGEST_AGENT_CHARS: usize = 200;
 
 /// A reply to JSON over HTTP ends with a line break, for people with curl.
 const END: Terminator = Terminator::Newline;
@@ -74,6 +77,7 @@ pub(crate) async fn answer(
         .get_all(ACCEPT)
         .iter()
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/event-stream")));
+    let request = named_by_header(request, headers);
     let request = if wants_events { with_events(request) } else { without_events(request) };
     match intake.take(request, END, true).await {
         Taken::Queued(later) if wants_events => events(later),
@@ -114,6 +118,14 @@ async fn question_answered(
     };
     let status = if reply.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     respond(status, reply.encode(END, &extras))
+}
+
+/// What the program that sent it calls itself, where the request does not say who asks.
+fn named_by_header(mut request: Request, headers: &HeaderMap) -> Request {
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).filter(|agent| !agent.trim().is_empty());
+    let short = |agent: &str| agent.chars().take(LONGEST_AGENT_CHARS).collect();
+    request.sender.client = request.sender.client.or_else(|| agent.map(short));
+    request
 }
 
 /// The header decides, whatever the body says.

@@ -153,7 +153,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<AnyBody> {
     let totals = &shared.activity.totals;
-    let mounted = shared.mounted.as_ref().filter(|(path, _)| *path == request.uri().path());
+    let mounted = shared.mounted.as_ref().filter(|(mount, _)| mount.path == request.uri().path());
     if let Some((status, why)) = guard::refusal(&request, is_tls, mounted.is_some(), shared) {
         add(&totals.refused, 1);
         log::debug!("connection {}: HTTP refused: {why}", guest.id);
@@ -168,9 +168,9 @@ async fn answer(
         log::debug!("connection {}: HTTP without the right token", guest.id);
         return unauthorized(why);
     }
-    if let Some((_, service)) = mounted {
+    if let Some((mount, service)) = mounted {
         add(&totals.requests, 1);
-        return service.answer(request).await;
+        return service.answer(request, shared.origins.vouch(guest.id, mount.dialect)).await;
     }
     let (head, body) = request.into_parts();
     let is_read = matches!(head.method, Method::GET | Method::HEAD);

@@ -7,19 +7,23 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-use blendwire_credentials::{Fingerprint, Folder};
+use blendwire_credentials::{CurrentFingerprint, Folder};
+use blendwire_journal::Dialect;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+
+pub use crate::audit::Behalf;
 
 /// An answer under way.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Response<UnsyncBoxBody<Bytes, Infallible>>> + Send + 'a>>;
 
 /// Answers requests over HTTP.
 pub trait HttpService: Send + Sync + Debug {
-    /// Answers one. Runs on the network thread and must not keep it.
-    fn answer(&self, request: Request<Incoming>) -> Answering<'_>;
+    /// Answers one. What it asks of this server meanwhile it asks on `behalf` of whoever sent the request. Runs on the
+    /// network thread and must not keep it.
+    fn answer(&self, request: Request<Incoming>, behalf: Behalf) -> Answering<'_>;
 
     /// Ends what would otherwise go on for as long as its clients want: the server stops.
     fn stop(&self);
@@ -30,6 +34,8 @@ pub trait HttpService: Send + Sync + Debug {
 pub struct Mount {
     /// The path, exactly; also pages of this machine may ask there, if they have the token.
     pub path: &'static str,
+    /// What its clients speak, for the journal.
+    pub dialect: Dialect,
     /// Makes the service, when the server listens.
     pub make: fn(At) -> Box<dyn HttpService>,
 }
@@ -42,5 +48,5 @@ pub struct At {
     /// Where its token is.
     pub credentials: Option<Folder>,
     /// Of its certificate, where it has one.
-    pub fingerprint: Option<Fingerprint>,
+    pub fingerprint: CurrentFingerprint,
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use blendwire_client::{Effects, Options, Outcome, Script};
+use blendwire_client::{Effects, Options, Outcome, Script, SentBy};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ExecArgs) -> Ended {
         title: title.as_deref(),
         rollback: args.rollback,
         changes: args.changes,
+        sent_by: SentBy::named("blendwire exec"),
         ..Options::default()
     });
     let live = Live::new(if args.json { Sink::Nowhere } else { Sink::Stderr });

@@ -8,9 +8,11 @@ The answer is deferred: the main thread starts that process and looks after it b
 
 import codecs
 import contextlib
+import errno
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -156,6 +158,15 @@ def save_copy(path):
         unnoticed(path)
 
 
+def beginning(path):
+    """The first bytes of a file, where it is one: a pipe or a device could hold the main thread for ever."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    # Another thing may be there by now.
+    with open(path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        return file.read(7)
+
+
 def problem(path):
     """Why this is no file to open; None when it may be one."""
     if path is None:
@@ -163,10 +174,9 @@ def problem(path):
     if not os.path.isabs(path):
         return f"blend_file must be an absolute path on the machine that Blender runs on, not {path!r}"
     try:
-        with open(path, "rb") as file:
-            begin = file.read(7)
-    except OSError as error:
-        return f"cannot open {path} on the machine that Blender runs on: {error.strerror}"
+        begin = beginning(path)
+    except (OSError, ValueError) as error:
+        return f"cannot open {path} on the machine that Blender runs on: {getattr(error, 'strerror', error)}"
     return None if begin.startswith(MAGIC) else f"{path} is not a .blend file"
 
 

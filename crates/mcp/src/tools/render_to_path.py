@@ -24,6 +24,8 @@ FORMATS = {
     ".hdr": "HDR",
 }
 ALSO = {".exr": {"OPEN_EXR_MULTILAYER"}, ".tga": {"TARGA_RAW"}}
+# Blender cuts longer ones.
+LONGEST_BYTES = 1000
 THUMBNAIL_SIDE = 320
 THUMBNAIL_SAMPLES = 16
 # Where it is kept, as long as the file stays open, which paths were rendered to.
@@ -34,8 +36,24 @@ class Problem(Exception):
     """What cannot be rendered, in words for the caller."""
 
 
+def is_plain(path):
+    """Whether Blender writes to this very path.
+
+    Since 5.0 it fills in what stands in braces, it takes away `..` without looking where a link leads, it takes a
+    backslash for a slash, and a path ends for it at NUL and after 1023 bytes: each could name somebody's file.
+    """
+    parts = path.replace("\\", "/").split("/")
+    strange = set("{}\0") if os.sep == "\\" else set("{}\0\\")
+    return ".." not in parts and not strange & set(path) and len(os.fsencode(path)) <= LONGEST_BYTES
+
+
 def check(path):
     """Refuses what is no place for a picture. Returns the format that its ending asks for."""
+    if not is_plain(path):
+        raise Problem(
+            "output_path must name its file plainly: without “..”, braces, backslashes and NUL, which Blender reads as "
+            f"something else, and in at most {LONGEST_BYTES} bytes"
+        )
     if not os.path.isabs(path) or path.startswith("//"):
         raise Problem(f"output_path must be an absolute path on the machine that Blender runs on, not {path!r}")
     folder, name = os.path.split(path)
@@ -44,7 +62,8 @@ def check(path):
     ending = os.path.splitext(name)[1].lower()
     if os.path.isdir(path) or ending not in FORMATS:
         raise Problem(f"output_path must end with one of {', '.join(FORMATS)}, not {name!r}")
-    if os.path.lexists(path) and path not in bpy.app.driver_namespace.get(RENDERED, ()):
+    is_ours = path in bpy.app.driver_namespace.get(RENDERED, ()) and os.path.isfile(path) and not os.path.islink(path)
+    if os.path.lexists(path) and not is_ours:
         raise Problem(f"{path} is there already, and this tool has not rendered it: take another name, or remove it")
     return ending
 

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use blendwire_journal::Deed::{self, FileRemoved, FileWritten, Host, Process};
 use pyo3::prelude::*;
@@ -33,13 +34,20 @@ pub(super) fn read(event: &str, arguments: Arguments<'_, '_>, note: impl FnMut(D
         }
     };
     match event {
+        "open" if is_for_writing(arguments)? && is_place_unknown(arguments)? => {
+            say(FileWritten, path(&arguments.get_item(0)?)?.map(|path| seen_from_somewhere(&path)));
+        }
         "open" if is_for_writing(arguments)? => file(FileWritten, 0, None)?,
         "os.remove" | "os.rmdir" => file(FileRemoved, 0, Some(1))?,
         "os.rename" => {
             file(FileRemoved, 0, Some(2))?;
             file(FileWritten, 1, Some(3))?;
         }
-        "os.link" => file(FileWritten, 1, Some(3))?,
+        "os.link" => {
+            // By its second name the file itself can be written.
+            file(FileWritten, 0, Some(2))?;
+            file(FileWritten, 1, Some(3))?;
+        }
         "os.symlink" => file(FileWritten, 1, Some(2))?,
         "os.mkdir" | "os.chmod" => file(FileWritten, 0, Some(2))?,
         "os.chown" | "os.utime" => file(FileWritten, 0, Some(3))?,
@@ -78,6 +86,21 @@ fn is_for_writing(arguments: Arguments<'_, '_>) -> PyResult<bool> {
         return Ok(mode.to_string_lossy().contains(['w', 'a', 'x', '+']));
     }
     Ok(arguments.get_item(2)?.extract::<i32>()? & (WRITES | CREATES) != 0)
+}
+
+/// `os.open` may be given a folder that is open, and Python does not tell of it: where a relative path leads is not known
+/// then. The built-in, which has a mode, takes no such folder.
+fn is_place_unknown(arguments: Arguments<'_, '_>) -> PyResult<bool> {
+    let has_folder = cfg!(unix) && arguments.get_item(1)?.is_none();
+    Ok(has_folder
+        && path(&arguments.get_item(0)?)?.is_some_and(|path| !path.is_empty() && Path::new(&path).is_relative()))
+}
+
+/// A path for the journal that is not made absolute: that would name a file that was perhaps not written. To the guard
+/// rules it is in no folder.
+fn seen_from_somewhere(path: &str) -> String {
+    let working = std::env::current_dir().unwrap_or_default();
+    format!("{path} (seen from {} or from an open folder)", working.display())
 }
 
 fn is_no_file(path: &str) -> bool {

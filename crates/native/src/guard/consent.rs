@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blendwire_bridge::{Job, Shared, Task};
+use blendwire_journal::{By, Consented};
 use blendwire_protocol::{ConsentAnswer, ErrorCode, Reply};
 use pyo3::exceptions::{PyPermissionError, PyValueError};
 use pyo3::intern;
@@ -35,7 +36,7 @@ struct Waiting {
     job: Job,
     /// What it visibly wants, as bits.
     kinds: u8,
-    answer: Option<ConsentAnswer>,
+    answer: Option<(ConsentAnswer, By)>,
 }
 
 /// What was refused to a script that ran, and the user may allow.
@@ -83,8 +84,12 @@ pub(crate) fn admit(py: Python<'_>, shared: &Arc<Shared>, job: Job) -> Option<Jo
 }
 
 impl Waiting {
+    fn code(&self) -> &str {
+        if let Task::Script(script) = &self.job.task { &script.code } else { "" }
+    }
+
     fn size_bytes(&self) -> usize {
-        if let Task::Script(script) = &self.job.task { script.code.len() } else { 0 }
+        self.code().len()
     }
 
     /// Nobody need be asked any more: the user has allowed the kinds for the session, or changed the rules, which hold
@@ -130,7 +135,8 @@ fn settle(py: Python<'_>, shared: &Arc<Shared>, waiting: Waiting) {
     if let Some(reply) = shared.ending_reply(job.number, "while it waited for the user's consent") {
         return job.answer(reply);
     }
-    match answer {
+    job.consent = answer.map(|(answer, by)| Consented { answer: answer.name().to_owned(), by });
+    match answer.map(|(answer, _)| answer) {
         Some(ConsentAnswer::Once) => job.granted = kinds,
         Some(ConsentAnswer::Session) => {
             GRANTED.fetch_or(kinds, Ordering::Relaxed);
@@ -171,8 +177,8 @@ pub(crate) fn drop_all() {
     drop(dropped);
 }
 
-/// What the user is asked: dictionaries with `request`, `title`, `code`, `kinds`, and `detail`, which is empty for a request
-/// that waits, and says what was refused to one that has run.
+/// What the user is asked: dictionaries with `request`, `title`, `code` and whether that `is_cut`, `kinds`, and `detail`,
+/// which is empty for a request that waits, and says what was refused to one that has run.
 #[pyfunction]
 pub(crate) fn consent(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     guarded(|| {
@@ -180,17 +186,17 @@ pub(crate) fn consent(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             let entry = PyDict::new(py);
             entry.set_item("request", number)?;
             entry.set_item("title", title)?;
-            entry.set_item("code", &code[..code.floor_char_boundary(SHOWN_CODE_BYTES)])?;
+            let shown = &code[..code.floor_char_boundary(SHOWN_CODE_BYTES)];
+            entry.set_item("code", shown)?;
+            entry.set_item("is_cut", shown.len() < code.len())?;
             entry.set_item("kinds", kinds)?;
             entry.set_item("detail", detail)?;
             PyResult::Ok(entry)
         };
         let mut entries = with_waiting(|waiting| {
             let open = waiting.iter().filter(|waiting| waiting.answer.is_none());
-            let entries = open.map(|Waiting { job, kinds, .. }| {
-                let code = if let Task::Script(script) = &job.task { script.code.as_str() } else { "" };
-                entry(job.number, &job.title, code, names(*kinds), "")
-            });
+            let entries = open
+                .map(|waiting| entry(waiting.job.number, &waiting.job.title, waiting.code(), names(waiting.kinds), ""));
             entries.collect::<PyResult<Vec<_>>>()
         })?;
         let offers = with_offers(|offers| {
@@ -203,6 +209,13 @@ pub(crate) fn consent(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
         entries.extend(offers);
         Ok(entries)
     })
+}
+
+/// All of the code of the request of this number; `None` when it does not wait any more.
+#[pyfunction]
+pub(crate) fn consent_code(number: u64) -> Option<String> {
+    let is_it = |waiting: &&Waiting| waiting.job.number == number && waiting.answer.is_none();
+    with_waiting(|waiting| waiting.iter().find(is_it).map(|waiting| waiting.code().to_owned()))
 }
 
 /// The user's answer for the request of this number: `once`, `session` or `never`. `refused` is the kind that was refused to
@@ -219,16 +232,20 @@ pub(crate) fn answer_consent(number: u64, answer: &str, refused: &str) -> PyResu
         if let Some(kind) = Kind::named(refused) {
             return Ok(answer_offer(number, kind, answer));
         }
-        Ok(answer_waiting(number, answer))
+        Ok(answer_waiting(number, answer, By::Blender))
     })
 }
 
-/// The answer of a request that waits, from the user or from a client that has asked the user. Returns whether there was
-/// one. Any thread.
-pub(crate) fn answer_waiting(number: u64, answer: ConsentAnswer) -> bool {
+/// The answer of a request that waits, from a client that has asked the user. Returns whether there was one. Any thread.
+pub(crate) fn answer_by_client(number: u64, answer: ConsentAnswer) -> bool {
+    answer_waiting(number, answer, By::Client)
+}
+
+fn answer_waiting(number: u64, answer: ConsentAnswer, by: By) -> bool {
     with_waiting(|waiting| {
-        let asked = waiting.iter_mut().find(|waiting| waiting.job.number == number);
-        asked.map(|waiting| waiting.answer = Some(answer)).is_some()
+        let is_it = |waiting: &&mut Waiting| waiting.job.number == number && waiting.answer.is_none();
+        let asked = waiting.iter_mut().find(is_it);
+        asked.map(|waiting| waiting.answer = Some((answer, by))).is_some()
     })
 }
 

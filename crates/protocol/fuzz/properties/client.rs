@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use blendwire_protocol::{
     Body, ClientExecute, ClientReply, ClientRequest, Decoder, ErrorCode, Exception, Extras, Feature, Frame, Id, Look,
-    PROTOCOL_VERSION, Reply, Request, Terminator, Token, is_bare,
+    PROTOCOL_VERSION, Reply, Request, Sender, SentBy, Terminator, Token, is_bare,
 };
 use bytes::BytesMut;
 use serde_json::Value;
@@ -18,12 +18,14 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
     let features: Vec<&str> = features.iter().map(String::as_str).chain(["undo", "stream", "undo"]).collect();
     let token = dice.maybe(Dice::text);
     let token = token.as_deref();
+    let client = dice.maybe(Dice::text);
+    let sent_by = SentBy { client: client.as_deref(), behalf: token };
     let request = match kind {
         0 => ClientRequest::Hello { protocol_version: dice.number() % 3, features: &features, token },
         1 => ClientRequest::Cancel { id: &id },
         2 => ClientRequest::Outcome { id: &id },
-        3 => ClientRequest::Undo { steps: dice.number() % 1003 },
-        4 => ClientRequest::Redo { steps: dice.number() },
+        3 => ClientRequest::Undo { steps: dice.number() % 1003, sent_by },
+        4 => ClientRequest::Redo { steps: dice.number(), sent_by },
         5 => ClientRequest::Status,
         6 => ClientRequest::Ping,
         _ => return execute(dice),
@@ -35,7 +37,9 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
             protocol_version == PROTOCOL_VERSION && token.is_none_or(|token| Token::parse(token).is_some())
         }
         ClientRequest::Cancel { .. } | ClientRequest::Outcome { .. } => is_id,
-        ClientRequest::Undo { steps } | ClientRequest::Redo { steps } => (1..=1000).contains(&steps),
+        ClientRequest::Undo { steps, .. } | ClientRequest::Redo { steps, .. } => {
+            (1..=1000).contains(&steps) && sent_by.client.is_none_or(is_name)
+        }
         _ => true,
     };
     assert_eq!(parsed.is_ok(), is_fine, "{request:?} became {parsed:?}");
@@ -55,18 +59,30 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
         (ClientRequest::Consent { answer, .. }, Body::Consent { target, answer: found }) => {
             named(target) && answer == found
         }
-        (ClientRequest::Undo { steps }, Body::Undo { steps: found })
-        | (ClientRequest::Redo { steps }, Body::Redo { steps: found }) => steps == found,
+        (ClientRequest::Undo { steps, .. }, Body::Undo { steps: found })
+        | (ClientRequest::Redo { steps, .. }, Body::Redo { steps: found }) => {
+            steps == found && is_sender(sent_by, &parsed.sender)
+        }
         (ClientRequest::Status, Body::Status) | (ClientRequest::Ping, Body::Ping) => true,
         _ => false,
     };
     assert!(is_meant, "{request:?} became {parsed:?}");
 }
 
+fn is_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.chars().count() <= 200
+}
+
+/// Whether that is who was named. What is no secret of a server's stands for nobody.
+fn is_sender(sent_by: SentBy<'_>, found: &Sender) -> bool {
+    let behalf = sent_by.behalf.filter(|behalf| Token::parse(behalf).is_some());
+    found.client.as_deref() == sent_by.client && found.behalf.as_ref().map(Token::expose) == behalf
+}
+
 fn execute(dice: &mut Dice<'_>) {
     let (code, id, title, session) =
         (dice.text(), dice.maybe(Dice::text), dice.maybe(Dice::text), dice.maybe(Dice::text));
-    let other = dice.text();
+    let (other, client, behalf) = (dice.text(), dice.maybe(Dice::text), dice.maybe(Dice::text));
     let on_error = [None, Some("rollback"), Some("keep"), Some(other.as_str())][usize::from(dice.byte() % 4)];
     let sign = if dice.byte() == 1 { -1.0 } else { 1.0 };
     let sent = ClientExecute {
@@ -81,18 +97,20 @@ fn execute(dice: &mut Dice<'_>) {
         on_error,
         changes: dice.bool(),
         undo_step: dice.maybe(Dice::bool),
+        sent_by: SentBy { client: client.as_deref(), behalf: behalf.as_deref() },
     };
     let parsed = Request::parse(&one_frame(&ClientRequest::Execute(sent.clone()).encode()));
-    let is_name = |name: &str| !name.trim().is_empty() && name.chars().count() <= 200;
     let id = sent.id.map(|id| Value::from(id).to_string());
     let is_fine = id.as_ref().is_none_or(|id| id.len() <= Id::LONGEST_BYTES)
         && sent.title.is_none_or(is_name)
         && sent.session.is_none_or(is_name)
+        && sent.sent_by.client.is_none_or(is_name)
         && sent.timeout_secs.is_none_or(|secs| secs > 0.0)
         && sent.on_error.is_none_or(|way| ["rollback", "keep"].contains(&way));
     assert_eq!(parsed.is_ok(), is_fine, "{sent:?} became {parsed:?}");
     let Ok(parsed) = parsed else { return };
     assert_eq!(parsed.id.as_ref().map(Id::json), id.as_deref());
+    assert!(is_sender(sent.sent_by, &parsed.sender), "{sent:?} became {parsed:?}");
     let Body::Execute(found) = parsed.body else { panic!("{sent:?} became {parsed:?}") };
     let names = (found.code.as_str(), found.title.as_deref(), found.session.as_deref());
     assert_eq!(names, (sent.code, sent.title, sent.session));
@@ -116,6 +134,8 @@ pub(crate) fn says_again(request: &Request) {
 
 fn again(request: &Request, id: Option<&str>) {
     let names: Vec<&str>;
+    let sent_by =
+        SentBy { client: request.sender.client.as_deref(), behalf: request.sender.behalf.as_ref().map(Token::expose) };
     let written = match &request.body {
         Body::Hello { features, token } => {
             names = features.iter().map(|feature| feature.name()).collect();
@@ -132,13 +152,14 @@ fn again(request: &Request, id: Option<&str>) {
             on_error: execute.rollback.then_some("rollback"),
             changes: execute.changes,
             undo_step: execute.no_undo_step.then_some(false),
+            sent_by,
             ..ClientExecute::default()
         }),
         Body::Cancel { .. } => ClientRequest::Cancel { id: id.unwrap_or_default() },
         Body::Outcome { .. } => ClientRequest::Outcome { id: id.unwrap_or_default() },
         Body::Consent { answer, .. } => ClientRequest::Consent { id: id.unwrap_or_default(), answer: *answer },
-        Body::Undo { steps } => ClientRequest::Undo { steps: *steps },
-        Body::Redo { steps } => ClientRequest::Redo { steps: *steps },
+        Body::Undo { steps } => ClientRequest::Undo { steps: *steps, sent_by },
+        Body::Redo { steps } => ClientRequest::Redo { steps: *steps, sent_by },
         Body::Status => ClientRequest::Status,
         Body::Ping => ClientRequest::Ping,
     };

@@ -125,6 +125,7 @@ fn shown_tls(tls: &Tls) -> String {
     match tls {
         Tls::Off => "off".to_owned(),
         Tls::Pinned(fingerprint) => format!("pinned, {fingerprint}"),
+        Tls::Current(_) => "pinned, to this server's own certificate".to_owned(),
         Tls::Verified { ca: Some(ca) } => format!("verified, by {} or the system's authorities", ca.display()),
         Tls::Verified { ca: None } => "verified, by the system's authorities".to_owned(),
     }

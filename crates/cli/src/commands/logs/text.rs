@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use blendwire_journal::{Begin, Deeds, Dialect, End, Entry, Lost, Reader, State};
+use blendwire_journal::{Begin, By, Consented, Deeds, Dialect, End, Entry, Lost, Reader, State};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use owo_colors::OwoColorize as _;
@@ -53,6 +53,10 @@ impl Text {
         }
         if let Some(id) = &begin.id {
             lines.push(detail("id", &id.as_str().map_or_else(|| id.to_string(), str::to_owned)));
+        }
+        if let Some(Consented { answer, by }) = &begin.consent {
+            let by = if *by == By::Blender { "in Blender" } else { "by a client, for its user" };
+            lines.push(detail("consent", &format!("“{answer}”, answered {by}")));
         }
         if let Some(end) = &entry.end {
             lines.extend(told_at_the_end(end));
@@ -131,8 +135,9 @@ fn who(begin: &Begin) -> String {
         Dialect::Framed => None,
         Dialect::Bare => Some("as mcp-for-blender".to_owned()),
         Dialect::Http => Some("over HTTP".to_owned()),
+        Dialect::Mcp => Some("over MCP".to_owned()),
     };
-    let who: Vec<_> = [begin.peer.clone(), user, dialect].into_iter().flatten().collect();
+    let who: Vec<_> = [begin.client.clone(), begin.peer.clone(), user, dialect].into_iter().flatten().collect();
     plain(&who.join(" "))
 }
 

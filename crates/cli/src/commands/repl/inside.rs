@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use blendwire_client::{Blender, Options, Outcome, Script};
+use blendwire_client::{Blender, Options, Outcome, Script, SentBy};
 use blendwire_protocol::Status;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -16,6 +16,9 @@ use crate::{printer, running};
 
 const IS_COMPLETE: &str = include_str!("is_complete.py");
 const COMPLETE: &str = include_str!("complete.py");
+
+/// What Blender's journal is told.
+const REPL: SentBy<'_> = SentBy::named("blendwire repl");
 
 /// Whoever presses Tab while Blender is busy gets no names rather than a prompt that hangs.
 const COMPLETE_WITHIN: Duration = Duration::from_millis(500);
@@ -75,7 +78,7 @@ impl Inside {
     }
 
     fn options<'a>(&'a self, title: &'a str) -> Options<'a> {
-        Options { title: Some(title), session: Some(&self.session), ..Options::default() }
+        Options { title: Some(title), session: Some(&self.session), sent_by: REPL, ..Options::default() }
     }
 
     /// Says so when the names are gone because the server was started anew.
@@ -96,7 +99,7 @@ impl Inside {
     /// # Errors
     /// When there was no answer, or when it was left running.
     pub(super) fn run(&self, code: &str, is_terminal: bool) -> Result<Ran> {
-        let options = Options { session: Some(&self.session), echo: true, ..Options::default() };
+        let options = Options { session: Some(&self.session), echo: true, sent_by: REPL, ..Options::default() };
         let (script, live) = (Script::new(code).with_options(options), Live::new(Sink::Stdout));
         let outcome = self.runtime.block_on(running::run(&self.blender, &script, &live, CANCEL_GRACE));
         if is_terminal {
@@ -120,7 +123,8 @@ impl Inside {
     /// When there was no answer.
     pub(super) fn is_complete(&self, code: &str) -> Result<bool> {
         // Not in the session, whose `result` it would take.
-        let options = Options { title: Some("blendwire repl: is the input complete?"), ..Options::default() };
+        let title = Some("blendwire repl: is the input complete?");
+        let options = Options { title, sent_by: REPL, ..Options::default() };
         self.ask(&call(IS_COMPLETE, code), options)
     }
 
