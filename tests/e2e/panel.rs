@@ -55,6 +55,23 @@ pub(crate) fn shoot(environment: &Environment, blender: &Blender, name: &str) ->
     Ok(picture)
 }
 
+/// The same, of what is to be seen: Blender stands still before it draws anew, too, and a busy machine lets it wait.
+///
+/// # Errors
+/// `otherwise`, when it is not to be seen within a minute.
+pub(crate) fn shoot_when(
+    environment: &Environment,
+    blender: &Blender,
+    name: &str,
+    otherwise: &str,
+    is_seen: impl Fn(&Picture) -> bool,
+) -> Result<Picture> {
+    wait_until("it to be drawn", Duration::from_mins(1), || {
+        shoot(environment, blender, name).ok().filter(|picture| is_seen(picture))
+    })
+    .with_context(|| otherwise.to_owned())
+}
+
 /// The sidebar's rectangle in the picture: left, top, width, height in pixels.
 pub(crate) fn sidebar(blender: &Blender) -> Result<[usize; 4]> {
     let found = blender.result(
@@ -111,24 +128,28 @@ pub(crate) fn panel(environment: &Environment) -> Result<()> {
     let hand = Hand::lend(&blender)?;
     let closed = shoot(environment, &blender, "panel-closed.png")?;
     blender.result(OPEN_PANEL)?;
-    let running = shoot(environment, &blender, "panel-running.png")?;
     let rectangle = sidebar(&blender)?;
     ensure!(rectangle[2] > 100 && rectangle[3] > 300, "the sidebar is {rectangle:?}");
-    ensure!(running.differing(&closed, rectangle) > 5_000, "no panel was drawn over the view");
+    let otherwise = "no panel was drawn over the view";
+    let running = shoot_when(environment, &blender, "panel-running.png", otherwise, |now| {
+        now.differing(&closed, rectangle) > 5_000
+    })?;
     // Each state has words of its own: none looks like the one before.
     let mut last = running.clone();
     let mut look = |state: &str, blender: &Blender| -> Result<Picture> {
-        // It stands still before it is drawn anew, too.
-        let now = wait_until(&format!("the panel to show something new for: {state}"), Duration::from_mins(1), || {
-            let now = shoot(environment, blender, &format!("panel-{state}.png")).ok()?;
-            (now.differing(&last, rectangle) > 100).then_some(now)
-        })?;
+        let now = shoot_when(
+            environment,
+            blender,
+            &format!("panel-{state}.png"),
+            &format!("the panel shows nothing new for: {state}"),
+            |now| now.differing(&last, rectangle) > 100,
+        )?;
         last = now.clone();
         Ok(now)
     };
     let _ = blender.wire()?.execute("raise RuntimeError('as the panel shows it')")?;
     look("failed-request", &blender)?;
-    busy(&blender, &mut look)?;
+    busy(environment, &blender, &mut look)?;
     undo(&blender, &hand, &mut look)?;
 
     hand.restarts_with("")?;
@@ -155,7 +176,11 @@ pub(crate) fn panel(environment: &Environment) -> Result<()> {
 }
 
 /// A request whose result is deferred, so that Blender draws meanwhile, also in its status bar; and another client.
-fn busy(blender: &Blender, look: &mut impl FnMut(&str, &Blender) -> Result<Picture>) -> Result<()> {
+fn busy(
+    environment: &Environment,
+    blender: &Blender,
+    look: &mut impl FnMut(&str, &Blender) -> Result<Picture>,
+) -> Result<()> {
     const STATUS_BAR_PIXELS: usize = 22;
     let mut other = blender.wire()?;
     other.result("result = 1")?;
@@ -171,9 +196,10 @@ fn busy(blender: &Blender, look: &mut impl FnMut(&str, &Blender) -> Result<Pictu
             + "\0")
             .as_bytes(),
     )?;
-    let busy = look("busy", blender)?;
-    let bar = [0, busy.height - STATUS_BAR_PIXELS, busy.width, STATUS_BAR_PIXELS];
-    ensure!(busy.differing(&before, bar) > 100, "the status bar does not show the request");
+    look("busy", blender)?;
+    let bar = [0, before.height - STATUS_BAR_PIXELS, before.width, STATUS_BAR_PIXELS];
+    let otherwise = "the status bar does not show the request";
+    shoot_when(environment, blender, "status-bar-busy.png", otherwise, |now| now.differing(&before, bar) > 100)?;
     other.result("bpy.app.driver_namespace['is_seen'] = True; result = 1")?;
     ensure!(wire.reply()?["result"]["is_seen"] == true);
     Ok(())
@@ -255,9 +281,10 @@ pub(crate) fn preferences(environment: &Environment) -> Result<()> {
          result = len(bpy.context.window_manager.windows)",
     )?;
     ensure!(windows == 2, "the preferences did not open: {windows} windows");
-    let shown = shoot(environment, &blender, "preferences.png")?;
-    let whole = [0, 0, shown.width, shown.height];
-    ensure!(shown.differing(&before, whole) > 50_000, "no preferences were drawn over the window");
+    let whole = [0, 0, before.width, before.height];
+    let otherwise = "no preferences were drawn over the window";
+    let shown =
+        shoot_when(environment, &blender, "preferences.png", otherwise, |now| now.differing(&before, whole) > 50_000)?;
     // Their own window holds the first of them; the large one, its largest area given to them, holds all.
     blender.result(
         "main, small = bpy.context.window_manager.windows\n\
@@ -266,8 +293,10 @@ pub(crate) fn preferences(environment: &Environment) -> Result<()> {
          with bpy.context.temp_override(window=small):\n    bpy.ops.wm.window_close()\n\
          result = len(bpy.context.window_manager.windows)",
     )?;
-    let whole_page = shoot(environment, &blender, "preferences-whole.png")?;
-    ensure!(whole_page.differing(&shown, whole) > 50_000, "no preferences were drawn in the large window");
+    let otherwise = "no preferences were drawn in the large window";
+    let whole_page = shoot_when(environment, &blender, "preferences-whole.png", otherwise, |now| {
+        now.differing(&shown, whole) > 50_000
+    })?;
     refused_values(environment, &blender, &whole_page)
 }
 
@@ -284,15 +313,19 @@ fn refused_values(environment: &Environment, blender: &Blender, before: &Picture
     let certificate = blender.file("certificate.pem");
     fs_err::write(&certificate, "not looked at before the server starts")?;
     set(&format!("prefs.tls_certificate = {:?}", certificate.display().to_string()))?;
-    let without_key = shoot(environment, blender, "preferences-certificate-without-key.png")?;
-    ensure!(without_key.differing(before, whole) > 1_000, "nothing is said of the missing key");
+    let said = |name: &str, otherwise: &str, last: &Picture| {
+        shoot_when(environment, blender, name, otherwise, |now| now.differing(last, whole) > 1_000)
+    };
+    let otherwise = "nothing is said of the missing key";
+    let without_key = said("preferences-certificate-without-key.png", otherwise, before)?;
     set("prefs.tls_key, prefs.tls_certificate = prefs.tls_certificate, ''")?;
-    let without_certificate = shoot(environment, blender, "preferences-key-without-certificate.png")?;
-    ensure!(without_certificate.differing(&without_key, whole) > 1_000, "nothing is said of the missing certificate");
+    let otherwise = "nothing is said of the missing certificate";
+    let without_certificate = said("preferences-key-without-certificate.png", otherwise, &without_key)?;
     set("prefs.tls_key = ''\nprefs.host = 'render 7'\nprefs.allowed_clients = 'everybody'")?;
-    shoot(environment, blender, "preferences-refused.png")?;
+    said("preferences-refused.png", "nothing is said of a wrong address", &without_certificate)?;
     set("prefs.host = 'localhost'\nprefs.allowed_clients = ''")?;
-    let mended = shoot(environment, blender, "preferences-mended.png")?;
-    ensure!(mended.differing(before, whole) < 100, "something is still said");
+    shoot_when(environment, blender, "preferences-mended.png", "something is still said", |now| {
+        now.differing(before, whole) < 100
+    })?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, wait_until};
 use serde_json::{Value, json};
 
 use crate::http::bearer;
-use crate::panel::{OPEN_PANEL, shoot, sidebar};
+use crate::panel::{OPEN_PANEL, shoot, shoot_when, sidebar};
 use crate::suite::Suite;
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -59,8 +59,10 @@ fn network_tasks(environment: &Environment) -> Result<()> {
         let log = blender.process.output();
         (log.matches("a defect in Blendwire, please report it").count() == PLACES.len()).then_some(())
     })?;
-    let after = shoot(environment, &blender, "panel-defect.png")?;
-    ensure!(after.differing(&before, sidebar(&blender)?) > 200, "the panel was not drawn anew");
+    let rectangle = sidebar(&blender)?;
+    shoot_when(environment, &blender, "panel-defect.png", "the panel was not drawn anew", |after| {
+        after.differing(&before, rectangle) > 200
+    })?;
     let words = panel_says(&blender)?;
     let defects = format!("Defects of the server itself have ended connections ({})", PLACES.len());
     ensure!(words.contains("▲ Problem") && words.contains(&defects), "{words}");
