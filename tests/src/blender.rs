@@ -245,9 +245,11 @@ fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Re
     }
     command.args(&settings.blender_arguments);
     // The splash would lie over the panel, and a fixed size makes pictures comparable. Without a graphics card the
-    // viewport's anti-aliasing keeps the main thread busy for seconds after each change.
+    // viewport's anti-aliasing keeps the main thread busy for seconds after each change. What lies under the pointer would
+    // explain itself in some of the pictures.
     command.args(["--window-geometry", "0", "0", "1600", "1000", "--python-expr"]);
     let quiet = "import bpy\nbpy.context.preferences.view.show_splash = False\n\
+        bpy.context.preferences.view.show_tooltips = False\n\
         bpy.context.preferences.system.viewport_aa = 'OFF'";
     command.arg(match &settings.python_expr {
         Some(more) => format!("{quiet}\n{more}"),
