@@ -161,7 +161,7 @@ def save_copy(path):
 def beginning(path):
     """The first bytes of a file, where it is one: a pipe or a device could hold the main thread for ever."""
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is no file but a directory, a pipe or a device")
     # Another thing may be there by now.
     with open(path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))) as file:
         return file.read(7)
