@@ -68,7 +68,7 @@ fn greets_and_lists_tools_with_blender_closed_and_ends_with_its_client() {
 
     let status = client.request("tools/call", &json!({"name": "get_blender_status", "arguments": {}}));
     assert_eq!(status["result"]["isError"], true);
-    assert!(status["result"]["content"][0]["text"].as_str().unwrap().contains("blendwire launch"));
+    assert!(status["result"]["content"][0]["text"].as_str().unwrap().contains("call launch_blender"));
 
     drop(client.stdin.take());
     let output = client.process.wait_with_output().unwrap();
