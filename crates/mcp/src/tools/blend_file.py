@@ -45,7 +45,8 @@ class BackgroundBlender:
 
     def __init__(self, blend_file, script, loader):
         self.blend_file, self.script, self.loader = blend_file, script, loader
-        self.folder = self.process = self.error = self.copy = self.printed = None
+        self.folder = self.process = self.error = self.copy = None
+        self.told = 0
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         # Now, on the main thread, where the preferences may be read.
         self.devices = devices()
@@ -75,12 +76,12 @@ class BackgroundBlender:
 
     def tell_output(self):
         """Prints what the script has printed since the last time."""
-        if self.printed is None:
-            # None yet, or never: the file could not be opened there.
-            with contextlib.suppress(OSError):
-                self.printed = open(os.path.join(self.folder, "printed.txt"), "rb")
-        if self.printed is not None:
-            print(self.decoder.decode(self.printed.read()), end="")
+        # None yet, or never: the file could not be opened there.
+        with contextlib.suppress(OSError), open(os.path.join(self.folder, "printed.txt"), "rb") as printed:
+            printed.seek(self.told)
+            new = printed.read()
+            self.told += len(new)
+            print(self.decoder.decode(new), end="")
 
     def tell_progress(self):
         """Hands on how far the script says it is."""
@@ -142,8 +143,6 @@ class BackgroundBlender:
             self.process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(5)
-        if self.printed is not None:
-            self.printed.close()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
