@@ -128,8 +128,9 @@ pub(crate) fn panel(environment: &Environment) -> Result<()> {
     let hand = Hand::lend(&blender)?;
     let closed = shoot(environment, &blender, "panel-closed.png")?;
     blender.result(OPEN_PANEL)?;
-    let rectangle = sidebar(&blender)?;
-    ensure!(rectangle[2] > 100 && rectangle[3] > 300, "the sidebar is {rectangle:?}");
+    let rectangle = wait_until("the sidebar to open", Duration::from_mins(1), || {
+        sidebar(&blender).ok().filter(|rectangle| rectangle[2] > 100 && rectangle[3] > 300)
+    })?;
     let otherwise = "no panel was drawn over the view";
     let running = shoot_when(environment, &blender, "panel-running.png", otherwise, |now| {
         now.differing(&closed, rectangle) > 5_000

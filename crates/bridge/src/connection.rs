@@ -79,24 +79,22 @@ impl Guest {
 }
 
 /// Serves one accepted connection to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, shutdown: watch::Receiver<bool>) {
+pub(crate) async fn serve(counted: Counted, stream: TcpStream, peer: SocketAddr, shutdown: watch::Receiver<bool>) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    add(&shared.activity.totals.connections, 1);
-    let open = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
-    let _counted = Counted(shared.clone());
+    let Counted { ref shared, open } = counted;
     prepare(&stream);
-    if let Some(beyond) = open.checked_sub(shared.config.max_connections).filter(|beyond| *beyond > 0) {
-        refuse_one_too_many(&shared, stream, beyond <= TOLD_AT_A_TIME).await;
+    if open > shared.config.max_connections {
+        refuse_one_too_many(shared, stream).await;
         return;
     }
     log::debug!("connection {id} from {peer}");
-    match admit(&shared, &stream, id, peer).await {
+    match admit(shared, &stream, id, peer).await {
         Ok((terms, uid)) => {
             let _noted = shared.origins.enter(id, peer, uid);
             let guest = Guest { id, terms, deadline: Instant::now() + PROVE_WITHIN };
             fault("connection");
-            match dispatch(&shared, Stream::Plain(stream), guest, shutdown).await {
+            match dispatch(shared, Stream::Plain(stream), guest, shutdown).await {
                 Ok(()) => log::debug!("connection {id} ended"),
                 Err(error) => log::debug!("connection {id} broke: {error}"),
             }
@@ -105,8 +103,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
             add(&shared.activity.totals.connections_refused, 1);
             // Whoever is not let in shall not keep others out: they get no words when there are many of them.
             if let Some(words) = words.filter(|_| open <= shared.config.max_connections / 2) {
-                turn_away(&shared, Stream::Plain(stream), BytesMut::new(), ErrorCode::Forbidden, &words, shutdown)
-                    .await;
+                turn_away(shared, Stream::Plain(stream), BytesMut::new(), ErrorCode::Forbidden, &words, shutdown).await;
             }
         }
     }
@@ -162,12 +159,31 @@ async fn admit(
     }
 }
 
-/// Counts a connection down, however its task ends.
-struct Counted(Arc<Shared>);
+/// A connection among those that are open: counted from the moment that it is accepted, and down however its task ends.
+pub(crate) struct Counted {
+    shared: Arc<Shared>,
+    /// How many there were with it.
+    open: usize,
+}
+
+impl Counted {
+    /// Counts one more. `None` when there are so many that it is not even told so; it is to be closed at once.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Option<Self> {
+        let totals = &shared.activity.totals;
+        add(&totals.connections, 1);
+        let counted = Self { shared: shared.clone(), open: shared.clients.fetch_add(1, Ordering::Relaxed) + 1 };
+        if counted.open > shared.config.max_connections + TOLD_AT_A_TIME {
+            add(&totals.connections_refused, 1);
+            tell_too_many(shared);
+            return None;
+        }
+        Some(counted)
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.clients.fetch_sub(1, Ordering::Relaxed);
+        self.shared.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -178,16 +194,19 @@ fn prepare(stream: &TcpStream) {
         SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4));
 }
 
-async fn refuse_one_too_many(shared: &Shared, stream: TcpStream, is_told: bool) {
+async fn refuse_one_too_many(shared: &Shared, stream: TcpStream) {
     add(&shared.activity.totals.connections_refused, 1);
+    let limit = tell_too_many(shared);
+    let words = format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
+    let _ = say_and_close(Stream::Plain(stream), ErrorCode::Busy, &words).await;
+}
+
+/// Tells the user; gives the limit.
+fn tell_too_many(shared: &Shared) -> usize {
     let limit = shared.config.max_connections;
     let level = shared.told.too_many.level(Level::Warn);
     log::log!(level, "refused a connection: {limit} are open, which is the limit {AND_NO_MORE}");
-    if is_told {
-        let words =
-            format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
-        let _ = say_and_close(Stream::Plain(stream), ErrorCode::Busy, &words).await;
-    }
+    limit
 }
 
 async fn dispatch(

@@ -339,7 +339,8 @@ async fn accept(
                 Ok((stream, peer)) => {
                     has_failed = false;
                     panics::fault("accept");
-                    let (open, serving) = (open.clone(), connection::serve(shared.clone(), stream, peer, shutdown.clone()));
+                    let Some(counted) = connection::Counted::new(&shared) else { continue };
+                    let (open, serving) = (open.clone(), connection::serve(counted, stream, peer, shutdown.clone()));
                     tokio::spawn(async move {
                         serving.await;
                         drop(open);
