@@ -295,6 +295,12 @@ impl Blender {
         Err(ClientError::ScriptsOnly { endpoint: self.endpoint.clone(), asked })
     }
 
+    /// Whether the server ends each connection with its reply. It does so a moment later, in which the connection still looks
+    /// sound, and a second request would be lost.
+    fn ends_connections(&self) -> bool {
+        self.server() == Some(ServerKind::Official)
+    }
+
     /// Sends on the lane's connection if that is sound, else on a new one. The connection is taken out meanwhile: a
     /// caller that goes away half-way takes it with it, and no other call meets a late answer.
     async fn call_framed(
@@ -304,14 +310,15 @@ impl Blender {
         mut on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
         let mut kept = lane.lock().await;
-        let mut connection = if let Some(connection) = kept.take().filter(Connection::is_usable) {
-            connection
-        } else {
-            let opened = Connection::open(&self.endpoint, &self.access.tls).await?;
-            // It may not be the server of before.
-            self.is_server(None);
-            opened
-        };
+        let mut connection =
+            if let Some(connection) = kept.take().filter(|kept| kept.is_usable() && !self.ends_connections()) {
+                connection
+            } else {
+                let opened = Connection::open(&self.endpoint, &self.access.tls).await?;
+                // It may not be the server of before.
+                self.is_server(None);
+                opened
+            };
         let request = request.encode();
         // Written out, because a closure's lifetime is not shortened inside an `Option`.
         let first = match &mut on_event {

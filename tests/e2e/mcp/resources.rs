@@ -36,7 +36,7 @@ fn resources(environment: &Environment, flavour: Flavour) -> Result<()> {
     let log = session.resource_text("blender://log")?;
     ensure!(log.contains("listening on"), "{log}");
     for (address, says) in [
-        ("blender://object/Cub", "Würfel"),
+        ("blender://object/Ligt", "Light"),
         ("blender://text/none", "notes & ideas.txt"),
         ("blender://nothing", "resources/list"),
         ("blender://object/%FF", "UTF-8"),
