@@ -2,8 +2,8 @@
 """Draws the scene off-screen and gives the picture back.
 
 With a window, the 3D viewport's own drawing code draws into an off-screen buffer. Without one (or where the viewport
-cannot draw: Cycles), a copy of the scene is rendered and removed again. Nothing stays in the file: no data-blocks, no
-changed setting, no undo step.
+cannot draw: Cycles, and what EEVEE has not compiled yet), a copy of the scene is rendered and removed again. Nothing
+stays in the file: no data-blocks, no changed setting, no undo step.
 """
 
 import base64
@@ -345,11 +345,15 @@ def _taken(request):
     if framed is not None and view in {"current", "camera"}:
         view = "isometric"
         notes.append("focus frames objects, so this is the isometric view")
+    shown = viewport[3].shading.type.lower() if viewport and view == "current" else None
     if shading is None:
-        shading = viewport[3].shading.type.lower() if viewport and view == "current" else "solid"
+        shading = shown or "solid"
     scene = bpy.context.scene
     if shading == "rendered" and scene.render.engine == "CYCLES":
         # The viewport shows what it has computed so far, which off-screen is nothing.
+        viewport = None
+    elif shading in {"material", "rendered"} and shading != shown:
+        # EEVEE compiles a material when a viewport first shows it, and draws it grey until that is done.
         viewport = None
     if viewport is None:
         if view == "current":
@@ -389,5 +393,5 @@ def _render_notes(shading):
     if shading == "wireframe":
         return ["wires need a window; outlines and see-through surfaces stand in for them"]
     if shading == "material":
-        return ["material preview needs a window; Workbench with the shaders' base colours stands in for it"]
+        return ["Workbench with the shaders' base colours stands in for material preview"]
     return []
