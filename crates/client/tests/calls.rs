@@ -46,13 +46,34 @@ async fn one_connection_carries_call_after_call() {
             let sent: serde_json::Value = serde_json::from_str(&request(&mut stream).await).unwrap();
             assert_eq!((&sent["type"], &sent["code"]), (&"execute".into(), &"x".into()));
             assert!(sent["id"].is_string() && sent["timeout_secs"].is_null(), "{sent}");
-            answer(&mut stream, &format!(r#"{{"status": "ok", "result": {number}, "stdout": ""}}"#)).await;
+            let id = &sent["id"];
+            answer(&mut stream, &format!(r#"{{"id": {id}, "status": "ok", "result": {number}, "stdout": ""}}"#)).await;
         }
     });
     for number in 1..=3 {
         assert_eq!(result_of(blender.execute("x").await.unwrap()), number.to_string());
     }
-    assert_eq!(blender.server(), Some(ServerKind::Official), "it gives no id back");
+    assert_eq!(blender.server(), Some(ServerKind::Blendwire));
+    server.await.unwrap();
+}
+
+/// As the official connector's add-on does, which ends a connection a moment after its reply.
+#[tokio::test]
+async fn a_server_that_gives_no_id_back_gets_a_connection_for_each_call() {
+    let (listener, blender) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut open = Vec::new();
+        for number in 1..=3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            request(&mut stream).await;
+            answer(&mut stream, &format!(r#"{{"status": "ok", "result": {number}, "stdout": ""}}"#)).await;
+            open.push(stream);
+        }
+    });
+    for number in 1..=3 {
+        assert_eq!(result_of(blender.execute("x").await.unwrap()), number.to_string());
+        assert_eq!(blender.server(), Some(ServerKind::Official));
+    }
     server.await.unwrap();
 }
 
