@@ -2,7 +2,7 @@
 //! The add-on's life in a windowed Blender: start, stop, restart, reload, disable, load, quit.
 
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Process, Settings, free_port, http, wait_until};
@@ -98,8 +98,7 @@ fn life(environment: &Environment) -> Result<()> {
     wait_until("the operator to return", Duration::from_secs(10), || blender.file("stopped").exists().then_some(()))?;
     answers(&mut blender)?;
     for _ in 0..3 {
-        later(&blender, "bpy.ops.blendwire.server_restart()")?;
-        is_restarted(&mut blender)?;
+        restarts(&mut blender, "bpy.ops.blendwire.server_restart()")?;
     }
     // Asked for by a request itself: it is answered, and the server comes back.
     let module = blender.result(&format!("{MODULE}result = module"))?;
@@ -109,8 +108,7 @@ fn life(environment: &Environment) -> Result<()> {
     // Started twice: still one server.
     blender.result(&format!("import sys\nsys.modules['{module}'].server_start()"))?;
     answers(&mut blender)?;
-    later(&blender, "bpy.ops.script.reload()")?;
-    is_restarted(&mut blender)?;
+    restarts(&mut blender, "bpy.ops.script.reload()")?;
     later(
         &blender,
         &format!(
@@ -143,14 +141,18 @@ fn life(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the server is a new one: its clock begins again.
-fn is_restarted(blender: &mut Blender) -> Result<()> {
+/// Has Blender do what starts its server anew, and waits until the one that answers began after that was asked for.
+fn restarts(blender: &mut Blender, code: &str) -> Result<()> {
     let uptime = || -> Option<f64> {
         let status: serde_json::Value = serde_json::from_str(&http(blender.port, "GET /status", "").ok()?.1).ok()?;
         status["uptime_secs"].as_f64()
     };
-    let before = uptime().context("no status")?;
-    wait_until("a new server", SOON, || uptime().filter(|now| *now < before))?;
+    let asked = Instant::now();
+    later(blender, code)?;
+    wait_until("a new server", SOON, || {
+        let since = asked.elapsed().as_secs_f64();
+        uptime().filter(|uptime| *uptime < since)
+    })?;
     answers(blender)
 }
 
