@@ -60,7 +60,7 @@ fn as_nobody(program: impl AsRef<Path>) -> Command {
     command
 }
 
-fn said_to_nobody(host: &str, port: u16, request: &[u8], more: &[&str]) -> Result<Vec<u8>> {
+pub(crate) fn said_to_nobody(host: &str, port: u16, request: &[u8], more: &[&str]) -> Result<Vec<u8>> {
     let mut command = as_nobody("/usr/bin/python3");
     command.args(["-c", CLIENT, host, &port.to_string()]).args(more);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

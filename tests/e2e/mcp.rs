@@ -5,7 +5,7 @@ mod api_docs;
 mod clients;
 mod concurrent;
 mod conformance;
-mod http;
+pub(crate) mod http;
 mod http_command;
 mod notifications;
 mod official_tools;

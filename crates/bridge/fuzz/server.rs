@@ -5,6 +5,9 @@
 //! The sockets are real, because what is tried is how the parts work together. A panic anywhere ends the process, which
 //! libFuzzer reports.
 
+#[path = "../../native/src/mcp.rs"]
+mod mcp;
+
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +17,8 @@ use std::time::{Duration, Instant};
 use blendwire_bridge::{AccessRules, Config, Server};
 use blendwire_credentials::Folder;
 use blendwire_protocol::Reply;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::{Domain, Socket, Type};
 
 /// What takes longer hangs.
@@ -30,6 +35,7 @@ struct Running {
     port: u16,
     token: String,
     executed: Arc<AtomicUsize>,
+    tls: Arc<ClientConfig>,
     _folder: tempfile::TempDir,
 }
 
@@ -42,12 +48,18 @@ static FRIENDS: LazyLock<Running> = LazyLock::new(start);
 fn start() -> Running {
     let folder = tempfile::tempdir().expect("a folder for token and certificate");
     let token = Folder::at(folder.path()).token().read_or_make().expect("a token").expose().to_owned();
+    let certificate = Folder::at(folder.path()).own_certificate();
+    certificate.make(&["localhost".to_owned()]).expect("a certificate");
+    let mut trusted = RootCertStore::empty();
+    trusted.add_parsable_certificates(certificate.read_chain().expect("the same certificate"));
+    let tls = ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
     let config = Config {
         host: "127.0.0.1".to_owned(),
         port: 0,
         credentials: Some(Folder::at(folder.path())),
         // Whose connection it is was tried elsewhere, and costs a question to the kernel.
         access: AccessRules { other_users: true, ..AccessRules::default() },
+        mount: Some(mcp::MOUNT),
         ..Config::default()
     };
     // The server logs panics of its tasks and goes on. Here each of them shall end the process, as libFuzzer arranged.
@@ -65,7 +77,7 @@ fn start() -> Running {
             }
         }
     });
-    Running { port: endpoint.port(), server, token, executed, _folder: folder }
+    Running { port: endpoint.port(), server, token, executed, tls: Arc::new(tls), _folder: folder }
 }
 
 /// What a connection that sends `bytes` gets until it ends. Nothing that it asks for may be run.
@@ -85,22 +97,50 @@ pub(crate) fn talk_as_friend(bytes: &[u8]) -> Vec<u8> {
     exchange(&FRIENDS, &[first, header.as_bytes(), rest].concat())
 }
 
+/// What one gets, inside TLS, that sends `inside` there and then, beneath it, the bytes `beneath`.
+#[allow(dead_code, reason = "not every target does")]
+pub(crate) fn talk_inside_tls(inside: &[u8], beneath: &[u8]) -> Vec<u8> {
+    let mut stream = connect(FRIENDS.port);
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut tls = ClientConnection::new(FRIENDS.tls.clone(), name).expect("a client");
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).expect("a handshake");
+    }
+    // As with `exchange`, what is not taken need not be.
+    let _ = rustls::Stream::new(&mut tls, &mut stream).write_all(inside);
+    let _ = stream.write_all(beneath);
+    if beneath.is_empty() {
+        tls.send_close_notify();
+        let _ = tls.write_tls(&mut stream);
+    }
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut said = Vec::new();
+    let read = rustls::Stream::new(&mut tls, &mut stream).read_to_end(&mut said);
+    FRIENDS.has_ended(&read, &said);
+    said
+}
+
+impl Running {
+    /// Whatever ended a connection, patience did not. Now and then another client asks.
+    fn has_ended(&self, read: &io::Result<usize>, said: &[u8]) {
+        static INPUTS: AtomicU64 = AtomicU64::new(0);
+        let ran_out = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        let said = String::from_utf8_lossy(said);
+        assert!(!read.as_ref().is_err_and(ran_out), "the connection did not end; it said {said:?}");
+        if INPUTS.fetch_add(1, Ordering::Relaxed).is_multiple_of(ASKED_EVERY) {
+            still_answers(self);
+        }
+    }
+}
+
 fn exchange(running: &Running, bytes: &[u8]) -> Vec<u8> {
-    static INPUTS: AtomicU64 = AtomicU64::new(0);
     let mut stream = connect(running.port);
     // A server that has refused may close before all was sent.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
     let mut said = Vec::new();
-    match stream.read_to_end(&mut said) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-            panic!("the connection did not end; it said {:?}", String::from_utf8_lossy(&said))
-        }
-        _ => {}
-    }
-    if INPUTS.fetch_add(1, Ordering::Relaxed).is_multiple_of(ASKED_EVERY) {
-        still_answers(running);
-    }
+    let read = stream.read_to_end(&mut said);
+    running.has_ended(&read, &said);
     said
 }
 

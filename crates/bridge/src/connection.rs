@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use blendwire_protocol::{ErrorCode, Extras, Reply, Terminator};
+use blendwire_state::fault;
 use bytes::BytesMut;
 use log::Level;
 use socket2::{SockRef, TcpKeepalive};
@@ -18,7 +19,6 @@ use tokio::time::Instant;
 
 use crate::access::{Access, Doorkeeper, Terms, Verdict, handshake_words};
 use crate::activity::add;
-use crate::panics::fault;
 use crate::seldom::AND_NO_MORE;
 use crate::server::{Shared, stopped};
 use crate::sniff::{Dialect, sniff};
@@ -196,6 +196,7 @@ fn prepare(stream: &TcpStream) {
 
 async fn refuse_one_too_many(shared: &Shared, stream: TcpStream) {
     add(&shared.activity.totals.connections_refused, 1);
+    fault("one_too_many");
     let limit = tell_too_many(shared);
     let words = format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
     let _ = say_and_close(Stream::Plain(stream), ErrorCode::Busy, &words).await;
@@ -255,7 +256,11 @@ async fn inside_tls(shared: &Arc<Shared>, stream: Stream, first: BytesMut, guest
     let id = guest.id;
     let asked = shared.clone();
     // Files on a slow disk, and once a key to make: others do not wait for that.
-    let acceptor = match tokio::task::spawn_blocking(move || asked.access.tls.acceptor()).await {
+    let acceptor = tokio::task::spawn_blocking(move || {
+        fault("acceptor");
+        asked.access.tls.acceptor()
+    });
+    let acceptor = match acceptor.await {
         Ok(Ok(acceptor)) => acceptor,
         Err(error) => {
             log::error!("a defect in the preparation of TLS: {error}");

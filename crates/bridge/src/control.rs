@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use blendwire_protocol::{EncodedReply, ErrorCode, Extras, Id, Reply, Terminator};
+use blendwire_state::fault;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::feed::Feed;
 use crate::job::{Answer, Job};
 use crate::metrics::Metrics;
-use crate::panics::fault;
 use crate::replies::LOST;
 use crate::server::Shared;
 

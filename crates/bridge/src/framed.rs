@@ -14,9 +14,10 @@ use blendwire_protocol::{
     BadRequest, Body, Decoder, EncodedReply, ErrorCode, Extras, Feature, Frame, Hello, Id, PROTOCOL_VERSION, Refusal,
     Reply, Request, Terminator, platform,
 };
+use blendwire_state::fault;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::{OwnedPermit, Sender, channel};
 use tokio::sync::{oneshot, watch};
 
 use crate::access::{LOOKED_EVERY, NoToken, Terms, Tokens};
@@ -292,9 +293,11 @@ impl Reader<'_> {
         }
         // Its place is kept from now on: a client that does not read cannot have any number of them under way.
         let Ok(place) = self.immediate.clone().reserve_owned().await else { return };
+        let place = Place(Some(place));
         tokio::spawn(async move {
+            fault("immediate");
             let Answer { reply, .. } = answer.await.unwrap_or_else(|_| lost());
-            place.send(reply);
+            place.take(reply);
         });
     }
 
@@ -331,13 +334,35 @@ impl Reader<'_> {
     }
 }
 
+/// A place among the replies that do not wait for their turn. Left empty by a defect, it tells of that.
+struct Place(Option<OwnedPermit<EncodedReply>>);
+
+impl Place {
+    fn take(mut self, reply: EncodedReply) {
+        if let Some(permit) = self.0.take() {
+            permit.send(reply);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(permit) = self.0.take() {
+            permit.send(lost().reply);
+        }
+    }
+}
+
 /// Parses a request by `by`, beside the network thread where it is long.
 pub(crate) async fn parse(text: Bytes, by: fn(&[u8]) -> Result<Request, Refusal>) -> Result<Request, Refusal> {
     if text.len() <= LONG_REQUEST_BYTES {
         return by(&text);
     }
-    let parsed = tokio::task::spawn_blocking(move || by(&text)).await;
-    parsed.unwrap_or_else(|_| {
+    let parsed = tokio::task::spawn_blocking(move || {
+        fault("parser");
+        by(&text)
+    });
+    parsed.await.unwrap_or_else(|_| {
         let why = BadRequest::NotJson("the parser failed; this is a defect, please report it".to_owned());
         Err(Refusal { why, id: None })
     })

@@ -22,19 +22,6 @@ pub(crate) fn report() {
     });
 }
 
-/// Panics here when a test wants that: where the folder that `BLENDWIRE_FAULTS` names has a file of this name, which is
-/// removed. Only in builds with the feature `faults`.
-#[cfg(feature = "faults")]
-pub(crate) fn fault(place: &str) {
-    let Some(folder) = std::env::var_os("BLENDWIRE_FAULTS") else { return };
-    if std::fs::remove_file(std::path::Path::new(&folder).join(place)).is_ok() {
-        panic!("a test wants a panic in {place}");
-    }
-}
-
-#[cfg(not(feature = "faults"))]
-pub(crate) fn fault(_place: &str) {}
-
 /// How many there were since the process started.
 pub(crate) fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blendwire_protocol::{EncodedReply, ErrorCode, Event, Extras, Id, Reply, Terminator};
+use blendwire_state::fault;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
@@ -18,7 +19,6 @@ use tokio::time::Instant;
 use crate::activity::add;
 use crate::feed::Feed;
 use crate::job::Answer;
-use crate::panics::fault;
 use crate::server::Shared;
 use crate::stream::Writing;
 

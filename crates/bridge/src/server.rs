@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use blendwire_credentials::CurrentFingerprint;
 use blendwire_protocol::{QueueStatus, Status};
-use blendwire_state::Announced;
+use blendwire_state::{Announced, fault};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -338,7 +338,7 @@ async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     has_failed = false;
-                    panics::fault("accept");
+                    fault("accept");
                     let Some(counted) = connection::Counted::new(&shared) else { continue };
                     let (open, serving) = (open.clone(), connection::serve(counted, stream, peer, shutdown.clone()));
                     tokio::spawn(async move {

@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use blendwire_protocol::{BareResult, Decoder, ErrorCode, Look, Reply, is_bare};
+use blendwire_state::fault;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
@@ -51,6 +52,7 @@ async fn say(
     words: &str,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    fault("turn_away");
     match shape(&mut stream, &mut first).await? {
         Shape::Framed => say_and_close(stream, code, words).await,
         Shape::Http => http::part(shared, stream, first, shutdown, words).await,

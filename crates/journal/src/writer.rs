@@ -243,6 +243,7 @@ impl Writer {
     fn run(mut self) {
         let ended = Ended(self.shared.clone());
         while let Some(lines) = self.shared.gathered() {
+            blendwire_state::fault("journal");
             for record in lines {
                 let bytes = record.size_bytes();
                 let written = self.write(record);

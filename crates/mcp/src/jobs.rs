@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use crate::Blender;
 use crate::caller::{Caller, Heard};
+use crate::defect::caught;
 use crate::tools::{Calling, Cancelled, Failure, Progressed, Unfinished};
 
 /// Jobs that are kept; the oldest that are done go first.
@@ -108,7 +109,7 @@ impl Jobs {
         let blender = caller.blender().clone();
         let (sender, done) = watch::channel(None);
         let task = tokio::spawn(async move {
-            let result = call(&caller, arguments).await.unwrap_or_else(Failure::into_result);
+            let result = caught("mcp_tool", call(&caller, arguments)).await.unwrap_or_else(Failure::into_result);
             // With nobody left to tell, nobody wants to know.
             let _ = sender.send(Some(result));
         });

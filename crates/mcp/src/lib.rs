@@ -10,6 +10,7 @@
 
 mod blender;
 mod caller;
+mod defect;
 mod docs;
 mod elicit;
 #[cfg(feature = "fixtures")]

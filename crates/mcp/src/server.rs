@@ -15,6 +15,7 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{ServerHandler, ServiceExt};
 
 use crate::caller::Caller;
+use crate::defect::caught;
 use crate::jobs::{Job, Jobs};
 use crate::large::{DEFAULT_LIMIT_BYTES, LargeResults};
 use crate::output::{self, Level, SetLevel};
@@ -287,7 +288,7 @@ impl ServerHandler for Server {
             let message = format!("there is no tool {:?}; there are {}", request.name, names.join(", "));
             return Err(ErrorData::invalid_params(message, None));
         };
-        let answered = self.work(request, &context, entry).await;
+        let answered = caught("mcp_call", Box::pin(self.work(request, &context, entry))).await;
         Ok(answered.unwrap_or_else(|failure| failure.into_result().into()))
     }
 
@@ -320,6 +321,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let reading = resources::read(self.blender(&context), &self.large, &request.uri, Visitor::of(&context));
+        let reading = caught("mcp_resource", Box::pin(reading));
         tokio::select! {
             // Dropped, it is cancelled in Blender too.
             read = tokio::time::timeout(DEFAULT_WAIT, reading) => read.unwrap_or_else(|_| Err(busy())).map(Into::into),

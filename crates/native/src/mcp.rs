@@ -12,6 +12,7 @@ use blendwire_bridge::{Answering, At, Behalf, HttpService, Incoming, Mount, Requ
 use blendwire_client::{Access, Blender, Endpoint, Tls, TokenSource};
 use blendwire_journal::Dialect;
 use blendwire_mcp::{Hosts, HttpServer, OnBehalf, Server, refusal};
+use blendwire_state::fault;
 use tokio::runtime::{Builder, Runtime};
 
 /// Where it is.
@@ -40,7 +41,13 @@ impl HttpService for Mcp {
         let server = self.server.clone();
         Box::pin(async move {
             let answered = match runtime {
-                Some(runtime) => runtime.spawn(async move { server.handle(request).await }).await.ok(),
+                Some(runtime) => {
+                    let handled = async move {
+                        fault("mcp");
+                        server.handle(request).await
+                    };
+                    runtime.spawn(handled).await.ok()
+                }
                 None => None,
             };
             answered.unwrap_or_else(|| refusal(StatusCode::SERVICE_UNAVAILABLE, NO_THREAD))

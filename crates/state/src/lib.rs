@@ -6,10 +6,12 @@
 //!
 //! **Architecture invariant:** nothing here waits, for a lock or for another process.
 
+mod fault;
 mod folder;
 mod instances;
 mod private;
 
+pub use fault::fault;
 pub use folder::{STATE_DIR, folder};
 pub use instances::{Announced, Found, Instances, machine};
 pub use private::{make_folder, open_to_others, put};

@@ -32,7 +32,8 @@ fn status(wire: &mut Wire) -> Result<Value> {
 }
 
 /// How many the server takes: what it may, or half of the files that Blender may open.
-fn limit(blender: &Blender) -> Result<usize> {
+/// How many connections may be open at once.
+pub(crate) fn limit(blender: &Blender) -> Result<usize> {
     let limits = fs_err::read_to_string(format!("/proc/{}/limits", blender.process.pid()))?;
     let line = limits.lines().find(|line| line.starts_with("Max open files")).context("no limit")?;
     let files: usize = line.split_whitespace().nth(3).context("no number")?.parse()?;

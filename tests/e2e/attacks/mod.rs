@@ -11,6 +11,8 @@ mod smuggling;
 pub(crate) mod tls;
 mod words;
 
+pub(crate) use load::limit;
+
 use anyhow::{Result, ensure};
 use blendwire_e2e::{Blender, Wire};
 use serde_json::{Value, json};

@@ -15,11 +15,11 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("windowed::mcp_http::a_stop_does_not_wait_for_those_who_listen", stop);
 }
 
-pub(super) const INITIALIZE: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
+pub(crate) const INITIALIZE: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
     "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}"#;
 
 /// The session that a server has begun, as a header.
-pub(super) fn session_in(head: &str) -> Result<String> {
+pub(crate) fn session_in(head: &str) -> Result<String> {
     let session = head.lines().find_map(|line| {
         line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id")).map(|(_, id)| id.trim())
     });
@@ -29,7 +29,7 @@ pub(super) fn session_in(head: &str) -> Result<String> {
 const ACCEPT: &str = "Accept: application/json, text/event-stream\r\n";
 
 /// Sends one request and reads up to the first blank line of the answer.
-pub(super) fn head(port: u16, method: &str, headers: &str, body: &str) -> Result<(Wire, String)> {
+pub(crate) fn head(port: u16, method: &str, headers: &str, body: &str) -> Result<(Wire, String)> {
     let mut wire = Wire::connect(port)?;
     let request = format!(
         "{method} /mcp HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n{ACCEPT}{headers}\
@@ -46,7 +46,7 @@ pub(super) fn head(port: u16, method: &str, headers: &str, body: &str) -> Result
 }
 
 /// The status that a client with these headers begins with.
-pub(super) fn code(port: u16, headers: &str) -> Result<String> {
+pub(crate) fn code(port: u16, headers: &str) -> Result<String> {
     let (_, head) = head(port, "POST", headers, INITIALIZE)?;
     Ok(head.split(' ').nth(1).unwrap_or_default().to_owned())
 }

@@ -15,6 +15,7 @@ use blendwire_protocol::{
     BadBareRequest, BareRequest, BareResult, Decoder, ErrorCode, Execute, Extras, Look, Reply, Sender, Terminator,
     is_bare,
 };
+use blendwire_state::fault;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
@@ -64,7 +65,11 @@ pub(crate) async fn is_spoken(
             Look::Closed(text) if text.len() <= LONG_REQUEST_BYTES => return Ok(is_bare(text)),
             Look::Closed(text) => {
                 let text = Bytes::copy_from_slice(text);
-                return Ok(tokio::task::spawn_blocking(move || is_bare(&text)).await.unwrap_or(false));
+                let looked = tokio::task::spawn_blocking(move || {
+                    fault("bare_look");
+                    is_bare(&text)
+                });
+                return Ok(looked.await.unwrap_or(false));
             }
             Look::Open => {}
         }
@@ -239,8 +244,11 @@ async fn parse(text: Bytes) -> Result<BareRequest, BadBareRequest> {
     if text.len() <= LONG_REQUEST_BYTES {
         return BareRequest::parse(&text);
     }
-    let parsed = tokio::task::spawn_blocking(move || BareRequest::parse(&text)).await;
-    parsed.unwrap_or_else(|_| {
+    let parsed = tokio::task::spawn_blocking(move || {
+        fault("bare_parser");
+        BareRequest::parse(&text)
+    });
+    parsed.await.unwrap_or_else(|_| {
         Err(BadBareRequest::NotJson("the parser failed; this is a defect, please report it".to_owned()))
     })
 }

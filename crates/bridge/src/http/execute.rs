@@ -8,6 +8,7 @@ use std::time::Duration;
 use blendwire_protocol::{
     Body, EncodedReply, ErrorCode, Event, Extras, FrameTooLarge, Refusal, Reply, Request, Terminator,
 };
+use blendwire_state::fault;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use http_body_util::channel::Channel;
@@ -21,7 +22,6 @@ use crate::control::{self, Ticket};
 use crate::framed::parse;
 use crate::intake::{Intake, Refused, Taken};
 use crate::job::Answer;
-use crate::panics::fault;
 use crate::replies::{Later, Watch, lost};
 use crate::server::Shared;
 use crate::unfinished::NoRoom;

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blendwire_journal::Dialect;
+use blendwire_state::fault;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use hyper::header::{
@@ -43,7 +44,6 @@ use crate::access::NoToken;
 use crate::activity::add;
 use crate::connection::{Guest, close};
 use crate::intake::Intake;
-use crate::panics::fault;
 use crate::replies::PATIENCE;
 use crate::server::{Shared, stopped};
 use crate::stream::Stream;

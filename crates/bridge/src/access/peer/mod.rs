@@ -146,7 +146,7 @@ impl Doorkeeper {
             Source::ProcNet => {
                 // Milliseconds where there are many sockets, and others wait for this thread.
                 let judged = tokio::task::spawn_blocking(move || source.judge(ours, peer, local)).await;
-                judged.unwrap_or(Verdict::CannotTell)
+                judged.unwrap_or(Verdict::Gone)
             }
         }
     }
@@ -159,7 +159,7 @@ impl Doorkeeper {
             Source::Processes => {
                 // Every process is looked at: milliseconds, and others wait for this thread.
                 let judged = tokio::task::spawn_blocking(move || processes::judge(peer)).await;
-                judged.unwrap_or(Verdict::CannotTell)
+                judged.unwrap_or(Verdict::Gone)
             }
         }
     }
