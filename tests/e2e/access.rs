@@ -125,7 +125,7 @@ fn closed_at_once(blender: &mut Blender) -> Result<()> {
     for _ in 0..20 {
         said_to_nobody("127.0.0.1", blender.port, request.as_bytes(), &["at once"])?;
     }
-    wait_until("all to be refused", Duration::from_secs(10), || {
+    wait_until("all to be refused", Duration::from_secs(40), || {
         (refusals(blender).ok()? == before + 20).then_some(())
     })?;
     ensure!(blender.result("result = 'intruder' in bpy.app.driver_namespace")? == false, "it ran");
@@ -143,7 +143,7 @@ fn do_not_stay(blender: &mut Blender) -> Result<()> {
     let read = std::io::Read::read_exact(holder.stdout.as_mut().context("no stdout")?, &mut said);
     let before = Instant::now();
     let answered = blender.result("result = 1");
-    let gone = wait_until("them to be put out", Duration::from_secs(10), || {
+    let gone = wait_until("them to be put out", Duration::from_secs(40), || {
         let status = blender.wire().ok()?.answer(&json!({"type": "status"})).ok()?;
         (status["result"]["clients"] == 1).then_some(before.elapsed())
     });

@@ -95,20 +95,20 @@ fn life(environment: &Environment) -> Result<()> {
     )?;
     is_closed(&blender)?;
     // The port is closed before the operator has returned.
-    wait_until("the operator to return", Duration::from_secs(10), || blender.file("stopped").exists().then_some(()))?;
+    wait_until("the operator to return", SOON, || blender.file("stopped").exists().then_some(()))?;
     answers(&mut blender)?;
     for _ in 0..3 {
-        restarts(&mut blender, "bpy.ops.blendwire.server_restart()")?;
+        restarts(&mut blender, |blender| later(blender, "bpy.ops.blendwire.server_restart()"))?;
     }
     // Asked for by a request itself: it is answered, and the server comes back.
     let module = blender.result(&format!("{MODULE}result = module"))?;
     let module = module.as_str().context("no module")?.to_owned();
-    blender.result(&format!("import sys\nsys.modules['{module}'].server_restart()"))?;
-    answers(&mut blender)?;
+    let restart = format!("import sys\nsys.modules['{module}'].server_restart()");
+    restarts(&mut blender, |blender| blender.result(&restart).map(drop))?;
     // Started twice: still one server.
     blender.result(&format!("import sys\nsys.modules['{module}'].server_start()"))?;
     answers(&mut blender)?;
-    restarts(&mut blender, "bpy.ops.script.reload()")?;
+    restarts(&mut blender, |blender| later(blender, "bpy.ops.script.reload()"))?;
     later(
         &blender,
         &format!(
@@ -141,14 +141,14 @@ fn life(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-/// Has Blender do what starts its server anew, and waits until the one that answers began after that was asked for.
-fn restarts(blender: &mut Blender, code: &str) -> Result<()> {
+/// Asks for what starts the server anew, and waits until the one that answers began after that.
+fn restarts(blender: &mut Blender, ask: impl FnOnce(&Blender) -> Result<()>) -> Result<()> {
     let uptime = || -> Option<f64> {
         let status: serde_json::Value = serde_json::from_str(&http(blender.port, "GET /status", "").ok()?.1).ok()?;
         status["uptime_secs"].as_f64()
     };
     let asked = Instant::now();
-    later(blender, code)?;
+    ask(blender)?;
     wait_until("a new server", SOON, || {
         let since = asked.elapsed().as_secs_f64();
         uptime().filter(|uptime| *uptime < since)

@@ -27,9 +27,14 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 /// The add-on's module, whatever package it is installed as.
-const FIND: &str = "
+pub(crate) const FIND: &str = "
 import importlib, sys
 changes = importlib.import_module(next(name for name in sys.modules if name.endswith('blendwire.bridge'))[:-6] + 'changes')
+";
+
+/// A disk that stalls once would have the add-on do without changes for good.
+pub(crate) const PATIENT: &str = "
+changes.LONGEST_SAVE_SECS, changes._slow = 60.0, None
 ";
 
 /// Makes the file that edits start from.
@@ -54,7 +59,7 @@ with in_window():
 fn changes(blender: &Blender, code: &str) -> Result<Value> {
     let indented = code.replace('\n', "\n    ");
     let code = format!(
-        "{FIND}{PRELUDE}\nstate = changes.before()\n{IN_WINDOW}    {indented}\nresult = changes.after(state)\n"
+        "{FIND}{PATIENT}{PRELUDE}\nstate = changes.before()\n{IN_WINDOW}    {indented}\nresult = changes.after(state)\n"
     );
     blender.result(&code)
 }

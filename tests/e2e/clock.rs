@@ -306,10 +306,17 @@ fn doctor(environment: &Environment) -> Result<()> {
         [(2 * DAY, "warning", "48h"), (-HOUR, "warning", "behind this machine's"), (0, "ok", "the same as here")]
     {
         clock.set(seconds)?;
-        let output = blendwire(environment, &blender, &["doctor", "--json", "clock"]).output()?;
-        let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
-        let finding = found.iter().find(|finding| finding["id"] == "clock").context("not looked at")?;
-        ensure!(finding["state"] == state && finding["seen"].to_string().contains(told), "{finding}");
+        let look = || -> Option<Value> {
+            let output = blendwire(environment, &blender, &["doctor", "--json", "clock"]).output().ok()?;
+            let found: Vec<Value> = serde_json::from_slice(&output.stdout).ok()?;
+            found.into_iter().find(|finding| finding["id"] == "clock")
+        };
+        let mut last = None;
+        let looked = wait_until("doctor to see it", Duration::from_mins(1), || {
+            last = look();
+            last.clone().filter(|one| one["state"] == state && one["seen"].to_string().contains(told))
+        });
+        let finding = looked.with_context(|| format!("{last:?}"))?;
         ensure!(state == "ok" || finding["remedies"].to_string().contains("timedatectl set-ntp true"), "{finding}");
     }
     Ok(())

@@ -8,6 +8,8 @@ use anyhow::{Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, PREFERENCES, Settings, wait_until};
 use serde_json::{Value, json};
 
+use crate::changes::{FIND, PATIENT};
+use crate::control::{Limited, limited};
 use crate::suite::{EVERYWHERE, Suite};
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -132,27 +134,27 @@ fn queued_outlives(blender: &mut Blender) -> Result<()> {
 
 /// A handler of "another add-on" takes longer than the time limit: it comes to its end, the script does not.
 fn handlers_finish(blender: &mut Blender) -> Result<()> {
-    let mut wire = blender.wire()?;
     let code = "import time\n\
         def slow(scene, *_):\n    end = time.monotonic() + 0.6\n    while time.monotonic() < end: pass\n    seen.append('whole')\n\
         seen = bpy.app.driver_namespace['seen'] = []\n\
         bpy.app.handlers.frame_change_post.append(slow)\n\
         try:\n    while True:\n        bpy.context.scene.frame_set(1)\n        seen.append('called')\n\
         finally:\n    bpy.app.handlers.frame_change_post.remove(slow)";
-    let reply = wire.answer(&json!({"type": "execute", "timeout_secs": 0.3, "id": "h", "code": code}))?;
+    let Limited { id, reply, .. } = limited(blender, "handler", code, 0.3)?;
     // The script is told to go on while the handler keeps it, or has ended just after it.
     ensure!(reply["error"]["code"] == "timeout", "{reply}");
     let outcome = wait_until("the outcome", Duration::from_secs(20), || {
-        let outcome = blender.wire().ok()?.answer(&json!({"type": "outcome", "id": "h"})).ok()?;
+        let outcome = blender.wire().ok()?.answer(&json!({"type": "outcome", "id": id})).ok()?;
         (outcome["error"]["code"] != "busy").then_some(outcome)
     })?;
     ensure!(outcome["error"]["type"] == "blendwire.Interrupted", "{outcome}");
-    let seen = wire.result("result = bpy.app.driver_namespace.pop('seen')")?;
+    let seen = blender.result("result = bpy.app.driver_namespace.pop('seen')")?;
     ensure!(seen[0] == "whole", "the handler was cut: {seen}");
     Ok(())
 }
 
 fn changes(blender: &mut Blender) -> Result<()> {
+    blender.result(&format!("{FIND}{PATIENT}"))?;
     let mut wire = blender.wire()?;
     let mut told = |code: &str, more: Value| -> Result<Value> {
         let mut request = json!({"type": "execute", "changes": true, "code": code});
@@ -206,15 +208,17 @@ fn refusals(blender: &mut Blender) -> Result<()> {
 }
 
 fn preferences(environment: &Environment) -> Result<()> {
-    let wishes = format!("p = {PREFERENCES}\np.time_limit_secs = 0.5\np.features = {{'session', 'rollback'}}");
+    let wishes = format!("p = {PREFERENCES}\np.time_limit_secs = 3.0\np.features = {{'session', 'rollback'}}");
     let settings = Settings { python_expr: Some(wishes), ..Settings::default() };
     let blender = Blender::start(environment, Flavour::Windowed, &settings)?;
     let mut wire = blender.wire()?;
+    // A window that has just come up is drawn before anything else.
+    wire.answer(&json!({"type": "execute", "timeout_secs": 60, "code": "result = 1"}))?;
     let reply = wire.execute("while True: pass")?;
     let message = reply["message"].as_str().unwrap_or_default();
-    ensure!(message.contains("the time limit of 0.5 s that is set in the add-on's preferences has passed"), "{reply}");
+    ensure!(message.contains("the time limit of 3 s that is set in the add-on's preferences has passed"), "{reply}");
     ensure!(reply.as_object().is_some_and(|reply| reply.len() == 3), "a plain request got more: {reply}");
-    let code = "import time\ntime.sleep(1)\nresult = 1";
+    let code = "import time\ntime.sleep(5)\nresult = 1";
     let reply = wire.answer(&json!({"type": "execute", "timeout_secs": 60, "code": code}))?;
     ensure!(reply["result"] == 1, "the client's own limit goes first: {reply}");
     let reply = wire.answer(&json!({"type": "execute", "stream": true, "code": "print('no events')"}))?;

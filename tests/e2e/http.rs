@@ -247,7 +247,9 @@ fn large(blender: &mut Blender) -> Result<()> {
 }
 
 fn outcome(blender: &mut Blender) -> Result<()> {
-    let body = json!({"code": "import time\ntime.sleep(0.5)\nresult = 'kept'", "id": "left"}).to_string();
+    let go = blender.file("left");
+    let code = format!("import os, time\nwhile not os.path.exists({go:?}): time.sleep(0.01)\nresult = 'kept'");
+    let body = json!({"code": code, "id": "left"}).to_string();
     let head = format!(
         "POST /execute HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         bearer(blender)?,
@@ -260,6 +262,7 @@ fn outcome(blender: &mut Blender) -> Result<()> {
         (status["result"]["running"]["id"] == "left").then_some(())
     })?;
     drop(wire);
+    fs_err::write(&go, "")?;
     let kept = wait_until("its outcome", SOON, || {
         let reply = post_json(blender, &json!({"type": "outcome", "id": "left"})).ok()?.json().ok()?;
         (reply["status"] == "ok").then_some(reply)
