@@ -26,8 +26,11 @@ use crate::stream::Stream;
 use crate::turn_away::turn_away;
 use crate::{bare, framed, http};
 
-/// A peer that has silently gone is noticed after about this long.
-const KEEPALIVE: Duration = Duration::from_mins(1);
+/// A peer that has gone without a word, because its machine sleeps or its cable was pulled, is asked after so long whether it
+/// is still there, and again after so long, so often: it is given up after a minute.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+const KEEPALIVE_TRIES: u32 = 3;
 
 /// How long the rest of a refused client's bytes are read and thrown away. Closing with unread bytes would make the
 /// system drop our last words on their way.
@@ -85,7 +88,7 @@ pub(crate) async fn serve(counted: Counted, stream: TcpStream, peer: SocketAddr,
     let Counted { ref shared, open } = counted;
     prepare(&stream);
     if open > shared.config.max_connections {
-        refuse_one_too_many(shared, stream).await;
+        refuse_one_too_many(shared, stream, shutdown).await;
         return;
     }
     log::debug!("connection {id} from {peer}");
@@ -190,16 +193,21 @@ impl Drop for Counted {
 /// Small replies leave at once, and dead peers are noticed. Neither is worth refusing a client over.
 fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
-    let _ =
-        SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4));
+    let socket = SockRef::from(stream);
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_TRIES);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    // Nobody is asked while an answer is on its way, which is sent again for a quarter of an hour.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(KEEPALIVE + KEEPALIVE_EVERY * KEEPALIVE_TRIES));
 }
 
-async fn refuse_one_too_many(shared: &Shared, stream: TcpStream) {
+async fn refuse_one_too_many(shared: &Shared, stream: TcpStream, shutdown: watch::Receiver<bool>) {
     add(&shared.activity.totals.connections_refused, 1);
     fault("one_too_many");
     let limit = tell_too_many(shared);
     let words = format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
-    let _ = say_and_close(Stream::Plain(stream), ErrorCode::Busy, &words).await;
+    turn_away(shared, Stream::Plain(stream), BytesMut::new(), ErrorCode::Busy, &words, shutdown).await;
 }
 
 /// Tells the user; gives the limit.

@@ -21,6 +21,9 @@ use crate::stream::Stream;
 /// All that such a peer gets: to begin its first message, to read the answer.
 const WITHIN: Duration = Duration::from_secs(3);
 
+/// One that has said nothing for so long may be waiting to be greeted: it is told as the clients of most are.
+const SPEAKS_WITHIN: Duration = Duration::from_secs(1);
+
 /// A first message that is longer does not tell the dialect any better.
 const LOOKED_AT_BYTES: usize = 64 * 1024;
 
@@ -53,9 +56,10 @@ async fn say(
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
     fault("turn_away");
-    match shape(&mut stream, &mut first).await? {
+    let shape = tokio::time::timeout(SPEAKS_WITHIN, shape(&mut stream, &mut first)).await;
+    match shape.unwrap_or(Ok(Shape::Framed))? {
         Shape::Framed => say_and_close(stream, code, words).await,
-        Shape::Http => http::part(shared, stream, first, shutdown, words).await,
+        Shape::Http => http::part(shared, stream, first, shutdown, code, words).await,
         Shape::Bare => {
             // Its client reads one object and wants nothing behind it.
             let reply = BareResult::Value.encode(Reply::refused(code, words));

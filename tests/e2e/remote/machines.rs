@@ -93,6 +93,11 @@ impl Machine {
         command
     }
 
+    /// Pulls its cable.
+    pub(super) fn unplug(&self, program: &Path) -> Result<()> {
+        run(self.command(program).args(["link", "set", "cable", "down"]))
+    }
+
     /// What `test` does there.
     pub(super) fn there<T: Send>(&self, test: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         std::thread::scope(|scope| {

@@ -2,6 +2,7 @@
 //! Clients on other machines: who is let in, what they must bring, and what those are told that are not.
 
 mod doctor;
+mod gone;
 mod machines;
 
 use std::path::PathBuf;
@@ -37,6 +38,9 @@ pub(crate) fn add(suite: &mut Suite) {
     doctor::add(suite);
     suite.own("bpy_5_2::remote::https_needs_token_and_a_right_name", |environment| on_machines(environment, https));
     suite.own("bpy_5_2::remote::an_open_network_needs_neither", |environment| on_machines(environment, open));
+    suite.own("bpy_5_2::remote::who_is_gone_without_a_word_is_given_up", |environment| {
+        on_machines(environment, gone::are_given_up)
+    });
     suite.own("bpy_5_2::remote::the_same_by_ipv6", |environment| on_machines(environment, by_ipv6));
     suite.own("bpy_5_2::remote::one_address_is_served_and_no_other", |environment| {
         on_machines(environment, one_address)

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use blendwire_journal::Dialect;
+use blendwire_protocol::ErrorCode;
 use blendwire_state::fault;
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
@@ -89,9 +90,11 @@ pub(crate) async fn part(
     stream: Stream,
     first: BytesMut,
     shutdown: watch::Receiver<bool>,
+    code: ErrorCode,
     why: &str,
 ) -> io::Result<()> {
-    talk(shared, stream, first, shutdown, |_| std::future::ready(closing(StatusCode::FORBIDDEN, why))).await
+    let status = if code == ErrorCode::Busy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::FORBIDDEN };
+    talk(shared, stream, first, shutdown, |_| std::future::ready(closing(status, why))).await
 }
 
 async fn talk<F>(

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Machines that sleep or lose their cable say nothing more.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use blendwire_e2e::{Environment, Flavour, Wire, wait_until};
+use serde_json::json;
+
+use super::machines::Machines;
+use super::{SOON, start};
+
+/// The server says a minute; without asking, it would be two hours, and a quarter of one where an answer is on its way.
+const GIVEN_UP_WITHIN: Duration = Duration::from_mins(3);
+
+pub(super) fn are_given_up(environment: &Environment, machines: &Machines) -> Result<()> {
+    let friend = &machines.friend;
+    let blender = start(environment, Flavour::Bpy52, "0.0.0.0", &[("--open-to", &friend.network)])?;
+    let go = blender.file("go");
+    let code = format!("import os, time\nwhile not os.path.exists({go:?}): time.sleep(0.01)\nresult = 'kept'");
+    let held = friend.there(|| {
+        let connect = || Wire::connect_to((friend.server.as_str(), blender.port));
+        let (mut idle, mut waiting) = (connect()?, connect()?);
+        ensure!(idle.answer(&json!({"type": "ping"}))?["result"] == "pong");
+        waiting.ask(&json!({"type": "execute", "id": "waited-for", "code": code}))?;
+        Ok((idle, waiting))
+    })?;
+    let mut watcher = blender.wire()?;
+    let mut status = || Ok::<_, anyhow::Error>(watcher.answer(&json!({"type": "status"}))?["result"].take());
+    wait_until("the script to run", SOON, || (status().ok()?["running"]["id"] == "waited-for").then_some(()))?;
+    ensure!(status()?["clients"] == 3);
+    friend.unplug(&environment.ip)?;
+    let unplugged = Instant::now();
+    // Its answer goes nowhere, and stays with the server.
+    fs_err::write(&go, "")?;
+    wait_until("both to be given up", GIVEN_UP_WITHIN, || (status().ok()?["clients"] == 1).then_some(()))?;
+    println!("two connections of a machine without a cable were given up after {:?}", unplugged.elapsed());
+    let outcome = watcher.answer(&json!({"type": "outcome", "id": "waited-for"}))?;
+    ensure!(outcome["result"] == "kept", "{outcome}");
+    drop(held);
+    Ok(())
+}
