@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The wall clock jumps, as when a machine wakes up, asks a time server or is set by hand: nothing ends early, nothing
-//! hangs, nothing is lost. It jumps in Blender's process alone, by a small library that is preloaded into it; a Blender
-//! of the Debian root is entered without such libraries.
+//! hangs, nothing is lost. It jumps in Blender's process alone, by a small library that is preloaded into it.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -14,11 +13,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::journal::{logs, told};
-use crate::suite::Suite;
+use crate::suite::{EVERYWHERE, Suite};
 use crate::token::{blendwire, ensure_unauthorized, hello, token};
 
 pub(crate) fn add(suite: &mut Suite) {
-    for flavour in [Flavour::Bpy50, Flavour::Bpy52] {
+    for flavour in EVERYWHERE {
         suite.own(&format!("{}::clock::jumps_end_nothing_and_hold_up_nothing", flavour.name()), move |environment| {
             jumps(environment, flavour)
         });
@@ -70,7 +69,9 @@ impl Clock {
     fn start(&self, environment: &Environment, flavour: Flavour, arguments: &[&str]) -> Result<Blender> {
         let library = self.folder.path().join("clock.so").display().to_string();
         let variables = vec![
-            ("LD_PRELOAD".to_owned(), library),
+            // Programs of a Debian root are entered without the former.
+            ("LD_PRELOAD".to_owned(), library.clone()),
+            ("BLENDWIRE_TEST_PRELOAD".to_owned(), library),
             ("BLENDWIRE_TEST_CLOCK".to_owned(), self.seconds().display().to_string()),
         ];
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, wait_until};
 use serde_json::{Value, json};
 
+use crate::http::bearer;
 use crate::suite::Suite;
 
 const BOTH: [Flavour; 2] = [Flavour::Bpy52, Flavour::Windowed];
@@ -51,10 +52,13 @@ fn is_well(blender: &mut Blender) -> Result<()> {
     Ok(())
 }
 
-/// A client that is a process of its own: sends what stands on its stdin, reads some bytes, says so, and waits.
+/// A client that is a process of its own: sends what stands on its stdin, inside TLS or not, reads some bytes, says so, and
+/// waits.
 const CLIENT: &str = "
-import socket, sys, time
+import socket, ssl, sys, time
 connection = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+if sys.argv[3] == 'tls':
+    connection = ssl._create_unverified_context().wrap_socket(connection)
 connection.sendall(sys.stdin.buffer.read())
 wanted = int(sys.argv[2])
 while wanted > 0:
@@ -64,8 +68,12 @@ time.sleep(600)
 ";
 
 fn client(blender: &Blender, sent: &[u8], reads: usize) -> Result<Child> {
+    client_over(blender, "plain", sent, reads)
+}
+
+fn client_over(blender: &Blender, layer: &str, sent: &[u8], reads: usize) -> Result<Child> {
     let mut command = Command::new("python3");
-    command.args(["-c", CLIENT, &blender.port.to_string(), &reads.to_string()]);
+    command.args(["-c", CLIENT, &blender.port.to_string(), &reads.to_string(), layer]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the tests need python3")?;
     child.stdin.take().context("no stdin")?.write_all(sent)?;
     let mut said = [0; 5];
@@ -77,17 +85,52 @@ fn request(code: &str, id: &str) -> Vec<u8> {
     (json!({"type": "execute", "code": code, "id": id}).to_string() + "\0").into_bytes()
 }
 
+/// A script over HTTP, for its answer alone or for what it prints as events.
+fn post(blender: &Blender, accept: &str, body: &Value) -> Result<Vec<u8>> {
+    let (body, token) = (body.to_string(), bearer(blender)?);
+    let head = format!(
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n{token}\r\n",
+        body.len()
+    );
+    Ok((head + &body).into_bytes())
+}
+
 /// Killed as `kill -9` does; a request that was accepted is run all the same, and its answer is kept.
 fn clients_killed(blender: &mut Blender) -> Result<()> {
+    const EVENTS: &str = "text/event-stream";
     let big = "result = 'x' * 60_000_000";
-    let stages: [(&str, &[u8], usize); 4] = [
-        ("connected", b"", 0),
-        ("half sent", b"{\"type\": \"execute\", \"code\": \"resu", 0),
-        ("half of http", b"GET /status HT", 0),
-        ("reply half read", &request(big, "big"), 100_000),
+    let bare = json!({"type": "execute_code", "params": {"code": "print('x' * 60_000_000)"}}).to_string();
+    let prints = "for n in range(20_000): print('x' * 1000)";
+    let mcp = crate::mcp::http::INITIALIZE;
+    let mcp_head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, {EVENTS}\r\n\
+         Content-Length: {}\r\n{}\r\n",
+        mcp.len(),
+        bearer(blender)?
+    );
+    let mut half_a_body = post(blender, "*/*", &json!({"code": "1"}))?;
+    half_a_body.truncate(half_a_body.len() - 5);
+    let stages: [(&str, &str, Vec<u8>, usize); 16] = [
+        ("connected", "plain", vec![], 0),
+        ("half sent", "plain", b"{\"type\": \"execute\", \"code\": \"resu".to_vec(), 0),
+        ("reply half read", "plain", request(big, "big"), 100_000),
+        ("bare, half sent", "plain", b"{\"type\": \"execute_code\", \"params\": {\"co".to_vec(), 0),
+        ("bare, reply half read", "plain", bare.clone().into_bytes(), 100_000),
+        ("half a handshake", "plain", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), 0),
+        ("inside TLS", "tls", vec![], 0),
+        ("half sent inside TLS", "tls", b"{\"type\": \"execute\", \"code\": \"resu".to_vec(), 0),
+        ("reply half read inside TLS", "tls", request(big, "big inside TLS"), 100_000),
+        ("half of HTTP", "plain", b"GET /status HT".to_vec(), 0),
+        ("half of a body", "plain", half_a_body, 0),
+        ("answer half read", "plain", post(blender, "*/*", &json!({"code": big}))?, 100_000),
+        ("events half read", "plain", post(blender, EVENTS, &json!({"code": prints}))?, 5_000),
+        ("events half read inside TLS", "tls", post(blender, EVENTS, &json!({"code": prints}))?, 5_000),
+        ("half of MCP", "plain", format!("{mcp_head}{}", &mcp[..20]).into_bytes(), 0),
+        ("MCP, answer half read", "plain", format!("{mcp_head}{mcp}").into_bytes(), 100),
     ];
-    for (stage, sent, reads) in stages {
-        let mut client = client(blender, sent, reads)?;
+    for (stage, layer, sent, reads) in stages {
+        let mut client = client_over(blender, layer, &sent, reads).context(stage)?;
         client.kill()?;
         client.wait()?;
         is_well(blender).context(stage)?;
@@ -108,19 +151,33 @@ fn clients_killed(blender: &mut Blender) -> Result<()> {
     fs_err::write(&let_go, "")?;
     ensure!(keeper.reply()?["result"] == "kept", "the script of another client was hurt");
     drop(keeper);
-    let mut running = client(blender, &request(&until(&let_it_end, "was running"), "running"), 0)?;
-    wait_until("it to run", Duration::from_secs(20), || {
-        (status(blender).ok()?["running"]["id"] == "running").then_some(())
-    })?;
-    running.kill()?;
-    running.wait()?;
-    fs_err::write(&let_it_end, "")?;
-    is_well(blender)?;
-    for (id, result) in [("queued", "was queued"), ("running", "was running")] {
+    let outlives = |id: &str, result: &str| -> Result<()> {
         let outcome = blender.wire()?.answer(&json!({"type": "outcome", "id": id}))?;
         ensure!(outcome["result"] == result, "{id}: {outcome}");
+        Ok(())
+    };
+    let script = until(&let_it_end, "was running");
+    let bodies = ["over HTTP", "events"].map(|id| json!({"code": script, "id": id}));
+    let running = [
+        ("framed", "plain", request(&script, "framed")),
+        ("inside TLS", "tls", request(&script, "inside TLS")),
+        ("over HTTP", "plain", post(blender, "*/*", &bodies[0])?),
+        ("events", "plain", post(blender, EVENTS, &bodies[1])?),
+    ];
+    for (id, layer, sent) in running {
+        let mut client = client_over(blender, layer, &sent, 0)?;
+        wait_until("it to run", Duration::from_secs(20), || {
+            (status(blender).ok()?["running"]["id"] == id).then_some(())
+        })?;
+        client.kill()?;
+        client.wait()?;
+        fs_err::write(&let_it_end, "")?;
+        wait_until("its end", Duration::from_secs(20), || status(blender).ok()?["running"].is_null().then_some(()))?;
+        outlives(id, "was running")?;
+        fs_err::remove_file(&let_it_end)?;
     }
-    Ok(())
+    outlives("queued", "was queued")?;
+    is_well(blender)
 }
 
 /// Closes with bytes unread, which resets the connection: the server's next write to it is one to a broken pipe. A Blender

@@ -269,6 +269,15 @@ fn asks(environment: &Environment) -> Result<()> {
     press(&blender, &asked["request"], "never")?;
     ensure!(wire.reply()?["status"] == "error");
     ensure!(told(&blender, "net")?.0["consent"] == json!({"answer": "never", "by": "blender"}));
+    // A request whose client has gone goes on waiting, and its answer is kept.
+    drop(ask(&blender, &json!({"type": "execute", "code": "import socket\nresult = 'kept'", "id": "left"}))?);
+    let asked = waiting(&blender)?;
+    ensure!(asked["id"] == "left", "{asked}");
+    press(&blender, &asked["request"], "once")?;
+    wait_until("its outcome", SOON, || {
+        let outcome = blender.wire().ok()?.answer(&json!({"type": "outcome", "id": "left"})).ok()?;
+        (outcome["result"] == "kept").then_some(())
+    })?;
     // Only so many wait.
     let wants = |id: usize| json!({"type": "execute", "code": "import socket", "id": id});
     let mut many = (0..64).map(|id| ask(&blender, &wants(id))).collect::<Result<Vec<_>>>()?;

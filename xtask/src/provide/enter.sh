@@ -11,8 +11,9 @@ set -eu
 if [ "${BLENDWIRE_ENTERED:-}" != "$$" ]; then
     BLENDWIRE_ENTERED=$$ exec unshare --mount -- "$0" "$@"
 fi
-# Host libraries do not fit the programs of the root.
+# Host libraries do not fit the programs of the root, but for one that a test has made to fit anywhere.
 unset BLENDWIRE_ENTERED LD_LIBRARY_PATH LD_PRELOAD
+[ -z "${BLENDWIRE_TEST_PRELOAD:-}" ] || set -- LD_PRELOAD="$BLENDWIRE_TEST_PRELOAD" "$@"
 
 here=$(dirname "$(readlink -f "$0")")
 cache=$(readlink -f "$here/../..")
