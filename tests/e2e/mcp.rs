@@ -5,6 +5,7 @@ mod api_docs;
 mod clients;
 mod concurrent;
 mod conformance;
+mod docs_of_addons;
 pub(crate) mod http;
 mod http_command;
 mod notifications;
@@ -69,6 +70,7 @@ pub(crate) fn add(suite: &mut Suite) {
     render_image::add(suite);
     viewport::add(suite);
     api_docs::add(suite);
+    docs_of_addons::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
     suite.own("mcp::launch_blender_starts_one_and_drives_it", |environment| launches(environment, true));
