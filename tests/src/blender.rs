@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Real Blenders with the add-on in them, each with settings of its own in a temporary folder.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -99,12 +101,46 @@ pub struct Blender {
     pub display: Option<Display>,
 }
 
-/// A port that nothing listens on at this moment.
+/// A port that nothing listens on, nor on the next one, and that this process has not given out before: whoever is to
+/// listen on it may take long to start, and no other test gets it meanwhile.
 ///
 /// # Errors
-/// The system's.
+/// When none is left.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    // Below those that systems choose for whoever does not ask for one: from 32768 on Linux, from 49152 elsewhere.
+    const LOWEST: u32 = 20_000;
+    const COUNT: u32 = 3_000;
+    // Some tests take the next ones too.
+    const APART: u32 = 4;
+    // Processes that run side by side, whose numbers are often neighbours, begin far from each other.
+    const SCATTER: u32 = 1_853;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() % COUNT * SCATTER;
+    loop {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        ensure!(given < COUNT, "all {COUNT} ports from {LOWEST} on were given out or are taken");
+        let port = u16::try_from(LOWEST + (first + given) % COUNT * APART)?;
+        if is_free(port) && is_free(port + 1) {
+            return Ok(port);
+        }
+    }
+}
+
+/// On both loopback addresses, where the machine has both.
+fn is_free(port: u16) -> bool {
+    let by_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port));
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        && !by_ipv6.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+/// Whether this process serves that port, and not another test's Blender. One that wants a token does not tell.
+fn is_served_by(pid: u32, port: u16) -> bool {
+    match http(port, "GET /status", "") {
+        Ok((200, status)) => {
+            serde_json::from_str::<serde_json::Value>(&status).is_ok_and(|status| status["pid"] == pid)
+        }
+        answer => answer.is_ok(),
+    }
 }
 
 impl Blender {
@@ -166,13 +202,15 @@ impl Blender {
         self.wait("Blender to listen", || std::net::TcpStream::connect((address, port)).is_ok())
     }
 
-    /// Waits until `/health` says that it takes requests.
+    /// Waits until `/health` says that it takes requests, and `/status` that it is this one.
     ///
     /// # Errors
     /// With what it printed, when it ends or takes too long.
     pub fn wait_until_ready(&mut self) -> Result<()> {
-        let port = self.port;
-        self.wait("Blender to take requests", || matches!(http(port, "GET /health", ""), Ok((200, _))))
+        let (port, pid) = (self.port, self.process.pid());
+        self.wait("Blender to take requests", || {
+            matches!(http(port, "GET /health", ""), Ok((200, _))) && is_served_by(pid, port)
+        })
     }
 
     fn wait(&mut self, what: &str, is_so: impl Fn() -> bool) -> Result<()> {
