@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, Settings, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -283,17 +283,27 @@ fn logging(blender: &mut Blender) -> Result<()> {
     Ok(())
 }
 
+/// Waits until the status tells of so many deferred requests, on a main thread that is free.
+fn deferred_in_status(blender: &Blender, count: usize) -> Result<Value> {
+    wait_until("deferred requests in the status", Duration::from_mins(1), || {
+        let (_, body) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
+        let status: Value = serde_json::from_str(&body).ok()?;
+        // A main thread that other programs hold up is called blocked.
+        (status["queue"]["deferred"] == count && status["state"] == "busy").then_some(status)
+    })
+}
+
 /// A render that goes on in Blender's event loop is not nothing.
 fn deferred_is_seen(blender: &mut Blender) -> Result<()> {
+    let gate = Gate::closed(blender.file("deferred-is-seen"));
+    let code = format!("print('begun')\ndef check_is_finished():\n    return {} or None", gate.is_open());
     let mut waiting = blender.wire()?;
-    waiting.send(&blendwire_e2e::execute_request(DEFERRED))?;
-    let status = blendwire_e2e::wait_until("the deferred request in the status", Duration::from_secs(20), || {
-        let (_, body) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
-        serde_json::from_str::<Value>(&body).ok().filter(|status| status["queue"]["deferred"] == 1)
-    });
-    waiting.reply()?;
+    waiting.send(&blendwire_e2e::execute_request(&code))?;
+    let status = deferred_in_status(blender, 1);
+    gate.open()?;
+    ensure!(waiting.reply()?["result"] == true);
     let status = status?;
-    ensure!(status["running"]["last_output_line"] == "begun" && status["state"] == "busy", "{status}");
+    ensure!(status["running"]["last_output_line"] == "begun", "{status}");
     Ok(())
 }
 
@@ -314,16 +324,24 @@ fn deferred(blender: &mut Blender) -> Result<()> {
     Ok(())
 }
 
+/// The deferred one is not finished before the other client has been answered.
 fn deferred_order(blender: &mut Blender) -> Result<()> {
+    let gate = Gate::closed(blender.file("deferred-order"));
+    let code = format!(
+        "import time\ndef check_is_finished():\n    return {{'finished': time.monotonic()}} if {} else None",
+        gate.is_open()
+    );
+    let now = "import time; result = time.monotonic()";
     let mut waiting = blender.wire()?;
-    waiting.send(&blendwire_e2e::execute_request(DEFERRED))?;
-    waiting.send(&blendwire_e2e::execute_request("import time; result = time.monotonic()"))?;
-    let mut other = blender.wire()?;
-    let between = other.result("import time; result = time.monotonic()")?;
-    ensure!(waiting.reply()?["result"] == json!({"finished": true}), "the deferred answer comes first");
-    let after = waiting.reply()?["result"].clone();
-    ensure!(between.as_f64() < after.as_f64(), "the other client was served meanwhile: {between} < {after}");
-    ensure!(after.as_f64() > between.as_f64().map(|time| time + 0.1), "the own next request waited");
+    waiting.send(&blendwire_e2e::execute_request(&code))?;
+    waiting.send(&blendwire_e2e::execute_request(now))?;
+    deferred_in_status(blender, 1)?;
+    let between = blender.result(now).context("the other client was not served meanwhile")?;
+    gate.open()?;
+    let finished = waiting.reply()?["result"]["finished"].as_f64().context("the deferred answer comes first")?;
+    let after = waiting.reply()?["result"].as_f64().context("no time")?;
+    ensure!(between.as_f64().is_some_and(|between| between <= finished), "{between} was told after {finished}");
+    ensure!(finished <= after, "the own next request, at {after}, did not wait until {finished}");
     Ok(())
 }
 
@@ -391,24 +409,19 @@ fn deferred_breaks_modules(blender: &mut Blender) -> Result<()> {
 
 fn too_many_deferred(blender: &mut Blender) -> Result<()> {
     const LIMIT: usize = 256;
-    let release = blender.file("release").display().to_string();
-    let code =
-        format!("import os\ndef check_is_finished():\n    return 'late' if os.path.exists({release:?}) else None");
+    let gate = Gate::closed(blender.file("too-many-deferred"));
+    let code = format!("def check_is_finished():\n    return 'late' if {} else None", gate.is_open());
     let mut waiting = Vec::new();
     for _ in 0..LIMIT {
         let mut wire = blender.wire()?;
         wire.send(&blendwire_e2e::execute_request(&code))?;
         waiting.push(wire);
     }
-    blendwire_e2e::wait_until("all to be deferred", Duration::from_mins(1), || {
-        let (_, body) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
-        let status: Value = serde_json::from_str(&body).ok()?;
-        (status["queue"]["deferred"] == LIMIT).then_some(())
-    })?;
+    deferred_in_status(blender, LIMIT)?;
     let refused = blender.wire()?.execute(&code)?;
     ensure!(refused["message"].as_str().unwrap_or_default().contains("256"), "{refused}");
     ensure!(blender.result("result = 1")? == 1, "others are served");
-    blender.result(&format!("open({release:?}, 'w').close()"))?;
+    gate.open()?;
     for mut wire in waiting {
         ensure!(wire.reply()?["result"] == "late");
     }
@@ -453,6 +466,7 @@ fn c_exit_deferred(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
     let mut waiting = blender.wire()?;
     waiting.send(&blendwire_e2e::execute_request("print('begun')\ndef check_is_finished():\n    return None"))?;
+    deferred_in_status(&blender, 1)?;
     let mut ending = blender.wire()?;
     ending.send(&blendwire_e2e::execute_request("import ctypes\nctypes.CDLL(None).exit(0)"))?;
     ensure!(ending.reply()?["status"] == "ok");

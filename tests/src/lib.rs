@@ -7,13 +7,17 @@
 mod blender;
 mod display;
 mod environment;
+mod gate;
 mod mcp;
 mod process;
+mod stall;
 mod wire;
 
 pub use blender::{ALLOW_ONLINE_ACCESS, Blender, Flavour, PREFERENCES, Settings, free_port};
 pub use display::{Display, Picture};
 pub use environment::{Bundle, Environment};
+pub use gate::Gate;
 pub use mcp::{McpSession, ToolCall};
 pub use process::{Process, resident_kib, wait_until};
+pub use stall::StallMeter;
 pub use wire::{Wire, execute_request, http};

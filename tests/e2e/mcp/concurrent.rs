@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, PREFERENCES, Settings, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, PREFERENCES, Settings, http, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -115,6 +115,16 @@ impl Server {
         }
     }
 
+    /// Waits until it has told something of this method, before any answer.
+    pub(super) fn until_told(&mut self, method: &str) -> Result<()> {
+        while !self.told.iter().any(|told| told["method"] == method) {
+            let message = self.lines.recv_timeout(PATIENCE).with_context(|| format!("no {method}"))??;
+            ensure!(message.get("id").is_none(), "answered without {method}: {message}");
+            self.told.push(message);
+        }
+        Ok(())
+    }
+
     pub(super) fn request(&mut self, method: &str, params: Value) -> Result<Value> {
         let id = self.ask(method, params)?;
         let answer = self.answer()?;
@@ -175,13 +185,23 @@ fn concurrent(environment: &Environment) -> Result<()> {
 fn jobs(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
     let mut server = Server::with_session(environment, &blender)?;
-    let code = "import time\nfor i in range(10):\n    print('step', i)\n    time.sleep(0.2)\nresult = 'slept'";
-    let running = server.value("execute_blender_code", &json!({"code": code, "wait_secs": 0.5}))?;
+    let gate = Gate::closed(blender.file("job"));
+    let code =
+        format!("for i in range(10):\n    print('step', i)\n    if i == 4:\n        {}\nresult = 'slept'", gate.wait());
+    let begun = server.value("execute_blender_code", &json!({"code": code, "wait_secs": 0.5}))?;
+    ensure!(begun["status"] == "running", "{begun}");
+    let running = wait_until("the job to show what it has printed", PATIENCE, || {
+        let shown = server.value("get_job", &json!({"job": begun["job"], "wait_secs": 0}));
+        // An error is no reason to ask again.
+        let has_printed = |shown: &Value| shown["output"].as_str().is_some_and(|output| output.contains("step 4"));
+        shown.map(|shown| has_printed(&shown).then_some(shown)).transpose()
+    })??;
     let output = running["output"].as_str().unwrap_or_default();
     ensure!(running["status"] == "running" && output.contains("step 0") && !output.contains("step 9"), "{running}");
     let listed = server.value("get_job", &json!({}))?;
     ensure!(listed["jobs"][0]["job"] == running["job"], "{listed}");
-    let done = server.value("get_job", &json!({"job": running["job"]}))?;
+    gate.open()?;
+    let done = server.value("get_job", &json!({"job": running["job"], "wait_secs": 60}))?;
     ensure!(done["result"] == "slept" && done["stdout"].to_string().contains("step 9"), "{done}");
     // Asked again it says the same.
     ensure!(server.value("get_job", &json!({"job": running["job"]}))?["result"] == "slept");
@@ -193,10 +213,11 @@ fn jobs(environment: &Environment) -> Result<()> {
     };
     let code = "print('turning')\nwhile True: pass";
     let endless = server.value("execute_blender_code", &json!({"code": code, "wait_secs": 0.5}))?;
-    ensure!(endless["status"] == "running" && running_in_blender() == Some(true), "{endless}");
+    ensure!(endless["status"] == "running", "{endless}");
+    wait_until("the script to run", Duration::from_mins(1), || running_in_blender().filter(|runs| *runs))?;
     let cancelled = server.value("cancel_job", &json!({"job": endless["job"]}))?;
     ensure!(cancelled["status"] == "cancelled", "{cancelled}");
-    wait_until("Blender to be free", Duration::from_secs(20), || running_in_blender().filter(|runs| !runs))?;
+    wait_until("Blender to be free", Duration::from_mins(1), || running_in_blender().filter(|runs| !runs))?;
     ensure!(server.value("execute_blender_code", &json!({"code": "result = 1"}))?["result"] == 1);
     let gone = server.call("get_job", &json!({"job": endless["job"]}))?;
     ensure!(gone["isError"] == true && gone.to_string().contains("there is no job"), "{gone}");

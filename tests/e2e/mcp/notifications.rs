@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, Settings, Wire, http, wait_until};
 use serde_json::{Value, json};
 
 use super::concurrent::{Server, asking};
@@ -46,12 +46,21 @@ fn heard(server: &mut Server, method: &str) -> Vec<Value> {
 fn told(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
     let mut server = Server::with_session(environment, &blender)?;
-    let code = "import blendwire, time\nfor i in range(4):\n    print('step', i)\n\
-        \x20   blendwire.progress((i + 1) / 4, f'part {i}')\n    time.sleep(0.1)";
+    // Of what comes faster than it is told, the last is told: the second report waits until the first was heard.
+    let gate = Gate::closed(blender.file("heard"));
+    let code = format!(
+        "import blendwire, time\nfor i in range(4):\n    print('step', i)\n\
+        \x20   blendwire.progress((i + 1) / 4, f'part {{i}}')\n    {}\n    time.sleep(0.1)",
+        gate.wait()
+    );
     let call = json!({
         "name": "execute_blender_code", "arguments": {"code": code}, "_meta": {"progressToken": "mine"},
     });
-    ensure!(server.request("tools/call", call.clone())?["isError"] != true);
+    let id = server.ask("tools/call", call.clone())?;
+    server.until_told("notifications/progress")?;
+    gate.open()?;
+    let answer = server.answer()?;
+    ensure!(answer["id"] == id && answer.get("error").is_none() && answer["result"]["isError"] != true, "{answer}");
     let progress = heard(&mut server, "notifications/progress");
     let values: Vec<_> = progress.iter().filter_map(|told| told["params"]["progress"].as_f64()).collect();
     ensure!(values.len() > 1 && values.is_sorted() && values.last() == Some(&1.0), "{progress:?}");

@@ -5,8 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use blendwire_e2e::wait_until;
 use serde_json::Value;
 
 const SCRIPT: &str = include_str!("page.js");
@@ -25,6 +27,8 @@ struct State {
     port: u16,
     settings: Mutex<Value>,
     reports: Mutex<Vec<Value>>,
+    /// Has sent the sandboxed page.
+    has_sandboxed: AtomicBool,
     /// Leads to Blender's server from now on.
     is_rebound: AtomicBool,
     forwarded: AtomicUsize,
@@ -78,7 +82,8 @@ fn serve(state: &State, mut stream: TcpStream) -> Result<()> {
     }
     let (head, body) = request(&mut stream)?;
     let target = head.split(' ').nth(1).unwrap_or_default();
-    let answer = match target.split('?').next().unwrap_or_default() {
+    let path = target.split('?').next().unwrap_or_default();
+    let answer = match path {
         "/" => page(&lock(&state.settings)),
         "/sandboxed" => {
             let mut settings = lock(&state.settings).clone();
@@ -90,11 +95,11 @@ fn serve(state: &State, mut stream: TcpStream) -> Result<()> {
             "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_owned()
         }
         "/rebind" => {
-            // The sandboxed page is on its way.
-            std::thread::sleep(std::time::Duration::from_secs(2));
-            if let Some(other) = lock(&state.other).as_ref() {
-                other.is_rebound.store(true, Ordering::SeqCst);
-            }
+            let other = lock(&state.other).clone().context("nothing to rebind")?;
+            wait_until("the sandboxed page to be sent", Duration::from_mins(1), || {
+                other.has_sandboxed.load(Ordering::SeqCst).then_some(())
+            })?;
+            other.is_rebound.store(true, Ordering::SeqCst);
             "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_owned()
         }
         "/redirect" => {
@@ -107,7 +112,11 @@ fn serve(state: &State, mut stream: TcpStream) -> Result<()> {
         }
         _ => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
     };
-    Ok(stream.write_all(answer.as_bytes())?)
+    stream.write_all(answer.as_bytes())?;
+    if path == "/sandboxed" {
+        state.has_sandboxed.store(true, Ordering::SeqCst);
+    }
+    Ok(())
 }
 
 fn page(settings: &Value) -> String {

@@ -2,6 +2,7 @@
 //! The tools that render into a file.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Environment, Flavour, wait_until};
@@ -98,7 +99,7 @@ fn refused(environment: &Environment, flavour: Flavour) -> Result<()> {
 /// The answer is dropped at once and Blender is free when the render has come back from C, as with any script.
 fn cancelled(environment: &Environment) -> Result<()> {
     let (blender, session) = start(environment, Flavour::Bpy52)?;
-    blender.result(&format!("{SET_UP}\nscene.cycles.samples = 600\nscene.cycles.use_adaptive_sampling = False"))?;
+    blender.result(&format!("{SET_UP}\nscene.cycles.samples = 100\nscene.cycles.use_adaptive_sampling = False"))?;
     let before = blender.result(SETTINGS)?;
     let state = || -> Option<bool> {
         let (_, status) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
@@ -108,7 +109,7 @@ fn cancelled(environment: &Environment) -> Result<()> {
     session.call_and_cancel(VIEWPORT, json!({"output_path": blender.file("long.png")}), || {
         wait_until("the render to run", SOON, || state().filter(|runs| *runs).map(drop))
     })?;
-    wait_until("the render to be let go", SOON, || state().filter(|runs| !runs).map(drop))?;
+    wait_until("the render to be let go", Duration::from_mins(3), || state().filter(|runs| !runs).map(drop))?;
     ensure!(blender.result(SETTINGS)? == before, "settings stay changed");
     Ok(())
 }
