@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, execute_request, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, StallMeter, execute_request, http, wait_until};
 use serde_json::Value;
 
 use crate::suite::Suite;
@@ -47,9 +47,16 @@ fn health_while_spinning(environment: &Environment, flavour: Flavour) -> Result<
     let blender = Blender::start(environment, flavour, &Settings::default())?;
     let mut spinning = blender.wire()?;
     spinning.send(&execute_request("print('turning')\nwhile True: pass"))?;
-    wait_until("the server to call itself not ready", Duration::from_secs(20), || {
-        matches!(http(blender.port, "GET /health", ""), Ok((503, _))).then_some(())
+    // Before it has come to the script, a main thread that is late is called blocked.
+    wait_until("the server to call itself busy", Duration::from_mins(1), || {
+        let (code, health) = http(blender.port, "GET /health", "").ok()?;
+        let (_, status) = http(blender.port, "GET /status", "").ok()?;
+        let health: Value = serde_json::from_str(&health).ok()?;
+        let status: Value = serde_json::from_str(&status).ok()?;
+        let is_turning = status["running"]["last_output_line"] == "turning";
+        (code == 503 && health["state"] == "busy" && is_turning).then_some(())
     })?;
+    let stalls = StallMeter::start();
     let mut slowest = Duration::ZERO;
     for _ in 0..50 {
         let before = Instant::now();
@@ -62,8 +69,9 @@ fn health_while_spinning(environment: &Environment, flavour: Flavour) -> Result<
         ensure!(code == 200 && status["running"]["last_output_line"] == "turning", "{body}");
         slowest = slowest.max(before.elapsed());
     }
-    println!("slowest of 50 /health and /status while the main thread spun: {slowest:?}");
-    ensure!(slowest < Duration::from_secs(2), "{slowest:?}");
+    let stall = stalls.stop()?;
+    println!("slowest of 50 /health and /status while the main thread spun: {slowest:?}; longest stall {stall:?}");
+    ensure!(slowest < Duration::from_secs(2) + 2 * stall, "{slowest:?}, with stalls of {stall:?}");
     // Closing Blender ends the loop and the client's wait.
     drop(blender);
     ensure!(spinning.reply().is_err(), "a reply from a Blender that is gone");
@@ -109,10 +117,25 @@ fn quietest_share(blender: &Blender) -> Result<f64> {
     Ok(quietest)
 }
 
-/// A background Blender does nothing else; of a windowed one, what it costs without the server is taken off.
+/// A loaded machine may be unlucky; what the server costs without need it costs each time.
 fn idle(blender: &mut Blender) -> Result<()> {
     // The target is 1 %; the system counts in hundredths of a second, and other tests run beside this one.
     const ALLOWED: f64 = 0.02;
+    const ROUNDS: usize = 3;
+    let mut shares = Vec::new();
+    while shares.len() < ROUNDS {
+        let share = share_of_server(blender)?;
+        println!("{}: the idle server costs {:.2} % of a core", blender.flavour.name(), share * 100.0);
+        if share < ALLOWED {
+            return Ok(());
+        }
+        shares.push(share);
+    }
+    anyhow::bail!("the idle server costs, as shares of a core, {shares:.3?}")
+}
+
+/// A background Blender does nothing else; of a windowed one, what it costs without the server is taken off.
+fn share_of_server(blender: &mut Blender) -> Result<f64> {
     // The quick turns after activity last two seconds.
     std::thread::sleep(Duration::from_secs(3));
     let with = quietest_share(blender)?;
@@ -128,10 +151,7 @@ fn idle(blender: &mut Blender) -> Result<()> {
         without = quietest_share(blender)?;
         blender.wait_until_ready()?;
     }
-    let share = with - without;
-    println!("{}: the idle server costs {:.2} % of a core", blender.flavour.name(), share * 100.0);
-    ensure!(share < ALLOWED, "the idle server costs {:.1} % of a core", share * 100.0);
-    Ok(())
+    Ok(with - without)
 }
 
 fn no_leaks(blender: &mut Blender) -> Result<()> {

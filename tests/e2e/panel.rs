@@ -86,6 +86,13 @@ pub(crate) fn sidebar(blender: &Blender) -> Result<[usize; 4]> {
     Ok([number(0)?, number(1)?, number(2)?, number(3)?])
 }
 
+/// The same, once the tab is ours and has its size.
+fn opened(blender: &Blender) -> Result<[usize; 4]> {
+    wait_until("the sidebar to open", Duration::from_mins(1), || {
+        sidebar(blender).ok().filter(|rectangle| rectangle[2] > 100 && rectangle[3] > 300)
+    })
+}
+
 /// What a user does in Blender, at any time: also where no request gets in.
 struct Hand {
     script: std::path::PathBuf,
@@ -128,9 +135,7 @@ pub(crate) fn panel(environment: &Environment) -> Result<()> {
     let hand = Hand::lend(&blender)?;
     let closed = shoot(environment, &blender, "panel-closed.png")?;
     blender.result(OPEN_PANEL)?;
-    let rectangle = wait_until("the sidebar to open", Duration::from_mins(1), || {
-        sidebar(&blender).ok().filter(|rectangle| rectangle[2] > 100 && rectangle[3] > 300)
-    })?;
+    let rectangle = opened(&blender)?;
     let otherwise = "no panel was drawn over the view";
     let running = shoot_when(environment, &blender, "panel-running.png", otherwise, |now| {
         now.differing(&closed, rectangle) > 5_000
@@ -247,8 +252,8 @@ fn copies(environment: &Environment) -> Result<()> {
     let settings = Settings { blender_arguments, ..Settings::default() };
     let blender = Blender::start(environment, Flavour::Windowed, &settings)?;
     blender.result(OPEN_PANEL)?;
+    let [left, top, width, _] = opened(&blender)?;
     shoot(environment, &blender, "panel-copy.png")?;
-    let [left, top, width, _] = sidebar(&blender)?;
     let mut wire = blender.wire()?;
     let endpoint = format!("localhost:{}", blender.port);
     wire.result("bpy.context.window_manager.clipboard = 'nothing'; result = 1")?;
@@ -260,9 +265,12 @@ fn copies(environment: &Environment) -> Result<()> {
             left + width - 42,
             top + below
         ))?;
-        std::thread::sleep(Duration::from_millis(500));
-        let copied = wire.result("result = bpy.context.window_manager.clipboard")?;
-        if copied != "nothing" {
+        // Most of them are beside it.
+        let copied = wait_until("the clipboard to change", Duration::from_secs(3), || {
+            let copied = wire.result("result = bpy.context.window_manager.clipboard").ok()?;
+            (copied != "nothing").then_some(copied)
+        });
+        if let Ok(copied) = copied {
             ensure!(copied == endpoint, "{copied} was copied, and not {endpoint}");
             return Ok(());
         }
@@ -293,6 +301,11 @@ pub(crate) fn preferences(environment: &Environment) -> Result<()> {
          area.type = 'PREFERENCES'\n\
          with bpy.context.temp_override(window=small):\n    bpy.ops.wm.window_close()\n\
          result = len(bpy.context.window_manager.windows)",
+    )?;
+    // Between the closing of the one and the drawing of the other the display stands still as well.
+    blender.result(
+        "with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):\n    \
+             bpy.ops.wm.redraw_timer(type='DRAW_WIN_SWAP', iterations=1)",
     )?;
     let otherwise = "no preferences were drawn in the large window";
     let whole_page = shoot_when(environment, &blender, "preferences-whole.png", otherwise, |now| {

@@ -134,7 +134,11 @@ fn without_it_in_other_dialects(blender: &Blender, intrusion: &str) -> Result<()
     let bare: Value = serde_json::from_slice(&wire.read_to_end()?)?;
     let said = bare["message"].as_str().unwrap_or_default();
     ensure!(bare["status"] == "error" && said.contains("Require a Token"), "{bare}");
-    for (request, code) in [("GET /health", 200), ("GET /status", 401), ("GET /metrics", 401), ("POST /execute", 401)] {
+    // Whether it is ready is told to everybody; one that has just started may be busy with its window again.
+    wait_until("the server to call itself ready", SOON, || {
+        matches!(http(blender.port, "GET /health", "Content-Length: 0\r\n"), Ok((200, _))).then_some(())
+    })?;
+    for (request, code) in [("GET /status", 401), ("GET /metrics", 401), ("POST /execute", 401)] {
         let (answered, body) = http(blender.port, request, "Content-Length: 0\r\n")?;
         ensure!(answered == code, "{request}: {answered} {body}");
     }

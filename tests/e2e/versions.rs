@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
 use serde_json::json;
 
@@ -56,12 +56,17 @@ fn copies(environment: &Environment) -> Result<()> {
     let mut wire = blender.wire()?;
     wire.result("bpy.ops.mesh.primitive_monkey_add()")?;
     let is_unsaved = "result = bpy.data.is_dirty";
-    wait_until("unsaved changes", Duration::from_secs(20), || {
-        (blender.result(is_unsaved).ok()? == true).then_some(())
-    })?;
+    let unsaved = || {
+        wait_until("unsaved changes", Duration::from_mins(1), || {
+            (blender.result(is_unsaved).ok()? == true).then_some(())
+        })
+    };
+    unsaved()?;
     let path = blender.file("saved.blend").display().to_string();
     let reply = wire.answer(&json!({"type": "execute", "code": "result = 1", "changes": true}))?;
     ensure!(reply["result"] == 1 && reply["changes"] == json!({}), "{reply}");
+    // Marked so again some redraws after the copy, they stay so.
+    unsaved().context("the changes count as saved")?;
     std::thread::sleep(Duration::from_secs(1));
     ensure!(wire.result(is_unsaved)? == true, "the changes count as saved");
     // What the script itself saves stays saved.

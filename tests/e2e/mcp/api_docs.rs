@@ -100,6 +100,7 @@ const FILE: &str = "import bpy\n\
 
 /// What share of the whole reading another's request may wait: for a part of some milliseconds, for the window, which draws in
 /// between and takes long without a graphics card, and for other programs of a busy machine, which hold up both alike.
+/// The third longest wait counts: two may have been unlucky.
 const LONGEST_WAIT_SHARE: u32 = 3;
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -133,8 +134,8 @@ fn docs(environment: &Environment, flavour: Flavour) -> Result<()> {
 fn read_once(blender: &Blender, session: &McpSession) -> Result<()> {
     let is_over = AtomicBool::new(false);
     let search = || session.call("search_api_docs", json!({"query": "bevel", "wait_secs": 120}));
-    let (both, waited) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| longest_wait(blender, &is_over));
+    let (both, waits) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| waits_of_others(blender, &is_over));
         let second = scope.spawn(search);
         let before = Instant::now();
         let both = search().and_then(|first| Ok((first, second.join().expect("a search does not panic")?)));
@@ -149,26 +150,35 @@ fn read_once(blender: &Blender, session: &McpSession) -> Result<()> {
     let apart = first.took.abs_diff(second.took);
     let again = search()?;
     println!(
-        "read in {took:?}, the second of two at once {apart:?} apart; others waited {waited:?} at most; again {:?}",
+        "read in {took:?}, the second of two at once {apart:?} apart; others waited {:?} at most; again {:?}",
+        waits.get(..3),
         again.took
     );
     ensure!(apart < took / 2, "each of two searches at once read the API: {:?} and {:?}", first.took, second.took);
     ensure!(again.took < took / 4, "the next search took {:?} again", again.took);
-    ensure!(waited < took / LONGEST_WAIT_SHARE, "another's request waited {waited:?} of {took:?}");
+    let [first, second, third, ..] = waits[..] else {
+        anyhow::bail!("others' requests waited {waits:?} of {took:?}, and no others were answered meanwhile");
+    };
+    ensure!(third < took / LONGEST_WAIT_SHARE, "others' requests waited {first:?}, {second:?}, {third:?} of {took:?}");
+    ensure!(
+        first + second < took * 3 / 4,
+        "the API was read in two parts: others waited {first:?}, {second:?} of {took:?}"
+    );
     Ok(())
 }
 
-/// The longest that a small request took until it was over.
-fn longest_wait(blender: &Blender, is_over: &AtomicBool) -> Result<Duration> {
+/// What small requests took until it was over, the longest first.
+fn waits_of_others(blender: &Blender, is_over: &AtomicBool) -> Result<Vec<Duration>> {
     let mut wire = blender.wire()?;
-    let mut longest = Duration::ZERO;
+    let mut waits = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
         let before = Instant::now();
         wire.result("result = 1")?;
-        longest = longest.max(before.elapsed());
+        waits.push(before.elapsed());
         std::thread::sleep(Duration::from_millis(7));
     }
-    Ok(longest)
+    waits.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(waits)
 }
 
 fn questions(flavour: Flavour, session: &McpSession) -> Result<()> {

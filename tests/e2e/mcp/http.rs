@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Who gets to `/mcp` inside Blender, and that it ends when the server does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire};
 use serde_json::{Value, json};
 
 use crate::http::bearer;
+use crate::instances::id;
 use crate::suite::{EVERYWHERE, Suite};
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -87,11 +88,10 @@ fn stop(environment: &Environment) -> Result<()> {
     let session = session_in(&answer)?;
     let (_listening, answer) = head(blender.port, "GET", &format!("{token}{session}"), "")?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let began = Instant::now();
+    let before = id(blender)?;
     blender.result("import blendwire\nblendwire.server_restart()")?;
-    blendwire_e2e::wait_until("the server to be there again", Duration::from_secs(20), || {
-        let status = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
-        (status.0 == 200 && began.elapsed() > Duration::from_millis(50)).then_some(())
+    blendwire_e2e::wait_until("another server to be there", Duration::from_secs(20), || {
+        id(blender).ok().filter(|now| *now != before)
     })?;
     let (_, answer) = head(blender.port, "POST", &token, INITIALIZE)?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
