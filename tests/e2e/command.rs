@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, free_port};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, free_port};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -69,11 +69,8 @@ fn exec(environment: &Environment, blender: &Blender) -> Result<()> {
 /// The script goes on only when its first line has arrived here.
 fn live_output(environment: &Environment, blender: &Blender) -> Result<()> {
     use std::io::Read as _;
-    let go = blender.file("go");
-    let code = format!(
-        "import os, time\nprint('first')\nwhile not os.path.exists('{}'): time.sleep(0.01)\nprint('second', end='')",
-        go.display()
-    );
+    let gate = Gate::closed(blender.file("go"));
+    let code = format!("print('first')\n{}\nprint('second', end='')", gate.wait());
     let mut child = blendwire(environment, blender.port)
         .args(["exec", "-c", &code])
         .stdout(Stdio::piped())
@@ -82,7 +79,7 @@ fn live_output(environment: &Environment, blender: &Blender) -> Result<()> {
     let mut stderr = child.stderr.take().context("no stderr")?;
     let mut first = [0; 6];
     stderr.read_exact(&mut first)?;
-    fs_err::write(&go, "")?;
+    gate.open()?;
     let mut rest = String::new();
     stderr.read_to_string(&mut rest)?;
     ensure!(child.wait()?.success() && &first == b"first\n" && rest == "second", "{first:?} {rest:?}");
@@ -93,24 +90,22 @@ fn live_output(environment: &Environment, blender: &Blender) -> Result<()> {
 fn at_a_terminal(environment: &Environment) -> Result<()> {
     use rexpect::session::spawn_with_options;
     let blender = Blender::start(environment, Flavour::Bpy52, &blendwire_e2e::Settings::default())?;
-    let until = |file: &Path| format!("while not os.path.exists('{}'): time.sleep(0.01)", file.display());
-    let (go, end) = (blender.file("go"), blender.file("end"));
+    let [go, end] = ["go", "end"].map(|name| Gate::closed(blender.file(name)));
     let mut busy = blender.wire()?;
-    let code = format!("import os, time\n{}", until(&go));
-    busy.send((json!({"type": "execute", "code": code, "title": "a bake"}).to_string() + "\0").as_bytes())?;
+    busy.send((json!({"type": "execute", "code": go.wait(), "title": "a bake"}).to_string() + "\0").as_bytes())?;
     let mut exec = blendwire(environment, blender.port);
     exec.env("TERM", "xterm-256color").args(["exec", "-c"]).arg(format!(
-        "import os, time, blendwire\nprint('one')\nblendwire.progress(0.4, 'baking')\n{}\nresult = 'done'",
-        until(&end)
+        "import blendwire\nprint('one')\nblendwire.progress(0.4, 'baking')\n{}\nresult = 'done'",
+        end.wait()
     ));
     let options = rexpect::reader::Options::new().timeout_ms(Some(60_000)).strip_ansi_escape_codes(true);
     let mut terminal = spawn_with_options(exec, options)?;
     terminal.exp_string("waiting: request 1 has been running for")?;
     terminal.exp_string("a bake")?;
-    fs_err::write(&go, "")?;
+    go.open()?;
     terminal.exp_string("one\r\n")?;
     terminal.exp_string("40 % baking")?;
-    fs_err::write(&end, "")?;
+    end.open()?;
     terminal.exp_string("\"done\"\r\n")?;
     let rest = terminal.exp_eof()?;
     ensure!(rest.is_empty(), "{rest:?}");

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, Settings, Wire, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -146,9 +146,8 @@ fn outcome(blender: &Blender, id: &str) -> Result<Value> {
 
 fn removed(blender: &mut Blender) -> Result<()> {
     let mut busy = blender.wire()?;
-    let go = blender.file("cancelled-it");
-    let code = format!("import os, time\nwhile not os.path.exists({go:?}): time.sleep(0.01)");
-    busy.send(&request("busy", &code, 120.0))?;
+    let gate = Gate::closed(blender.file("cancelled-it"));
+    busy.send(&request("busy", &gate.wait(), 120.0))?;
     is_running(blender)?;
     let mut waiting = blender.wire()?;
     waiting.send(&request("waiting", "bpy.app.driver_namespace['ran'] = True", 60.0))?;
@@ -159,7 +158,7 @@ fn removed(blender: &mut Blender) -> Result<()> {
     let cancelled = ask(blender, &json!({"type": "cancel", "id": "waiting"}))?;
     ensure!(cancelled["result"]["state"] == "removed", "{cancelled}");
     ensure!(waiting.reply()?["error"]["code"] == "cancelled", "the waiting client is told");
-    fs_err::write(&go, "")?;
+    gate.open()?;
     ensure!(busy.reply()?["status"] == "ok", "the running one is not touched");
     ensure!(blender.result("result = 'ran' in bpy.app.driver_namespace")? == false, "it ran after all");
     Ok(())
@@ -229,13 +228,12 @@ fn random_cancels(blender: &mut Blender) -> Result<()> {
 
 fn outlives(blender: &mut Blender) -> Result<()> {
     let mut gone = blender.wire()?;
-    let go = blender.file("gone");
-    let code =
-        format!("import os, time\nwhile not os.path.exists({go:?}): time.sleep(0.01)\nprint('done')\nresult = 'kept'");
+    let gate = Gate::closed(blender.file("gone"));
+    let code = format!("{}\nprint('done')\nresult = 'kept'", gate.wait());
     gone.send(&request("gone", &code, 120.0))?;
     is_running(blender)?;
     drop(gone);
-    fs_err::write(&go, "")?;
+    gate.open()?;
     let outcome = wait_until("the outcome", Duration::from_secs(30), || {
         ask(blender, &json!({"type": "outcome", "id": "gone"})).ok().filter(|reply| reply["error"].is_null())
     })?;

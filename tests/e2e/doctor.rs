@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Process, Settings, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, Process, Settings, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -70,9 +70,8 @@ fn well(environment: &Environment) -> Result<()> {
 fn busy(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
     let mut wire = blender.wire()?;
-    let go = blender.file("go");
-    let code = format!("import os, time\nwhile not os.path.exists('{}'): time.sleep(0.01)", go.display());
-    wire.send((json!({"type": "execute", "code": code, "title": "a long bake"}).to_string() + "\0").as_bytes())?;
+    let gate = Gate::closed(blender.file("go"));
+    wire.send((json!({"type": "execute", "code": gate.wait(), "title": "a long bake"}).to_string() + "\0").as_bytes())?;
     let look = || found(environment, &blender, None, &["round-trip"]);
     let named = wait_until("the script to be named", Duration::from_secs(30), || {
         let found = look().ok()?;
@@ -83,7 +82,7 @@ fn busy(environment: &Environment) -> Result<()> {
     ensure!(finding["seen"].as_str().is_some_and(|seen| seen.contains("a long bake")), "{finding}");
     ensure!(finding["remedies"].to_string().contains("blendwire status --watch"), "{finding}");
     ensure!(round_trip?["because"] == json!(["main-thread"]), "{finding}");
-    fs_err::write(&go, "")?;
+    gate.open()?;
     wire.read_to(0)?;
     until_well(look, &["round-trip"]).map(drop)
 }

@@ -4,12 +4,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, Settings, Wire, wait_until};
 use serde_json::{Value, json};
 
 use crate::http::bearer;
@@ -136,11 +135,8 @@ fn clients_killed(blender: &mut Blender) -> Result<()> {
         is_well(blender).context(stage)?;
     }
     let mut keeper = blender.wire()?;
-    let (let_go, let_it_end) = (blender.file("let-go"), blender.file("let-it-end"));
-    let until = |file: &Path, result: &str| {
-        format!("import os, time\nwhile not os.path.exists({file:?}): time.sleep(0.01)\nresult = {result:?}")
-    };
-    keeper.ask(&json!({"type": "execute", "id": "keeper", "code": until(&let_go, "kept")}))?;
+    let gate = Gate::closed(blender.file("let-go"));
+    keeper.ask(&json!({"type": "execute", "id": "keeper", "code": gate.wait() + "\nresult = 'kept'"}))?;
     let mut queued = client(blender, &request("result = 'was queued'", "queued"), 0)?;
     // One that is gone before the system could say whose it was is not let in.
     wait_until("it to be queued", Duration::from_secs(20), || {
@@ -148,7 +144,7 @@ fn clients_killed(blender: &mut Blender) -> Result<()> {
     })?;
     queued.kill()?;
     queued.wait()?;
-    fs_err::write(&let_go, "")?;
+    gate.open()?;
     ensure!(keeper.reply()?["result"] == "kept", "the script of another client was hurt");
     drop(keeper);
     let outlives = |id: &str, result: &str| -> Result<()> {
@@ -156,25 +152,27 @@ fn clients_killed(blender: &mut Blender) -> Result<()> {
         ensure!(outcome["result"] == result, "{id}: {outcome}");
         Ok(())
     };
-    let script = until(&let_it_end, "was running");
-    let bodies = ["over HTTP", "events"].map(|id| json!({"code": script, "id": id}));
-    let running = [
-        ("framed", "plain", request(&script, "framed")),
-        ("inside TLS", "tls", request(&script, "inside TLS")),
-        ("over HTTP", "plain", post(blender, "*/*", &bodies[0])?),
-        ("events", "plain", post(blender, EVENTS, &bodies[1])?),
-    ];
-    for (id, layer, sent) in running {
+    for (id, layer, accept) in [
+        ("framed", "plain", None),
+        ("inside TLS", "tls", None),
+        ("over HTTP", "plain", Some("*/*")),
+        ("events", "plain", Some(EVENTS)),
+    ] {
+        let gate = Gate::closed(blender.file(id));
+        let script = gate.wait() + "\nresult = 'was running'";
+        let sent = match accept {
+            Some(accept) => post(blender, accept, &json!({"code": script, "id": id}))?,
+            None => request(&script, id),
+        };
         let mut client = client_over(blender, layer, &sent, 0)?;
         wait_until("it to run", Duration::from_secs(20), || {
             (status(blender).ok()?["running"]["id"] == id).then_some(())
         })?;
         client.kill()?;
         client.wait()?;
-        fs_err::write(&let_it_end, "")?;
+        gate.open()?;
         wait_until("its end", Duration::from_secs(20), || status(blender).ok()?["running"].is_null().then_some(()))?;
         outlives(id, "was running")?;
-        fs_err::remove_file(&let_it_end)?;
     }
     outlives("queued", "was queued")?;
     is_well(blender)

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Flavour, Wire, http, wait_until};
+use blendwire_e2e::{Blender, Flavour, Gate, Wire, http, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -247,8 +247,8 @@ fn large(blender: &mut Blender) -> Result<()> {
 }
 
 fn outcome(blender: &mut Blender) -> Result<()> {
-    let go = blender.file("left");
-    let code = format!("import os, time\nwhile not os.path.exists({go:?}): time.sleep(0.01)\nresult = 'kept'");
+    let gate = Gate::closed(blender.file("left"));
+    let code = format!("{}\nresult = 'kept'", gate.wait());
     let body = json!({"code": code, "id": "left"}).to_string();
     let head = format!(
         "POST /execute HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -262,7 +262,7 @@ fn outcome(blender: &mut Blender) -> Result<()> {
         (status["result"]["running"]["id"] == "left").then_some(())
     })?;
     drop(wire);
-    fs_err::write(&go, "")?;
+    gate.open()?;
     let kept = wait_until("its outcome", SOON, || {
         let reply = post_json(blender, &json!({"type": "outcome", "id": "left"})).ok()?.json().ok()?;
         (reply["status"] == "ok").then_some(reply)

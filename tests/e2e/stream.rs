@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, StallMeter, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, Settings, StallMeter, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::{EVERYWHERE, Suite};
@@ -30,11 +30,8 @@ fn text_of(events: &[Value]) -> String {
 
 /// The script goes on only when the client has written a file, and the client writes it only when the line has come.
 fn live(blender: &mut Blender) -> Result<()> {
-    let go_on = blender.file("go-on");
-    let path = json!(go_on);
-    let code = format!(
-        "import os, time\nprint('first')\nwhile not os.path.exists({path}):\n    time.sleep(0.01)\nprint('second')"
-    );
+    let gate = Gate::closed(blender.file("go-on"));
+    let code = format!("print('first')\n{}\nprint('second')", gate.wait());
     let mut wire = blender.wire()?;
     wire.ask(&stream("live", &code))?;
     let mut seen = Vec::new();
@@ -45,9 +42,8 @@ fn live(blender: &mut Blender) -> Result<()> {
     }
     let names: Vec<&str> = seen.iter().filter_map(|event| event["event"].as_str()).collect();
     ensure!(names[..2] == ["queued", "started"], "{names:?}");
-    std::fs::write(&go_on, "")?;
+    gate.open()?;
     let (rest, reply) = wire.events()?;
-    std::fs::remove_file(&go_on)?;
     ensure!(text_of(&rest) == "second\n" && reply["stdout"] == "first\nsecond\n", "{rest:?} {reply}");
     Ok(())
 }

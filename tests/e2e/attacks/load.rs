@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, Settings, Wire, http, wait_until};
 use serde_json::{Value, json};
 
 use super::ensure_unharmed;
@@ -45,10 +45,8 @@ fn thousands(environment: &Environment, flavour: Flavour) -> Result<()> {
     let limit = limit(&blender)?;
     let mut watcher = blender.wire()?;
     let mut running = blender.wire()?;
-    let go = blender.file("go");
-    running.ask(&json!({"type": "execute", "code": format!(
-        "import os, time\nwhile not os.path.exists({go:?}): time.sleep(0.01)\nresult = 'unhurt'"
-    )}))?;
+    let gate = Gate::closed(blender.file("go"));
+    running.ask(&json!({"type": "execute", "code": format!("{}\nresult = 'unhurt'", gate.wait())}))?;
     let clients = status(&mut watcher)?["clients"].as_u64().context("no clients")?;
     let room = limit - usize::try_from(clients)?;
     let begun = Instant::now();
@@ -87,7 +85,7 @@ fn thousands(environment: &Environment, flavour: Flavour) -> Result<()> {
         let _ = TcpStream::connect(("127.0.0.1", blender.port));
     }
     ensure!(watcher.answer(&json!({"type": "ping"}))?["result"] == "pong");
-    fs_err::write(&go, "")?;
+    gate.open()?;
     ensure!(running.reply()?["result"] == "unhurt");
     ensure!(watcher.result("result = 'in'")? == "in");
     // Not all two thousand: what comes faster than it can be accepted may be lost by the system itself.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, McpSession, Settings, wait_until};
 use serde_json::{Value, json};
 
 use super::ensure_unharmed;
@@ -305,13 +305,9 @@ fn log(environment: &Environment, flavour: Flavour) -> Result<()> {
 /// `blendwire status` shows what other people's scripts call themselves and print.
 fn status(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
-    let go = blender.file("go");
+    let gate = Gate::closed(blender.file("go"));
     let said = serde_json::to_string(FORGERY)?;
-    let code = format!(
-        "import os, time, blendwire\nprint({said})\nblendwire.progress(0.5, {said})\n\
-         while not os.path.exists('{}'): time.sleep(0.01)",
-        go.display()
-    );
+    let code = format!("import blendwire\nprint({said})\nblendwire.progress(0.5, {said})\n{}", gate.wait());
     let mut wire = blender.wire()?;
     wire.ask(&json!({"type": "execute", "code": code, "title": FORGERY, "id": FORGERY}))?;
     let show = || -> Result<String> {
@@ -324,7 +320,7 @@ fn status(environment: &Environment) -> Result<()> {
     let shown = wait_until("the status to tell of it", Duration::from_secs(30), || {
         show().ok().filter(|shown| shown.contains("50 %") && shown.contains("printed"))
     })?;
-    fs_err::write(&go, "")?;
+    gate.open()?;
     let reply = wire.reply()?;
     ensure!(reply["status"] == "ok", "{reply}");
     for text in [shown, show()?] {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use blendwire_e2e::{Environment, Flavour, Wire, wait_until};
+use blendwire_e2e::{Environment, Flavour, Gate, Wire, wait_until};
 use serde_json::json;
 
 use super::machines::Machines;
@@ -16,8 +16,8 @@ const GIVEN_UP_WITHIN: Duration = Duration::from_mins(3);
 pub(super) fn are_given_up(environment: &Environment, machines: &Machines) -> Result<()> {
     let friend = &machines.friend;
     let blender = start(environment, Flavour::Bpy52, "0.0.0.0", &[("--open-to", &friend.network)])?;
-    let go = blender.file("go");
-    let code = format!("import os, time\nwhile not os.path.exists({go:?}): time.sleep(0.01)\nresult = 'kept'");
+    let gate = Gate::closed(blender.file("unplugged"));
+    let code = format!("{}\nresult = 'kept'", gate.wait());
     let held = friend.there(|| {
         let connect = || Wire::connect_to((friend.server.as_str(), blender.port));
         let (mut idle, mut waiting) = (connect()?, connect()?);
@@ -32,7 +32,7 @@ pub(super) fn are_given_up(environment: &Environment, machines: &Machines) -> Re
     friend.unplug(&environment.ip)?;
     let unplugged = Instant::now();
     // Its answer goes nowhere, and stays with the server.
-    fs_err::write(&go, "")?;
+    gate.open()?;
     wait_until("both to be given up", GIVEN_UP_WITHIN, || (status().ok()?["clients"] == 1).then_some(()))?;
     println!("two connections of a machine without a cable were given up after {:?}", unplugged.elapsed());
     let outcome = watcher.answer(&json!({"type": "outcome", "id": "waited-for"}))?;
