@@ -288,7 +288,7 @@ async fn inside_tls(shared: &Arc<Shared>, stream: Stream, first: BytesMut, guest
         Ok(Ok(stream)) => {
             fault("tls");
             log::debug!("connection {id} is inside TLS");
-            return Some(Stream::Tls(Box::new(stream)));
+            return Some(Stream::inside(stream));
         }
         Ok(Err(error)) => {
             refused(shared, id, "TLS, and the handshake failed");

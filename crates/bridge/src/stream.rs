@@ -16,7 +16,16 @@ pub(crate) enum Stream {
     /// As it comes.
     Plain(TcpStream),
     /// Inside TLS.
-    Tls(Box<TlsStream<Rewound>>),
+    Tls(Box<Inside>),
+}
+
+/// A connection inside TLS.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    stream: TlsStream<Rewound>,
+    /// We have said that nothing more comes from us. What is read after that is thrown away, and is not looked at as TLS
+    /// any more: nobody could be told what is wrong with it.
+    has_ended: bool,
 }
 
 /// A plain connection whose first bytes have been looked at already.
@@ -37,6 +46,11 @@ impl Stream {
             Self::Plain(rest) => Some(Rewound { first, rest }),
             Self::Tls(_) => None,
         }
+    }
+
+    /// The same inside of TLS, after the handshake.
+    pub(crate) fn inside(stream: TlsStream<Rewound>) -> Self {
+        Self::Tls(Box::new(Inside { stream, has_ended: false }))
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -75,7 +89,8 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => match Pin::new(stream).poll_read(context, buffer) {
+            Self::Tls(inside) if inside.has_ended => Pin::new(inside.stream.get_mut().0).poll_read(context, buffer),
+            Self::Tls(inside) => match Pin::new(&mut inside.stream).poll_read(context, buffer) {
                 // Many clients end without TLS's goodbye; every dialect here tells by itself whether it was cut off.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 read => read,
@@ -88,21 +103,24 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(inside) => Pin::new(&mut inside.stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(inside) => Pin::new(&mut inside.stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(inside) => {
+                inside.has_ended = true;
+                Pin::new(&mut inside.stream).poll_shutdown(context)
+            }
         }
     }
 }
