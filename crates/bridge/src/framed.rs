@@ -26,7 +26,7 @@ use crate::connection::{Guest, close};
 use crate::control::{self, Ticket};
 use crate::intake::{Intake, Refused, Taken};
 use crate::job::Answer;
-use crate::replies::{self, Later, Pending, lost};
+use crate::replies::{self, LOST, Later, Pending};
 use crate::server::{Shared, stopped};
 use crate::stream::{Reading, Stream};
 use crate::unfinished::Share;
@@ -268,9 +268,10 @@ impl Reader<'_> {
             Body::Outcome { target } => return self.now(self.intake.outcome(&target, terminator)).await,
             Body::Consent { target, answer } => self.shared.consent_from_client(&target, answer),
             Body::Cancel { target } => {
+                let lost = Reply::refused(ErrorCode::Dropped, LOST).encode(terminator, &extras);
                 let (ticket, answer) = Ticket::new(terminator, extras);
                 control::cancel(self.shared, &target, ticket);
-                return self.when_answered(answer).await;
+                return self.when_answered(answer, lost).await;
             }
             _ => Reply::of(&"pong"),
         };
@@ -286,18 +287,20 @@ impl Reader<'_> {
         }
     }
 
-    async fn when_answered(&self, answer: oneshot::Receiver<Answer>) {
+    /// Sends the answer when it is there, or `lost` where a defect has ended whoever was to send it.
+    async fn when_answered(&self, answer: oneshot::Receiver<Answer>, lost: EncodedReply) {
         if !self.agreed.is_immediate {
             let _ = self.pending.send(Pending::Later(Later { answer, watch: None })).await;
             return;
         }
         // Its place is kept from now on: a client that does not read cannot have any number of them under way.
         let Ok(place) = self.immediate.clone().reserve_owned().await else { return };
-        let place = Place(Some(place));
+        let mut place = Place { permit: Some(place), reply: Some(lost) };
         tokio::spawn(async move {
             fault("immediate");
-            let Answer { reply, .. } = answer.await.unwrap_or_else(|_| lost());
-            place.take(reply);
+            if let Ok(Answer { reply, .. }) = answer.await {
+                place.fill(reply);
+            }
         });
     }
 
@@ -334,21 +337,22 @@ impl Reader<'_> {
     }
 }
 
-/// A place among the replies that do not wait for their turn. Left empty by a defect, it tells of that.
-struct Place(Option<OwnedPermit<EncodedReply>>);
+/// A place among the replies that do not wait for their turn; taken when it is dropped, however that comes.
+struct Place {
+    permit: Option<OwnedPermit<EncodedReply>>,
+    reply: Option<EncodedReply>,
+}
 
 impl Place {
-    fn take(mut self, reply: EncodedReply) {
-        if let Some(permit) = self.0.take() {
-            permit.send(reply);
-        }
+    fn fill(&mut self, reply: EncodedReply) {
+        self.reply = Some(reply);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(permit) = self.0.take() {
-            permit.send(lost().reply);
+        if let (Some(permit), Some(reply)) = (self.permit.take(), self.reply.take()) {
+            permit.send(reply);
         }
     }
 }
