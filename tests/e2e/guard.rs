@@ -171,9 +171,8 @@ fn press_of(blender: &Blender, request: &Value, answer: &str, refused: &str) -> 
 const CONSENT: &str = "import sys, time\n\
     consent = next(module for name, module in sys.modules.items() if name.endswith('blendwire.consent'))\n";
 
-/// Has the next request that is asked about answered as soon as the menu is there. What the user had waited by then, in
-/// seconds, will be in `told`.
-fn click_hastily(blender: &Blender, told: &str) -> Result<()> {
+/// Has the next request that is asked about answered as soon as the menu is there.
+fn click_hastily(blender: &Blender) -> Result<()> {
     let code = format!(
         "{CONSENT}\
          before = set(consent._Shown.since)\n\
@@ -183,8 +182,7 @@ fn click_hastily(blender: &Blender, told: &str) -> Result<()> {
                  return 0.01\n    \
              number = new.pop()\n    \
              bpy.ops.blendwire.consent(request=number, answer='once')\n    \
-             with open({told:?}, 'w') as file:\n        \
-                 file.write(str(time.monotonic() - consent._Shown.since[number]))\n\
+             bpy.app.driver_namespace['waited'] = time.monotonic() - consent._Shown.since[number]\n\
          bpy.app.timers.register(click)"
     );
     blender.result(&code).map(drop)
@@ -215,11 +213,12 @@ fn asks(environment: &Environment) -> Result<()> {
     ensure!(wire.reply()?["result"] == "done" && fs_err::read(&path)? == b"x");
 
     // Whoever types or clicks while the menu comes up has not consented.
-    let clicked = blender.file("clicked");
-    click_hastily(&blender, &clicked.display().to_string())?;
+    click_hastily(&blender)?;
     let mut wire = ask(&blender, &request)?;
     let number = waiting(&blender)?["request"].clone();
-    let waited = wait_until("the click", SOON, || fs_err::read_to_string(&clicked).ok()?.parse::<f64>().ok())?;
+    let waited = wait_until("the click", SOON, || {
+        blender.result("result = bpy.app.driver_namespace.get('waited')").ok()?.as_f64()
+    })?;
     ensure!(waited < 1.0, "the click came after {waited} s, when it may have been meant");
     ensure!(waiting(&blender)?["request"] == number, "it ran by a click that came too early");
     press(&blender, &number, "once")?;
