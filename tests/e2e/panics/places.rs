@@ -263,7 +263,10 @@ fn mcp_twice(blender: &Blender, method: &str, parameters: &Value) -> Result<(Str
     };
     ask(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
     let request = json!({"jsonrpc": "2.0", "id": 2, "method": method, "params": parameters});
-    Ok((ask(&request)?, ask(&request)?))
+    let answers = (ask(&request)?, ask(&request)?);
+    // What the session has of Blender's connections goes with it.
+    mcp::http::head(blender.port, "DELETE", &headers, "")?;
+    Ok(answers)
 }
 
 /// Requests are answered without it, and the status says so.
