@@ -7,7 +7,7 @@
 //! Requests go out framed. To a server that then keeps silent the first question of mcp-for-blender's is put beside it; where
 //! that is answered, the framed request was not understood, was not run, and goes the other way (`bare`).
 
-use std::sync::{Mutex as Known, PoisonError};
+use std::sync::{Arc, Mutex as Known, PoisonError};
 use std::time::Duration;
 
 use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, ConsentAnswer, Event, SentBy, Status};
@@ -32,8 +32,10 @@ const SHOWN_CHARS: usize = 80;
 pub struct Blender {
     endpoint: Endpoint,
     access: Access,
-    scripts: Lane,
-    questions: Lane,
+    /// How long a connection is kept that nothing goes over; `None`: as long as the server keeps it.
+    kept_for: Option<Duration>,
+    scripts: Arc<Lane>,
+    questions: Arc<Lane>,
     /// Who answered last; `None` before the first answer.
     server: Known<Option<ServerKind>>,
 }
@@ -69,7 +71,15 @@ impl Blender {
 
     /// The same for a server that wants more than to be connected to.
     pub fn with_access(endpoint: Endpoint, access: Access) -> Self {
-        Self { endpoint, access, scripts: Lane::default(), questions: Lane::default(), server: Known::default() }
+        let (kept_for, scripts, questions, server) = Default::default();
+        Self { endpoint, access, kept_for, scripts, questions, server }
+    }
+
+    /// The same, which ends connections that nothing has gone over for this long: for a caller that may never call again
+    /// and does not say so.
+    #[must_use]
+    pub fn kept_for(self, idle: Duration) -> Self {
+        Self { kept_for: Some(idle), ..self }
     }
 
     /// The same Blender over connections of its own.
@@ -245,7 +255,7 @@ impl Blender {
     /// Sends `request` the way that the server there understands.
     async fn call(
         &self,
-        lane: &Lane,
+        lane: &Arc<Lane>,
         request: &ClientRequest<'_>,
         on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
@@ -305,7 +315,7 @@ impl Blender {
     /// caller that goes away half-way takes it with it, and no other call meets a late answer.
     async fn call_framed(
         &self,
-        lane: &Lane,
+        lane: &Arc<Lane>,
         request: &ClientRequest<'_>,
         mut on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
@@ -333,7 +343,7 @@ impl Blender {
             None => connection.call(&request, None).await?,
         };
         if unauthorized(&first).is_none() {
-            *kept = Some(connection);
+            self.keep(lane, &mut kept, connection);
             return Ok(first);
         }
         // The server has said that nothing was done, so this is no second time. Its token may have been replaced since
@@ -344,8 +354,21 @@ impl Blender {
             let (endpoint, refusal) = (self.endpoint.clone(), Refusal::Token);
             return Err(ClientError::TurnedAway { endpoint, refusal, message });
         }
-        *kept = Some(connection);
+        self.keep(lane, &mut kept, connection);
         Ok(reply)
+    }
+
+    fn keep(&self, lane: &Arc<Lane>, kept: &mut Option<Connection>, connection: Connection) {
+        *kept = Some(connection);
+        let Some(idle) = self.kept_for else { return };
+        let lane = Arc::downgrade(lane);
+        tokio::spawn(async move {
+            tokio::time::sleep(idle).await;
+            let Some(lane) = lane.upgrade() else { return };
+            // One that cannot be had is in use, and comes here again.
+            let Ok(mut kept) = lane.try_lock() else { return };
+            kept.take_if(|kept| kept.idle() >= idle);
+        });
     }
 
     async fn connect_and_prove(&self) -> Result<Connection, ClientError> {

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blendwire_protocol::{ClientReply, ClientRequest, Decoder, Event, PROTOCOL_VERSION, Token};
 use bytes::{Bytes, BytesMut};
@@ -53,6 +53,8 @@ pub(crate) struct Connection {
     /// Whether the last request went out whole and its answer came whole. False while one is under way, so that a
     /// call that was dropped half-way leaves a connection that nobody uses again.
     is_clean: bool,
+    /// When the last answer came, or when it was opened.
+    used: Instant,
 }
 
 impl Connection {
@@ -72,6 +74,7 @@ impl Connection {
             buffer: BytesMut::new(),
             decoder: Decoder::new(LONGEST_ANSWER_BYTES),
             is_clean: true,
+            used: Instant::now(),
         })
     }
 
@@ -97,6 +100,11 @@ impl Connection {
         self.is_clean && matches!(looked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// How long nothing has gone over it.
+    pub(crate) fn idle(&self) -> Duration {
+        self.used.elapsed()
+    }
+
     fn socket(&self) -> &TcpStream {
         match &self.stream {
             Stream::Left(stream) => stream,
@@ -112,6 +120,7 @@ impl Connection {
         match write_and_read(&mut writer, request, answer).await {
             Ok((text, is_clean)) => {
                 self.is_clean = is_clean && self.buffer.is_empty();
+                self.used = Instant::now();
                 self.shrink();
                 Ok(text)
             }

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use blendwire_bridge::{Answering, At, Behalf, HttpService, Incoming, Mount, Request, StatusCode};
 use blendwire_client::{Access, Blender, Endpoint, Tls, TokenSource};
@@ -17,6 +18,10 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Where it is.
 pub(crate) const MOUNT: Mount = Mount { path: "/mcp", dialect: Dialect::Mcp, make };
+
+/// Clients over HTTP come and go without a word, and the panel counts connections: the one that their calls share is there only
+/// while they ask.
+const KEPT_FOR: Duration = Duration::from_secs(10);
 
 /// For a client, where the system gives no thread, or where a defect has ended the answer.
 const NO_THREAD: &str =
@@ -81,7 +86,7 @@ fn make(at: At) -> Box<dyn HttpService> {
     // Where it listens on an address of the network alone, a client gives its token to nobody but our own certificate.
     let needs_tls = !endpoint.is_this_machine() && at.fingerprint.get().is_some();
     let tls = if needs_tls { Tls::Current(at.fingerprint) } else { Tls::Off };
-    let blender = Blender::with_access(endpoint, Access { token, tls });
+    let blender = Blender::with_access(endpoint, Access { token, tls }).kept_for(KEPT_FOR);
     let server = HttpServer::new(Server::new(Arc::new(blender)), Hosts::Checked);
     Box::new(Mcp { server: Arc::new(server), runtime: OnceLock::new() })
 }
