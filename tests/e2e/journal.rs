@@ -34,7 +34,11 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("journal::two_blenders_write_at_the_same_time", two);
     suite.own("journal::is_off_where_the_preference_or_an_option_says_so", off);
     #[cfg(target_os = "linux")]
-    suite.own("journal::a_full_disk_stops_no_request", full_disk);
+    for flavour in [Flavour::Bpy52, Flavour::Windowed] {
+        suite.own(&format!("{}::journal::a_full_disk_stops_no_request", flavour.name()), move |environment| {
+            full_disk(environment, flavour)
+        });
+    }
     #[cfg(unix)]
     suite.own("journal::a_folder_that_cannot_be_written_stops_no_request", read_only);
     replay::add(suite);
@@ -349,10 +353,12 @@ fn problem(blender: &Blender) -> Result<String> {
 }
 
 #[cfg(target_os = "linux")]
-fn full_disk(environment: &Environment) -> Result<()> {
+fn full_disk(environment: &Environment, flavour: Flavour) -> Result<()> {
     let disk = crate::disk::Disk::mount("64k")?;
-    let settings = Settings { state: Some(disk.path().to_owned()), ..Settings::default() };
-    let blender = Blender::start(environment, Flavour::Bpy52, &settings)?;
+    // A Blender of a Debian root sees this disk because it is where temporary files go.
+    let variables = vec![("TMPDIR".to_owned(), disk.path().display().to_string())];
+    let settings = Settings { state: Some(disk.path().to_owned()), variables, ..Settings::default() };
+    let blender = Blender::start(environment, flavour, &settings)?;
     run(&blender, "before", "result = 1")?;
     let filler = disk.fill(0)?;
     let mut wire = blender.wire()?;
