@@ -27,7 +27,9 @@ use crate::turn_away::turn_away;
 use crate::{bare, framed, http};
 
 /// A peer that has gone without a word, because its machine sleeps or its cable was pulled, is asked after so long whether it
-/// is still there, and again after so long, so often: it is given up after a minute.
+/// is still there, and again after so long, so often: it is given up after a minute. One to which an answer is on its way is
+/// not asked; the system sends that again for a quarter of an hour. It could be told to give up sooner, but would then also
+/// cut off those who are there and take a while to read.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVE_TRIES: u32 = 3;
@@ -193,13 +195,9 @@ impl Drop for Counted {
 /// Small replies leave at once, and dead peers are noticed. Neither is worth refusing a client over.
 fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
-    let socket = SockRef::from(stream);
     let keepalive =
         TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_TRIES);
-    let _ = socket.set_tcp_keepalive(&keepalive);
-    // Nobody is asked while an answer is on its way, which is sent again for a quarter of an hour.
-    #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(KEEPALIVE + KEEPALIVE_EVERY * KEEPALIVE_TRIES));
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
 async fn refuse_one_too_many(shared: &Shared, stream: TcpStream, shutdown: watch::Receiver<bool>) {
