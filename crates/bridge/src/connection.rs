@@ -38,8 +38,8 @@ const KEEPALIVE_TRIES: u32 = 3;
 /// system drop our last words on their way.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// As many are told at a time that there are too many: each costs a file until its client has read that. Others are closed
-/// without a word, so that a flood takes no files that Blender needs.
+/// As many are told at a time that there are too many: each costs a file until its client has said what it speaks and has
+/// read that. Others are closed without a word, so that a flood takes no files that Blender needs.
 const TOLD_AT_A_TIME: usize = 64;
 
 /// How long the handshake of TLS may take.
@@ -89,10 +89,7 @@ pub(crate) async fn serve(counted: Counted, stream: TcpStream, peer: SocketAddr,
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let Counted { ref shared, open } = counted;
     prepare(&stream);
-    if open > shared.config.max_connections {
-        refuse_one_too_many(shared, stream, shutdown).await;
-        return;
-    }
+    let Some(open) = open else { return refuse_one_too_many(shared, stream, shutdown).await };
     log::debug!("connection {id} from {peer}");
     match admit(shared, &stream, id, peer).await {
         Ok((terms, uid)) => {
@@ -154,7 +151,9 @@ async fn admit(
             Ok((terms, None))
         }
         Verdict::Gone => {
-            log::debug!("connection {id} had closed before the system could say whose it was; nothing of it was run");
+            log::debug!(
+                "connection {id}: the system could not say whose it is, as where it has closed; nothing of it is run"
+            );
             Err(None)
         }
         Verdict::Other(whose) => {
@@ -164,11 +163,11 @@ async fn admit(
     }
 }
 
-/// A connection among those that are open: counted from the moment that it is accepted, and down however its task ends.
+/// A connection that is counted from the moment that it is accepted, and down however its task ends.
 pub(crate) struct Counted {
     shared: Arc<Shared>,
-    /// How many there were with it.
-    open: usize,
+    /// How many are open with it; `None` for one too many, which is counted apart: it is only told so.
+    open: Option<usize>,
 }
 
 impl Counted {
@@ -176,19 +175,25 @@ impl Counted {
     pub(crate) fn new(shared: &Arc<Shared>) -> Option<Self> {
         let totals = &shared.activity.totals;
         add(&totals.connections, 1);
-        let counted = Self { shared: shared.clone(), open: shared.clients.fetch_add(1, Ordering::Relaxed) + 1 };
-        if counted.open > shared.config.max_connections + TOLD_AT_A_TIME {
-            add(&totals.connections_refused, 1);
-            tell_too_many(shared);
-            return None;
+        let open = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
+        if open <= shared.config.max_connections {
+            return Some(Self { shared: shared.clone(), open: Some(open) });
         }
-        Some(counted)
+        shared.clients.fetch_sub(1, Ordering::Relaxed);
+        if shared.too_many.fetch_add(1, Ordering::Relaxed) < TOLD_AT_A_TIME {
+            return Some(Self { shared: shared.clone(), open: None });
+        }
+        shared.too_many.fetch_sub(1, Ordering::Relaxed);
+        add(&totals.connections_refused, 1);
+        tell_too_many(shared);
+        None
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.shared.clients.fetch_sub(1, Ordering::Relaxed);
+        let counter = if self.open.is_some() { &self.shared.clients } else { &self.shared.too_many };
+        counter.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

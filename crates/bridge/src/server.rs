@@ -57,6 +57,8 @@ pub struct Shared {
     pub(crate) instance: String,
     pub(crate) activity: Activity,
     pub(crate) clients: AtomicUsize,
+    /// Connections beyond the limit that are being told so.
+    pub(crate) too_many: AtomicUsize,
     pub(crate) next_request: AtomicU64,
     pub(crate) control: Arc<Control>,
     pub(crate) access: Access,
@@ -96,6 +98,7 @@ impl Server {
             access,
             told: Told::default(),
             clients: AtomicUsize::new(0),
+            too_many: AtomicUsize::new(0),
             next_request: AtomicU64::new(1),
             instance: config.instance.clone(),
             origins: Arc::default(),

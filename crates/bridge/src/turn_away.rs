@@ -56,8 +56,7 @@ async fn say(
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
     fault("turn_away");
-    let shape = tokio::time::timeout(SPEAKS_WITHIN, shape(&mut stream, &mut first)).await;
-    match shape.unwrap_or(Ok(Shape::Framed))? {
+    match shape(&mut stream, &mut first).await? {
         Shape::Framed => say_and_close(stream, code, words).await,
         Shape::Http => http::part(shared, stream, first, shutdown, code, words).await,
         Shape::Bare => {
@@ -84,7 +83,10 @@ async fn shape(stream: &mut Stream, first: &mut BytesMut) -> io::Result<Shape> {
                 _ => return Ok(Shape::Framed),
             },
         }
-        if stream.read_buf(first).await? == 0 {
+        let within = if first.is_empty() { SPEAKS_WITHIN } else { WITHIN };
+        // As with the end of what it sends, after too long a silence there is nothing more to tell it by.
+        let read = tokio::time::timeout(within, stream.read_buf(first)).await.unwrap_or(Ok(0))?;
+        if read == 0 {
             return Ok(Shape::Framed);
         }
     }

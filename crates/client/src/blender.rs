@@ -7,7 +7,7 @@
 //! Requests go out framed. To a server that then keeps silent the first question of mcp-for-blender's is put beside it; where
 //! that is answered, the framed request was not understood, was not run, and goes the other way (`bare`).
 
-use std::sync::{Arc, Mutex as Known, PoisonError};
+use std::sync::{Arc, Mutex as Known, PoisonError, Weak};
 use std::time::Duration;
 
 use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, ConsentAnswer, Event, SentBy, Status};
@@ -61,7 +61,14 @@ impl Drop for CancelOnDrop<'_> {
 }
 
 /// One connection, kept between calls and used by one call at a time, in order.
-type Lane = Mutex<Option<Connection>>;
+type Lane = Mutex<Kept>;
+
+#[derive(Debug, Default)]
+struct Kept {
+    connection: Option<Connection>,
+    /// A task is there that ends it when nothing has gone over it for long.
+    is_watched: bool,
+}
 
 impl Blender {
     /// A Blender at `endpoint`. Touches no network: that happens at the first call.
@@ -76,7 +83,7 @@ impl Blender {
     }
 
     /// The same, which ends connections that nothing has gone over for this long: for a caller that may never call again
-    /// and does not say so.
+    /// and does not say so. New ones bring the token at once, where there is one, so that it is not asked for again and again.
     #[must_use]
     pub fn kept_for(self, idle: Duration) -> Self {
         Self { kept_for: Some(idle), ..self }
@@ -104,8 +111,9 @@ impl Blender {
     /// Whether there is a connection now that a call would go over.
     pub fn is_connected(&self) -> bool {
         // A lane that cannot be had is in use.
-        let is_open =
-            |lane: &Lane| lane.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(Connection::is_usable));
+        let is_open = |lane: &Lane| {
+            lane.try_lock().map_or(true, |kept| kept.connection.as_ref().is_some_and(Connection::is_usable))
+        };
         is_open(&self.scripts) || is_open(&self.questions)
     }
 
@@ -320,15 +328,16 @@ impl Blender {
         mut on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
         let mut kept = lane.lock().await;
-        let mut connection =
-            if let Some(connection) = kept.take().filter(|kept| kept.is_usable() && !self.ends_connections()) {
-                connection
-            } else {
-                let opened = Connection::open(&self.endpoint, &self.access.tls).await?;
-                // It may not be the server of before.
-                self.is_server(None);
-                opened
-            };
+        let mut connection = if let Some(connection) =
+            kept.connection.take().filter(|kept| kept.is_usable() && !self.ends_connections())
+        {
+            connection
+        } else {
+            let opened = self.open().await?;
+            // It may not be the server of before.
+            self.is_server(None);
+            opened
+        };
         let request = request.encode();
         // Written out, because a closure's lifetime is not shortened inside an `Option`.
         let first = match &mut on_event {
@@ -358,17 +367,22 @@ impl Blender {
         Ok(reply)
     }
 
-    fn keep(&self, lane: &Arc<Lane>, kept: &mut Option<Connection>, connection: Connection) {
-        *kept = Some(connection);
+    fn keep(&self, lane: &Arc<Lane>, kept: &mut Kept, connection: Connection) {
+        kept.connection = Some(connection);
         let Some(idle) = self.kept_for else { return };
-        let lane = Arc::downgrade(lane);
-        tokio::spawn(async move {
-            tokio::time::sleep(idle).await;
-            let Some(lane) = lane.upgrade() else { return };
-            // One that cannot be had is in use, and comes here again.
-            let Ok(mut kept) = lane.try_lock() else { return };
-            kept.take_if(|kept| kept.idle() >= idle);
-        });
+        if !std::mem::replace(&mut kept.is_watched, true) {
+            tokio::spawn(end_when_idle(Arc::downgrade(lane), idle));
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, ClientError> {
+        if self.kept_for.is_some() {
+            match self.connect_and_prove().await {
+                Err(ClientError::NoToken { .. }) => {}
+                opened => return opened,
+            }
+        }
+        Connection::open(&self.endpoint, &self.access.tls).await
     }
 
     async fn connect_and_prove(&self) -> Result<Connection, ClientError> {
@@ -390,6 +404,20 @@ impl Blender {
             self.is_server(Some(ServerKind::Blendwire));
         }
         Outcome::from_reply(reply).ok_or_else(|| foreign("its answer has another `status` than ok or error"))
+    }
+}
+
+/// Ends the lane's connection when nothing has gone over it for this long.
+async fn end_when_idle(lane: Weak<Lane>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle).await;
+        let Some(lane) = lane.upgrade() else { return };
+        // While a call is under way this waits for its end.
+        let mut kept = lane.lock().await;
+        if kept.connection.as_ref().is_none_or(|connection| connection.idle() >= idle) {
+            *kept = Kept::default();
+            return;
+        }
     }
 }
 

@@ -31,6 +31,7 @@ const SILENT: &str = "what listens there did not answer the handshake within 10 
 /// A script may run for hours without a byte; a peer that vanished is noticed about a minute and a half later.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+const KEEPALIVE_TRIES: u32 = 4;
 
 /// Longest answer in bytes: what one process can be asked to hold without surprise.
 pub(crate) const LONGEST_ANSWER_BYTES: usize = 1024 * 1024 * 1024;
@@ -226,7 +227,10 @@ async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+                let keepalive = TcpKeepalive::new()
+                    .with_time(KEEPALIVE_AFTER)
+                    .with_interval(KEEPALIVE_EVERY)
+                    .with_retries(KEEPALIVE_TRIES);
                 SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
                 return Ok(stream);
             }

@@ -302,9 +302,12 @@ impl ServerHandler for Server {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let mut all = resources::list();
-        all.extend(self.large.list());
-        Ok(ListResourcesResult::with_all_items(all))
+        caught("mcp_list", async {
+            let mut all = resources::list();
+            all.extend(self.large.list());
+            Ok(ListResourcesResult::with_all_items(all))
+        })
+        .await
     }
 
     async fn list_resource_templates(
@@ -342,6 +345,7 @@ impl ServerHandler for Server {
         request: GetPromptRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        prompts::get(&request.name, request.arguments.as_ref()).map(Into::into)
+        let prompt = async { prompts::get(&request.name, request.arguments.as_ref()).map(Into::into) };
+        caught("mcp_prompt", prompt).await
     }
 }

@@ -2,7 +2,8 @@
 //! What Blendwire keeps between starts, and which of its servers run: the user's state folder.
 //!
 //! Server and command line both use it, so that what one writes the other finds. [`Instances`] is the part of it that
-//! tells of running servers; the audit journal is another and has a crate of its own.
+//! tells of running servers; the audit journal is another and has a crate of its own. `fault` is here because all who have a
+//! task or thread that may panic use this crate.
 //!
 //! **Architecture invariant:** nothing here waits, for a lock or for another process.
 

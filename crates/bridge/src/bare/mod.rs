@@ -69,7 +69,8 @@ pub(crate) async fn is_spoken(
                     fault("bare_look");
                     is_bare(&text)
                 });
-                return Ok(looked.await.unwrap_or(false));
+                // Not known for what it is, it would wait for the end of a frame that its client never sends.
+                return looked.await.map_err(io::Error::other);
             }
             Look::Open => {}
         }

@@ -48,7 +48,7 @@ pub(crate) enum Verdict {
     LetIn(Option<u32>),
     /// The system does not say who it is.
     CannotTell,
-    /// It closed before the system could say who it was.
+    /// It closed before the system could say who it was, or a defect of ours kept that from being asked.
     Gone,
     /// It is another user's, named in words.
     Other(String),
