@@ -3,12 +3,14 @@
 
 /// Panics here when a test wants that: where the folder that `BLENDWIRE_FAULTS` names has a file of this name, which is
 /// removed. Only in builds with the feature `faults`, which nothing that is shipped has.
+///
+/// # Panics
+/// See above.
 #[cfg(feature = "faults")]
 pub fn fault(place: &str) {
     let Some(folder) = std::env::var_os("BLENDWIRE_FAULTS") else { return };
-    if std::fs::remove_file(std::path::Path::new(&folder).join(place)).is_ok() {
-        panic!("a test wants a panic in {place}");
-    }
+    let is_wanted = std::fs::remove_file(std::path::Path::new(&folder).join(place)).is_ok();
+    assert!(!is_wanted, "a test wants a panic in {place}");
 }
 
 /// Nothing: this build has no faults.
