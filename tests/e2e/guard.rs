@@ -269,9 +269,10 @@ fn asks(environment: &Environment) -> Result<()> {
     ensure!(wire.reply()?["status"] == "error");
     ensure!(told(&blender, "net")?.0["consent"] == json!({"answer": "never", "by": "blender"}));
     // A request whose client has gone goes on waiting, and its answer is kept.
-    drop(ask(&blender, &json!({"type": "execute", "code": "import socket\nresult = 'kept'", "id": "left"}))?);
+    let gone = ask(&blender, &json!({"type": "execute", "code": "import socket\nresult = 'kept'", "id": "left"}))?;
     let asked = waiting(&blender)?;
     ensure!(asked["id"] == "left", "{asked}");
+    drop(gone);
     press(&blender, &asked["request"], "once")?;
     wait_until("its outcome", SOON, || {
         let outcome = blender.wire().ok()?.answer(&json!({"type": "outcome", "id": "left"})).ok()?;

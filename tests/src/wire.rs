@@ -25,6 +25,16 @@ pub fn execute_request(code: &str) -> Vec<u8> {
     bytes
 }
 
+/// Reads some, whatever signals come meanwhile: one that has a deadline is not taken up again by the system.
+fn read(stream: &mut TcpStream, chunk: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match stream.read(chunk) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}
+
 impl Wire {
     /// Connects to 127.0.0.1.
     ///
@@ -84,7 +94,7 @@ impl Wire {
                 return Ok(text);
             }
             looked_at = self.received.len();
-            let count = self.stream.read(&mut chunk).context("nothing more came")?;
+            let count = read(&mut self.stream, &mut chunk).context("nothing more came")?;
             if count == 0 {
                 let so_far = String::from_utf8_lossy(&self.received);
                 bail!("the connection ended; received before: {so_far:?}");
@@ -163,7 +173,7 @@ impl Wire {
                     _ => {}
                 }
             }
-            let count = self.stream.read(&mut chunk).context("nothing more came")?;
+            let count = read(&mut self.stream, &mut chunk).context("nothing more came")?;
             if count == 0 {
                 bail!("the connection ended; received before: {:?}", String::from_utf8_lossy(&self.received));
             }
@@ -178,7 +188,7 @@ impl Wire {
     pub fn is_silent_for(&mut self, duration: Duration) -> Result<bool> {
         self.stream.set_read_timeout(Some(duration))?;
         let mut chunk = vec![0; 1 << 12];
-        let read = self.stream.read(&mut chunk);
+        let read = read(&mut self.stream, &mut chunk);
         self.stream.set_read_timeout(Some(PATIENCE))?;
         if let Ok(count) = read {
             self.received.extend_from_slice(&chunk[..count]);
