@@ -194,7 +194,7 @@ fn told_soon(account: &Account<'_>) -> Result<()> {
     let mut last = String::new();
     let looked = wait_until("all checks within 8 s", Duration::from_mins(3), || {
         let told = told(&account.blendwire(&["doctor"]).ok()?.output().ok()?);
-        last = told.trim_end().lines().last().unwrap_or_default().to_owned();
+        told.trim_end().lines().last().unwrap_or_default().clone_into(&mut last);
         println!("doctor: {last}");
         let secs: f64 = last.rsplit_once(" in ")?.1.strip_suffix(" s")?.parse().ok()?;
         (secs < 8.0).then_some(())

@@ -52,7 +52,7 @@ fn until_well(look: impl Fn() -> Result<Vec<Value>>, ids: &[&str]) -> Result<Vec
         last = look();
         let found = last.as_ref().ok()?;
         let is_well = |id: &&str| of_id(found, id).is_ok_and(|finding| finding["state"] == "ok");
-        ids.iter().all(|id| is_well(id)).then(|| found.clone())
+        ids.iter().all(is_well).then(|| found.clone())
     });
     looked.with_context(|| format!("{last:?}"))
 }

@@ -61,7 +61,7 @@ fn network_tasks(environment: &Environment) -> Result<()> {
     // A stop and a start, and all is as before.
     let restart = "bpy.app.timers.register(lambda: bpy.ops.blendwire.server_restart() and None, first_interval=0.1)";
     blender.result(restart)?;
-    wait_until("the server to be as new", Duration::from_secs(60), || {
+    wait_until("the server to be as new", Duration::from_mins(1), || {
         let status = status(&blender).ok()?;
         (status["counters"]["panics"] == 0 && status["journal"]["problem"].is_null()).then_some(())
     })?;
