@@ -16,7 +16,7 @@ const GIVEN_UP_WITHIN: Duration = Duration::from_mins(3);
 pub(super) fn are_given_up(environment: &Environment, machines: &Machines) -> Result<()> {
     let friend = &machines.friend;
     let blender = start(environment, Flavour::Bpy52, "0.0.0.0", &[("--open-to", &friend.network)])?;
-    let gate = Gate::closed(blender.file("unplugged"));
+    let gate = Gate::closed(blender.file("silent"));
     let code = format!("{}\nresult = 'kept'", gate.wait());
     let (idle, waiting) = friend.there(|| {
         let connect = || Wire::connect_to((friend.server.as_str(), blender.port));
@@ -29,11 +29,11 @@ pub(super) fn are_given_up(environment: &Environment, machines: &Machines) -> Re
     let mut status = || Ok::<_, anyhow::Error>(watcher.answer(&json!({"type": "status"}))?["result"].take());
     wait_until("the script to run", SOON, || (status().ok()?["running"]["id"] == "waited-for").then_some(()))?;
     ensure!(status()?["clients"] == 3);
-    friend.unplug(&environment.ip)?;
-    let unplugged = Instant::now();
+    friend.fall_silent(&environment.ip)?;
+    let silent = Instant::now();
     // Neither is missed by the script that runs for one of them, nor by another client.
     wait_until("both to be given up", GIVEN_UP_WITHIN, || (status().ok()?["clients"] == 1).then_some(()))?;
-    println!("two connections of a machine without a cable were given up after {:?}", unplugged.elapsed());
+    println!("two connections of a silent machine were given up after {:?}", silent.elapsed());
     gate.open()?;
     let outcome = wait_until("the outcome", SOON, || {
         let outcome = blender.wire().ok()?.answer(&json!({"type": "outcome", "id": "waited-for"})).ok()?;

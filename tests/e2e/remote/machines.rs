@@ -93,9 +93,9 @@ impl Machine {
         command
     }
 
-    /// Pulls its cable.
-    pub(super) fn unplug(&self, program: &Path) -> Result<()> {
-        run(self.command(program).args(["link", "set", "cable", "down"]))
+    /// Has it take nothing any more of what is sent to it, and say nothing.
+    pub(super) fn fall_silent(&self, program: &Path) -> Result<()> {
+        run(self.command(program).args(["address", "flush", "dev", "cable"]))
     }
 
     /// What `test` does there.
