@@ -34,6 +34,8 @@ pub(super) fn are_given_up(environment: &Environment, machines: &Machines) -> Re
     // One whose script runs is there until that has ended, whoever waits for it.
     wait_until("the idle one to be given up", GIVEN_UP_WITHIN, || (status().ok()?["clients"] == 2).then_some(()))?;
     println!("an idle connection of a silent machine was given up after {:?}", silent.elapsed());
+    // Once its answer is on its way nobody asks any more whether it is there.
+    wait_until("the system to give up the other one", GIVEN_UP_WITHIN, || is_forgotten().ok()?.then_some(()))?;
     gate.open()?;
     wait_until("the other one to be given up", GIVEN_UP_WITHIN, || (status().ok()?["clients"] == 1).then_some(()))?;
     let outcome = wait_until("the outcome", SOON, || {
@@ -43,4 +45,16 @@ pub(super) fn are_given_up(environment: &Environment, machines: &Machines) -> Re
     ensure!(outcome["result"] == "kept", "{outcome}");
     drop((idle, waiting));
     Ok(())
+}
+
+/// Whether the system has no open connection to the machine, by its table as this thread sees it.
+fn is_forgotten() -> Result<bool> {
+    // 10.99.0.2 as it is written there, and the number of an open one.
+    const PEER: &str = "0200630A:";
+    const ESTABLISHED: &str = "01";
+    let table = fs_err::read_to_string("/proc/thread-self/net/tcp")?;
+    Ok(!table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(2).is_some_and(|peer| peer.starts_with(PEER)) && fields.get(3) == Some(&ESTABLISHED)
+    }))
 }
