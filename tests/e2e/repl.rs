@@ -64,15 +64,17 @@ impl Prompt {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             self.keys("\t")?;
-            let pressed = Instant::now();
-            while pressed.elapsed() < AGAIN_AFTER {
+            let shown = wait_until(text, AGAIN_AFTER, || {
                 while let Some(shown) = self.pty.try_read() {
                     self.shown.push(shown);
                     if self.shown.ends_with(text) {
-                        return Ok(());
+                        return Some(());
                     }
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                None
+            });
+            if shown.is_ok() {
+                return Ok(());
             }
         }
         anyhow::bail!("{text} was not completed, after:\n{}", self.shown)

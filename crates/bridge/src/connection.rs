@@ -152,7 +152,8 @@ async fn admit(
         }
         Verdict::Gone => {
             log::debug!(
-                "connection {id}: the system could not say whose it is, as where it has closed; nothing of it is run"
+                "connection {id} closed before the system could say whose it is, or could not be asked about; nothing of \
+                 it is run"
             );
             Err(None)
         }
@@ -180,12 +181,13 @@ impl Counted {
             return Some(Self { shared: shared.clone(), open: Some(open) });
         }
         shared.clients.fetch_sub(1, Ordering::Relaxed);
+        add(&totals.connections_refused, 1);
+        let (limit, level) = (shared.config.max_connections, shared.told.too_many.level(Level::Warn));
+        log::log!(level, "refused a connection: {limit} are open, which is the limit {AND_NO_MORE}");
         if shared.too_many.fetch_add(1, Ordering::Relaxed) < TOLD_AT_A_TIME {
             return Some(Self { shared: shared.clone(), open: None });
         }
         shared.too_many.fetch_sub(1, Ordering::Relaxed);
-        add(&totals.connections_refused, 1);
-        tell_too_many(shared);
         None
     }
 }
@@ -206,19 +208,10 @@ fn prepare(stream: &TcpStream) {
 }
 
 async fn refuse_one_too_many(shared: &Shared, stream: TcpStream, shutdown: watch::Receiver<bool>) {
-    add(&shared.activity.totals.connections_refused, 1);
     fault("one_too_many");
-    let limit = tell_too_many(shared);
+    let limit = shared.config.max_connections;
     let words = format!("{limit} connections are open, which is the limit; close some, or keep one open and reuse it");
     turn_away(shared, Stream::Plain(stream), BytesMut::new(), ErrorCode::Busy, &words, shutdown).await;
-}
-
-/// Tells the user; gives the limit.
-fn tell_too_many(shared: &Shared) -> usize {
-    let limit = shared.config.max_connections;
-    let level = shared.told.too_many.level(Level::Warn);
-    log::log!(level, "refused a connection: {limit} are open, which is the limit {AND_NO_MORE}");
-    limit
 }
 
 async fn dispatch(

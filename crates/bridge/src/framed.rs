@@ -295,7 +295,7 @@ impl Reader<'_> {
         }
         // Its place is kept from now on: a client that does not read cannot have any number of them under way.
         let Ok(place) = self.immediate.clone().reserve_owned().await else { return };
-        let mut place = Place { permit: Some(place), reply: Some(lost) };
+        let mut place = Place(Some((place, lost)));
         tokio::spawn(async move {
             fault("immediate");
             if let Ok(Answer { reply, .. }) = answer.await {
@@ -337,21 +337,21 @@ impl Reader<'_> {
     }
 }
 
-/// A place among the replies that do not wait for their turn; taken when it is dropped, however that comes.
-struct Place {
-    permit: Option<OwnedPermit<EncodedReply>>,
-    reply: Option<EncodedReply>,
-}
+/// A place among the replies that do not wait for their turn, and the reply that takes it when this is dropped, however that
+/// comes.
+struct Place(Option<(OwnedPermit<EncodedReply>, EncodedReply)>);
 
 impl Place {
     fn fill(&mut self, reply: EncodedReply) {
-        self.reply = Some(reply);
+        if let Some((_, kept)) = &mut self.0 {
+            *kept = reply;
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let (Some(permit), Some(reply)) = (self.permit.take(), self.reply.take()) {
+        if let Some((permit, reply)) = self.0.take() {
             permit.send(reply);
         }
     }

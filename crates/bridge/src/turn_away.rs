@@ -83,9 +83,14 @@ async fn shape(stream: &mut Stream, first: &mut BytesMut) -> io::Result<Shape> {
                 _ => return Ok(Shape::Framed),
             },
         }
-        let within = if first.is_empty() { SPEAKS_WITHIN } else { WITHIN };
-        // As with the end of what it sends, after too long a silence there is nothing more to tell it by.
-        let read = tokio::time::timeout(within, stream.read_buf(first)).await.unwrap_or(Ok(0))?;
+        let is_silent = first.is_empty();
+        let reading = stream.read_buf(first);
+        let read = if is_silent {
+            // After so long a silence there is no more to tell it by than at the end of what it sends.
+            tokio::time::timeout(SPEAKS_WITHIN, reading).await.unwrap_or(Ok(0))?
+        } else {
+            reading.await?
+        };
         if read == 0 {
             return Ok(Shape::Framed);
         }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use blendwire_state::fault;
 use jiff::Timestamp;
 
 use crate::record::{Lost, Record};
@@ -243,7 +244,7 @@ impl Writer {
     fn run(mut self) {
         let ended = Ended(self.shared.clone());
         while let Some(lines) = self.shared.gathered() {
-            blendwire_state::fault("journal");
+            fault("journal");
             for record in lines {
                 let bytes = record.size_bytes();
                 let written = self.write(record);

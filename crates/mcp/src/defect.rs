@@ -4,6 +4,7 @@
 
 use std::panic::AssertUnwindSafe;
 
+use blendwire_state::fault;
 use futures_util::FutureExt as _;
 use rmcp::model::ErrorData;
 
@@ -32,7 +33,7 @@ impl From<Defect> for ErrorData {
 /// Does `work` and makes an error of a panic in it. `place` is its name for tests.
 pub(crate) async fn caught<T, E: From<Defect>>(place: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let work = async {
-        blendwire_state::fault(place);
+        fault(place);
         work.await
     };
     // What a panic leaves half done is behind locks, and those are taken all the same.

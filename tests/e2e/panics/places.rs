@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::status;
 use crate::access::said_to_nobody;
 use crate::attacks::limit;
+use crate::control::{Limited, limited};
 use crate::http::bearer;
 use crate::mcp;
 
@@ -24,7 +25,7 @@ const LONG_BYTES: usize = 1024 * 1024;
 /// What every client is told of a defect that has ended its request.
 const REPORT_IT: &str = "please report it";
 
-pub(super) const PLACES: [(&str, Provoke); 21] = [
+pub(super) const PLACES: [(&str, Provoke); 23] = [
     ("accept", |blender| ends(blender, PING)),
     ("connection", |blender| ends(blender, PING)),
     ("one_too_many", one_too_many),
@@ -44,7 +45,9 @@ pub(super) const PLACES: [(&str, Provoke); 21] = [
     ("mcp", mcp_thread),
     ("mcp_call", |blender| mcp_call(blender)),
     ("mcp_tool", |blender| mcp_call(blender)),
-    ("mcp_resource", mcp_resource),
+    ("mcp_resource", |blender| mcp_read(blender, "resources/read", &json!({"uri": "blender://scene"}), "\"contents\"")),
+    ("mcp_list", |blender| mcp_read(blender, "resources/list", &json!({}), "\"resources\"")),
+    ("mcp_prompt", |blender| mcp_read(blender, "prompts/get", &json!({"name": "scene_audit"}), "\"messages\"")),
     // What is not written after this is told of until the server is started anew.
     ("journal", journal),
 ];
@@ -111,11 +114,9 @@ fn time_limit(blender: &Blender) -> Result<()> {
 /// What tries to end a script that cannot be interrupted yet is gone; its client has had its answer, and the script ends.
 fn goes_on(blender: &Blender) -> Result<()> {
     // One long call of C code that never looks at Python's signals.
-    let code = "result = sum(range(120_000_000))";
-    let mut running = start(blender, "stubborn", &json!({"code": code, "timeout_secs": 0.6}))?;
-    let reply = running.reply()?;
+    let Limited { id, reply, .. } = limited(blender, "stubborn", "result = sum(range(250_000_000))", 0.6)?;
     ensure!(reply["error"]["code"] == "timeout", "{reply}");
-    outcome(blender, "stubborn", |reply| !reply["status"].is_null())
+    outcome(blender, &id, |reply| !reply["status"].is_null())
 }
 
 /// Sends a script under this id and waits until it runs.
@@ -246,10 +247,11 @@ fn mcp_call(blender: &Blender) -> Result<()> {
     Ok(())
 }
 
-fn mcp_resource(blender: &Blender) -> Result<()> {
-    let (first, second) = mcp_twice(blender, "resources/read", &json!({"uri": "blender://scene"}))?;
+/// The same for what is read, which answers with a `key`.
+fn mcp_read(blender: &Blender, method: &str, parameters: &Value, key: &str) -> Result<()> {
+    let (first, second) = mcp_twice(blender, method, parameters)?;
     ensure!(first.contains("\"error\"") && first.contains(REPORT_IT), "{first}");
-    ensure!(second.contains("\"contents\""), "{second}");
+    ensure!(second.contains(key), "{second}");
     Ok(())
 }
 
