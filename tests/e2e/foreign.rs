@@ -112,6 +112,18 @@ fn its_tools(environment: &Environment, blender: &Blender, port: u16) -> Result<
     ensure!(again.text().contains("42") && !again.text().contains("mcp-for-blender"), "said twice: {}", again.text());
     let picture = session.call("get_viewport_image", json!({"view": "front", "width": 200, "height": 150}))?;
     ensure!(picture.image_base64().is_some(), "{}", picture.text());
+    // What waits for its answer: the window drawn anew, a background Blender.
+    let window = session.call("get_screenshot_of_window_as_image", json!({}))?;
+    ensure!(window.image_base64().is_some(), "{}", window.text());
+    let tab = session.call("jump_to_tab_by_name", json!({"name": "Modeling"}))?;
+    ensure!(tab.text().contains("Modeling") && !tab.is_error(), "{}", tab.text());
+    let rendered = session.call("render_image", json!({"width": 64, "height": 64, "samples": 1}))?;
+    ensure!(rendered.image_base64().is_some(), "{}", rendered.text());
+    let late = "import itertools\ncount = itertools.count()\nprint('once')\n\
+        def check_is_finished():\n    print('look')\n    return 1 / (next(count) < 2) if next(count) > 0 else None";
+    let failed = session.call("execute_blender_code", json!({"code": late}))?;
+    ensure!(failed.is_error() && failed.text().contains("ZeroDivisionError"), "{}", failed.text());
+    ensure!(failed.text().contains("once\nlook\nlook"), "{}", failed.text());
     let undo = session.call("undo", json!({}))?;
     ensure!(undo.text().contains("has no undo"), "{}", undo.text());
 

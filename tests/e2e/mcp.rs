@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, free_port, wait_until};
+use blendwire_e2e::{Blender, Display, Environment, Flavour, McpSession, Settings, free_port, wait_until};
 use serde_json::json;
 
 pub(crate) use self::http::HttpClient;
@@ -75,6 +75,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
     suite.own("mcp::launch_blender_starts_one_and_drives_it", |environment| launches(environment, true));
     suite.own("mcp::launch_blender_needs_no_port", |environment| launches(environment, false));
+    suite.own("windowed::mcp::launch_blender_opens_a_file_in_a_window", with_a_window);
     suite.own("mcp::launch_blender_leaves_it_at_the_one_that_runs", one_runs);
     conformance::add(suite);
     clients::add(suite);
@@ -175,6 +176,10 @@ fn cancelled(environment: &Environment) -> Result<()> {
 
 /// A session that finds the tests' own Blenders and starts the windowed one.
 fn launching(environment: &Environment, folder: &Path, arguments: &[&str]) -> Result<McpSession> {
+    McpSession::start(launcher(environment, folder, arguments)?)
+}
+
+fn launcher(environment: &Environment, folder: &Path, arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(&environment.blendwire);
     command.arg("mcp").args(arguments);
     command
@@ -184,7 +189,35 @@ fn launching(environment: &Environment, folder: &Path, arguments: &[&str]) -> Re
         .env("BLENDWIRE_STATE_DIR", folder.join("state"))
         .env("BLENDWIRE_CONFIG_DIR", folder.join("config"))
         .env("XDG_RUNTIME_DIR", folder);
-    McpSession::start(command)
+    Ok(command)
+}
+
+fn with_a_window(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("a scene.blend").display().to_string();
+    let save =
+        format!("import bpy\nbpy.data.objects['Cube'].name = 'Saved'\nbpy.ops.wm.save_as_mainfile(filepath={file:?})");
+    // Saved by an older Blender than the one that is to open it.
+    let saved = Command::new(&environment.bpy_4_2).args(["-c", &save]).output()?;
+    ensure!(Path::new(&file).exists(), "{saved:?}");
+    let display = Display::start(&environment.xvfb)?;
+    let port = free_port()?.to_string();
+    let mut command = launcher(environment, folder.path(), &["--port", &port])?;
+    command.env("DISPLAY", &display.name).env("LIBGL_ALWAYS_SOFTWARE", "1");
+    let session = McpSession::start(command)?;
+    let begun = session.call("launch_blender", json!({"file": file}))?;
+    let pid = begun.value()["pid"].as_u64().with_context(|| begun.text())?;
+    let looked = session.call(
+        "execute_blender_code",
+        json!({"code": "result = [bpy.data.filepath, 'Saved' in bpy.data.objects, len(bpy.context.window_manager.windows)]"}),
+    );
+    let picture = session.call("get_screenshot_of_window_as_image", json!({}));
+    Command::new("kill").arg(pid.to_string()).status()?;
+    ensure!(begun.value()["background"] == false, "{}", begun.text());
+    ensure!(looked?.value()["result"] == json!([file, true, 1]), "another file, or no window");
+    let picture = picture?;
+    ensure!(picture.image_base64().is_some(), "{}", picture.text());
+    Ok(())
 }
 
 fn one_runs(environment: &Environment) -> Result<()> {

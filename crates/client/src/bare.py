@@ -9,16 +9,17 @@ import json
 import linecache
 import math
 import sys
+import time
 import traceback
 
 import bpy
 
 NAME = "<request>"
 DEEPEST = 100
-UNFINISHED = (
-    "the script left `check_is_finished` for its answer to wait for, which the add-on of mcp-for-blender does not do: "
-    "render with bpy.ops.render.render(write_still=True) and without 'INVOKE_DEFAULT', or use Blendwire's own add-on"
-)
+
+# Scripts that have left `check_is_finished`, under names that their clients ask for; this outlives the call.
+WAITING = bpy.app.driver_namespace.setdefault("blendwire_waiting", {})
+FORGOTTEN_SECS = 60
 
 
 def text(value):
@@ -44,21 +45,56 @@ def plain(value, outer=()):
     return text(repr(value))
 
 
-def main(code):
-    answer, printed = sys.stdout, io.StringIO()
-    linecache.cache[NAME] = (len(code), None, code.splitlines(True), NAME)
-    namespace = {"__name__": "__main__", "__builtins__": builtins, "bpy": bpy, "result": None}
+def reply(work, printed):
+    """Writes what `work` comes to, where the add-on reads it."""
+    answer = sys.stdout
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-            exec(compile(code, NAME, "exec"), namespace)
-        if callable(namespace.get("check_is_finished")):
-            reply = {"status": "error", "message": UNFINISHED}
-        else:
-            reply = {"status": "ok", "result": plain(namespace.get("result"))}
+            told = work()
     # Whatever ends a script must not end the add-on's way to its answer.
     except BaseException as error:
-        # The first entry is this function's.
-        tail = error.__traceback__.tb_next if error.__traceback__ else None
-        reply = {"status": "error", "message": text("".join(traceback.format_exception(type(error), error, tail)))}
-    reply["stdout"] = text(printed.getvalue())
-    answer.write("\n" + json.dumps(reply) + "\n")
+        # The first two entries are this function's and that of `work`.
+        tail = error.__traceback__ and error.__traceback__.tb_next and error.__traceback__.tb_next.tb_next
+        told = {"status": "error", "message": text("".join(traceback.format_exception(type(error), error, tail)))}
+    if told["status"] != "unfinished":
+        told["stdout"] = text(printed.getvalue())
+    answer.write("\n" + json.dumps(told) + "\n")
+
+
+def main(code, name):
+    """Runs the code. Where it leaves its answer to be waited for, `look` is to be called with the same name."""
+    now = time.monotonic()
+    for other, (_, _, seen) in list(WAITING.items()):
+        if now - seen > FORGOTTEN_SECS:
+            # Its client has gone. What ends with the function, as another process does, ends here.
+            del WAITING[other]
+    printed = io.StringIO()
+    linecache.cache[NAME] = (len(code), None, code.splitlines(True), NAME)
+    namespace = {"__name__": "__main__", "__builtins__": builtins, "bpy": bpy, "result": None}
+
+    def work():
+        exec(compile(code, NAME, "exec"), namespace)
+        check = namespace.get("check_is_finished")
+        if callable(check):
+            WAITING[name] = (check, printed, now)
+            return {"status": "unfinished"}
+        return {"status": "ok", "result": plain(namespace.get("result"))}
+
+    reply(work, printed)
+
+
+def look(name):
+    """Looks whether the answer is there."""
+    # A file that is loaded takes along what was kept.
+    check, printed, _ = WAITING.pop(name, (None, io.StringIO(), 0))
+
+    def work():
+        if check is None:
+            return {"status": "error", "message": "another file was opened while the script's answer was waited for"}
+        result = check()
+        if result is None:
+            WAITING[name] = (check, printed, time.monotonic())
+            return {"status": "unfinished"}
+        return {"status": "ok", "result": plain(result)}
+
+    reply(work, printed)

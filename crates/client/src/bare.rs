@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use blendwire_protocol::ClientReply;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,6 +28,9 @@ const WHO: &str = "get_addon_info";
 /// A server that says nothing is not waited for for longer: it looks for requests every 50 ms, when Blender lets it.
 pub(crate) const SILENCE: Duration = Duration::from_millis(1500);
 
+/// How often to ask for an answer that a script has left to be waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 const READ_BYTES: usize = 64 * 1024;
 
 /// A connection to such an add-on.
@@ -46,13 +50,24 @@ impl Bare {
         Ok((is_of_its_kind && told["result"]["name"] != OURS).then_some(bare))
     }
 
-    /// Runs `code` and gives the reply as a server of ours would word it.
-    pub(crate) async fn execute(mut self, code: &str) -> Result<Bytes, ClientError> {
-        let literal = Value::from(code);
+    /// Runs `code` and gives the reply as a server of ours would word it. Where that is to be waited for (`check_is_finished`),
+    /// it is asked for: such an add-on does not wait by itself. `id` is the script's own.
+    pub(crate) async fn execute(mut self, code: &str, id: &str) -> Result<Bytes, ClientError> {
         // Every escape that JSON writes in a string means the same in one of Python's.
-        let script = format!("{SNIPPET}\n\nmain({literal})\n");
+        let (code, id) = (Value::from(code), Value::from(id));
+        let mut reply = self.run(&format!("main({code}, {id})")).await?;
+        while ClientReply::parse(&reply).is_ok_and(|reply| reply.status == "unfinished") {
+            tokio::time::sleep(LOOK_EVERY).await;
+            reply = self.run(&format!("look({id})")).await?;
+        }
+        Ok(reply)
+    }
+
+    /// Calls a function of the snippet.
+    async fn run(&mut self, call: &str) -> Result<Bytes, ClientError> {
+        let script = format!("{SNIPPET}\n\n{call}\n");
         let told = self.ask("execute_code", &json!({"code": script})).await;
-        let told = told.map_err(|reason| ClientError::OutcomeUnknown { endpoint: self.endpoint, reason })?;
+        let told = told.map_err(|reason| ClientError::OutcomeUnknown { endpoint: self.endpoint.clone(), reason })?;
         let printed = told["result"]["result"].as_str().unwrap_or_default();
         let reply = printed.trim_end().lines().next_back().filter(|line| line.starts_with(r#"{"status": "#));
         Ok(match reply {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A Blender that may or may not be there: connects at the first call and again whenever that is safe.
 //!
-//! Scripts go over one connection, one after the other, so that they run in the order in which they were asked for.
-//! Questions about the server have a connection of their own and are answered while a script runs.
+//! Scripts take turns, so that they run in the order in which they were asked for. A turn ends when Blender has begun with the
+//! script: what waits for a render in another process, or for its user's word, keeps nobody from sending the next one, which then
+//! goes over another connection. Questions about the server have connections of their own and are answered while a script runs.
 //!
 //! Requests go out framed. To a server that then keeps silent the first question of mcp-for-blender's is put beside it; where
 //! that is answered, the framed request was not understood, was not run, and goes the other way (`bare`).
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, ConsentAnswer, Event, SentBy, Status};
 use bytes::Bytes;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::bare::{self, Bare};
 use crate::connection::{Connection, OnEvent};
@@ -60,14 +61,44 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
-/// One connection, kept between calls and used by one call at a time, in order.
-type Lane = Mutex<Kept>;
+/// Connections that are kept between calls, each used by one call at a time.
+#[derive(Debug, Default)]
+struct Lane {
+    /// Held while a request is sent and until Blender has begun with it.
+    turn: Mutex<()>,
+    kept: Known<Kept>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
-    connection: Option<Connection>,
-    /// A task is there that ends it when nothing has gone over it for long.
+    /// Those that no call uses: one, and more only where calls have overtaken others that wait.
+    idle: Vec<Connection>,
+    /// How many calls use one.
+    in_use: usize,
+    /// A task is there that ends those that nothing has gone over for long.
     is_watched: bool,
+}
+
+impl Lane {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a call that uses one of the lane's connections.
+struct InUse<'a>(&'a Lane);
+
+impl<'a> InUse<'a> {
+    fn begin(lane: &'a Lane) -> Self {
+        lane.kept().in_use += 1;
+        Self(lane)
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.0.kept().in_use -= 1;
+    }
 }
 
 impl Blender {
@@ -110,9 +141,9 @@ impl Blender {
 
     /// Whether there is a connection now that a call would go over.
     pub fn is_connected(&self) -> bool {
-        // A lane that cannot be had is in use.
         let is_open = |lane: &Lane| {
-            lane.try_lock().map_or(true, |kept| kept.connection.as_ref().is_some_and(Connection::is_usable))
+            let kept = lane.kept();
+            kept.in_use > 0 || kept.idle.iter().any(Connection::is_usable)
         };
         is_open(&self.scripts) || is_open(&self.questions)
     }
@@ -297,7 +328,7 @@ impl Blender {
     async fn call_bare(&self, bare: Bare, request: &ClientRequest<'_>) -> Result<Bytes, ClientError> {
         let asked = match request {
             ClientRequest::Execute(execute) => match (execute.session, execute.on_error) {
-                (None, None) => return bare.execute(execute.code).await,
+                (None, None) => return bare.execute(execute.code, execute.id.unwrap_or_default()).await,
                 (Some(_), _) => "session that scripts share",
                 (None, Some(_)) => "rollback",
             },
@@ -319,56 +350,79 @@ impl Blender {
         self.server() == Some(ServerKind::Official)
     }
 
-    /// Sends on the lane's connection if that is sound, else on a new one. The connection is taken out meanwhile: a
-    /// caller that goes away half-way takes it with it, and no other call meets a late answer.
+    /// Sends on a connection of the lane's if one is sound, else on a new one. It is taken out meanwhile: a caller that goes
+    /// away half-way takes it with it, and no other call meets a late answer.
     async fn call_framed(
         &self,
         lane: &Arc<Lane>,
         request: &ClientRequest<'_>,
         mut on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
-        let mut kept = lane.lock().await;
-        let mut connection = if let Some(connection) =
-            kept.connection.take().filter(|kept| kept.is_usable() && !self.ends_connections())
-        {
+        let mut turn = Some(lane.turn.lock().await);
+        let in_use = InUse::begin(lane);
+        let mut connection = if let Some(connection) = self.usable(lane) {
             connection
         } else {
             let opened = self.open().await?;
-            // It may not be the server of before.
-            self.is_server(None);
+            if lane.kept().in_use == 1 {
+                // It may not be the server of before, unless that is answering somebody.
+                self.is_server(None);
+            }
             opened
         };
         let request = request.encode();
-        // Written out, because a closure's lifetime is not shortened inside an `Option`.
-        let first = match &mut on_event {
-            Some(on_event) => {
-                // Only a server of ours says anything before its reply.
-                let mut on_event = |event| {
-                    self.is_server(Some(ServerKind::Blendwire));
-                    on_event(event);
-                };
-                connection.call(&request, Some(&mut on_event)).await?
+        let mut reply = self.send(&mut connection, &request, &mut on_event, &mut turn).await?;
+        if unauthorized(&reply).is_some() {
+            // The server has said that nothing was done, so this is no second time. Its token may have been replaced since
+            // this connection proved itself.
+            connection = self.connect_and_prove().await?;
+            reply = self.send(&mut connection, &request, &mut on_event, &mut turn).await?;
+            if let Some(message) = unauthorized(&reply) {
+                let (endpoint, refusal) = (self.endpoint.clone(), Refusal::Token);
+                return Err(ClientError::TurnedAway { endpoint, refusal, message });
             }
-            None => connection.call(&request, None).await?,
-        };
-        if unauthorized(&first).is_none() {
-            self.keep(lane, &mut kept, connection);
-            return Ok(first);
         }
-        // The server has said that nothing was done, so this is no second time. Its token may have been replaced since
-        // this connection proved itself.
-        let mut connection = self.connect_and_prove().await?;
-        let reply = connection.call(&request, on_event).await?;
-        if let Some(message) = unauthorized(&reply) {
-            let (endpoint, refusal) = (self.endpoint.clone(), Refusal::Token);
-            return Err(ClientError::TurnedAway { endpoint, refusal, message });
-        }
-        self.keep(lane, &mut kept, connection);
+        drop(in_use);
+        self.keep(lane, connection);
         Ok(reply)
     }
 
-    fn keep(&self, lane: &Arc<Lane>, kept: &mut Kept, connection: Connection) {
-        kept.connection = Some(connection);
+    /// Sends a request whose caller has the turn, and gives that to the next as soon as Blender has begun.
+    async fn send(
+        &self,
+        connection: &mut Connection,
+        request: &[u8],
+        on_event: &mut Option<OnEvent<'_>>,
+        turn: &mut Option<MutexGuard<'_, ()>>,
+    ) -> Result<Bytes, ClientError> {
+        let Some(on_event) = on_event else { return connection.call(request, None).await };
+        let mut on_event = |event: Event| {
+            // Only a server of ours says anything before its reply.
+            self.is_server(Some(ServerKind::Blendwire));
+            if matches!(event, Event::Started | Event::Consent { .. }) {
+                *turn = None;
+            }
+            on_event(event);
+        };
+        connection.call(request, Some(&mut on_event)).await
+    }
+
+    /// A sound connection of the lane's, taken out of it.
+    fn usable(&self, lane: &Lane) -> Option<Connection> {
+        let mut kept = lane.kept();
+        kept.idle.retain(Connection::is_usable);
+        if self.ends_connections() {
+            kept.idle.clear();
+        }
+        kept.idle.pop()
+    }
+
+    fn keep(&self, lane: &Arc<Lane>, connection: Connection) {
+        let mut kept = lane.kept();
+        kept.idle.push(connection);
+        if kept.idle.len() > kept.in_use.max(1) {
+            kept.idle.remove(0);
+        }
         let Some(idle) = self.kept_for else { return };
         if !std::mem::replace(&mut kept.is_watched, true) {
             tokio::spawn(end_when_idle(Arc::downgrade(lane), idle));
@@ -407,15 +461,15 @@ impl Blender {
     }
 }
 
-/// Ends the lane's connection when nothing has gone over it for this long.
+/// Ends the lane's connections that nothing has gone over for this long.
 async fn end_when_idle(lane: Weak<Lane>, idle: Duration) {
     loop {
         tokio::time::sleep(idle).await;
         let Some(lane) = lane.upgrade() else { return };
-        // While a call is under way this waits for its end.
-        let mut kept = lane.lock().await;
-        if kept.connection.as_ref().is_none_or(|connection| connection.idle() >= idle) {
-            *kept = Kept::default();
+        let mut kept = lane.kept();
+        kept.idle.retain(|connection| connection.idle() < idle);
+        if kept.idle.is_empty() && kept.in_use == 0 {
+            kept.is_watched = false;
             return;
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Heard {
     output: String,
     /// Bytes of everything that they have printed.
     printed_bytes: usize,
+    /// The last script's name on the wire.
+    pub(crate) script: Option<String>,
     /// What Blender waits for the user's consent to.
     pub(crate) question: Option<Arc<Question>>,
 }
@@ -95,6 +97,7 @@ impl Caller {
         let title = options.title.map_or_else(|| first_line(code), str::to_owned);
         let script = Script::new(code).with_options(Options { sent_by: self.visitor.sent_by(), ..options });
         let id = script.id().to_owned();
+        self.heard.send_modify(|heard| heard.script = Some(id.clone()));
         let on_event = |event| match event {
             Event::Progress(made) => self.heard.send_modify(|heard| heard.progress = Some(made)),
             Event::Output { text } => self.heard.send_modify(|heard| heard.print(&text)),

@@ -2,9 +2,10 @@
 //! MCP over streamable HTTP. Whoever calls this has made sure that the request may come in: that it brings the token, and
 //! that no web page made it.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt::{self, Debug, Display, Formatter};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use rmcp::transport::streamable_http_server::session::SessionManager as _;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
@@ -25,6 +27,13 @@ const LONGEST_REQUEST_BYTES: usize = 128 * 1024 * 1024;
 /// How long a session is kept that nothing is heard of: people come back to a conversation after hours, and few clients begin
 /// again by themselves.
 const SESSION_KEPT: Duration = Duration::from_hours(12);
+
+/// Sessions that are kept; the one that was used longest ago goes first. Programs begin one every few seconds to see whether the
+/// server is there, and never end it.
+const MOST_SESSIONS: usize = 256;
+
+/// Of the headers, the one that names the session.
+const SESSION: &str = "mcp-session-id";
 
 /// Where a page may come from that asks: this machine, as tools in a browser do. Any port, since they choose one.
 const ORIGINS: [&str; 6] = [
@@ -57,6 +66,9 @@ pub fn refusal(status: StatusCode, why: &'static str) -> Response<UnsyncBoxBody<
 /// One MCP server for any number of clients over HTTP.
 pub struct HttpServer {
     service: StreamableHttpService<Served, LocalSessionManager>,
+    sessions: Arc<LocalSessionManager>,
+    /// Those that there are, last used last.
+    used: Mutex<VecDeque<Arc<str>>>,
 }
 
 impl Debug for HttpServer {
@@ -78,9 +90,10 @@ impl HttpServer {
             .with_allowed_origins(ORIGINS)
             .enforce_origin_validation()
             .with_max_request_body_bytes(LONGEST_REQUEST_BYTES);
+        let sessions = Arc::new(sessions);
         let service =
-            StreamableHttpService::new(move || Ok(served(server.another_session())), Arc::new(sessions), config);
-        Self { service }
+            StreamableHttpService::new(move || Ok(served(server.another_session())), sessions.clone(), config);
+        Self { service, sessions, used: Mutex::default() }
     }
 
     /// Ends all sessions and the streams of events in them.
@@ -95,11 +108,73 @@ impl HttpServer {
         B::Error: Display,
     {
         let ends_session = request.method() == Method::DELETE;
+        let session = request.headers().get(SESSION).cloned();
         let mut response = self.service.handle(request).await.map(BodyExt::boxed_unsync);
         if ends_session && response.status() == StatusCode::ACCEPTED {
             // MCP names no status for this. Clients take any other for a failure, and warn their user.
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
+        let named = response.headers().get(SESSION).or(session.as_ref());
+        if let Some(id) = named.and_then(|id| id.to_str().ok())
+            && response.status().is_success()
+        {
+            self.is_used(id.into(), ends_session).await;
+        }
         response
+    }
+
+    /// Makes this session the last one to go, unless it ends.
+    async fn is_used(&self, id: Arc<str>, ends: bool) {
+        let oldest = {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.retain(|other| *other != id);
+            if !ends {
+                used.push_back(id);
+            }
+            if used.len() > MOST_SESSIONS { used.pop_front() } else { None }
+        };
+        if let Some(oldest) = oldest {
+            // It may have ended by itself.
+            let _ = self.sessions.close_session(&oldest).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INITIALIZE: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}"#;
+
+    /// Sends a message; its status and the session that the answer names.
+    async fn tell(server: &HttpServer, message: &'static str, session: Option<&str>) -> (StatusCode, Option<String>) {
+        let mut request = Request::post("http://localhost/mcp")
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream");
+        if let Some(session) = session {
+            request = request.header(SESSION, session);
+        }
+        let response = server.handle(request.body(Full::new(Bytes::from(message))).unwrap()).await;
+        let named = response.headers().get(SESSION).map(|id| id.to_str().unwrap().to_owned());
+        (response.status(), named)
+    }
+
+    #[tokio::test]
+    async fn of_too_many_sessions_the_one_used_longest_ago_goes() {
+        let blender = blendwire_client::Blender::connect_lazily(blendwire_client::Endpoint::default());
+        let server = HttpServer::new(Server::new(Arc::new(blender)), Hosts::Loopback);
+        let ready = r#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#;
+        let mut sessions = Vec::new();
+        for _ in 0..MOST_SESSIONS {
+            sessions.push(tell(&server, INITIALIZE, None).await.1.unwrap());
+        }
+        // Used again, the oldest is the newest.
+        assert_eq!(tell(&server, ready, Some(&sessions[0])).await.0, StatusCode::ACCEPTED);
+        tell(&server, INITIALIZE, None).await.1.unwrap();
+        assert_eq!(tell(&server, ready, Some(&sessions[0])).await.0, StatusCode::ACCEPTED);
+        assert_eq!(tell(&server, ready, Some(&sessions[1])).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(tell(&server, ready, Some(&sessions[2])).await.0, StatusCode::ACCEPTED);
     }
 }

@@ -5,9 +5,9 @@
 //! A job that nobody keeps and nobody waits for is cancelled in Blender.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rmcp::model::{CallToolResult, JsonObject};
 use serde_json::{Value, json};
@@ -25,6 +25,12 @@ const MOST_KEPT: usize = 32;
 /// What is shown of the output of a job that still runs.
 const SHOWN_OUTPUT_BYTES: usize = 4000;
 
+/// How long Blender is given to end what was cancelled before the model is told that it goes on. Python ends within 0.1 s.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often to look whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// What runs a tool.
 pub(crate) type Call = for<'a> fn(&'a Caller, JsonObject) -> Calling<'a>;
 
@@ -37,6 +43,8 @@ pub(crate) struct Job {
     blender: Arc<dyn Blender>,
     heard: watch::Receiver<Heard>,
     done: watch::Receiver<Option<CallToolResult>>,
+    /// Bytes of its output that whoever waited for it was told.
+    pub(crate) told_bytes: AtomicUsize,
     began: Instant,
     task: AbortHandle,
 }
@@ -66,6 +74,27 @@ impl Job {
             Err(_) => None,
         }
         .unwrap_or_else(|| Failure::cancelled().into_result())
+    }
+
+    /// Whether Blender still runs its script after it was ended, and what to make of that.
+    async fn goes_on(&self) -> Option<String> {
+        let script = self.heard.borrow().script.clone()?;
+        let deadline = Instant::now() + CANCELLED_WITHIN;
+        loop {
+            // A server that cannot say it could not cancel either.
+            let running = self.blender.status().await.ok()?.running?;
+            if running.id.is_none_or(|id| id != script.as_str()) {
+                return None;
+            }
+            if Instant::now() >= deadline {
+                return Some(format!(
+                    "Blender is inside a call that cannot be interrupted ({}); the script ends when that returns. \
+                     get_blender_status says when",
+                    running.first_line
+                ));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -114,7 +143,8 @@ impl Jobs {
             let _ = sender.send(Some(result));
         });
         let id = format!("job-{}", self.count.fetch_add(1, Ordering::Relaxed) + 1);
-        Arc::new(Job { id, tool, blender, heard, done, began: Instant::now(), task: task.abort_handle() })
+        let (told_bytes, began, task) = (AtomicUsize::new(0), Instant::now(), task.abort_handle());
+        Arc::new(Job { id, tool, blender, heard, done, told_bytes, began, task })
     }
 
     /// Keeps a job that is not done for whoever asks for it.
@@ -157,12 +187,17 @@ impl Jobs {
     ///
     /// # Errors
     /// As [`Self::named`].
-    pub(crate) fn cancel(&self, id: &str) -> Result<Cancelled, Failure> {
+    pub(crate) async fn cancel(&self, id: &str) -> Result<Cancelled, Failure> {
         let job = self.named(id)?;
         let was_done = job.is_done();
         self.end(&job);
-        let status = if was_done { "had ended before" } else { "cancelled" };
-        Ok(Cancelled { status, job: id.to_owned() })
+        let message = if was_done { None } else { job.goes_on().await };
+        let status = match &message {
+            _ if was_done => "had ended before",
+            None => "cancelled",
+            Some(_) => "still running",
+        };
+        Ok(Cancelled { status, job: id.to_owned(), message })
     }
 
     /// Ends a job, whoever keeps it or waits for it.

@@ -13,11 +13,14 @@ pub(crate) const DEFAULT_LIMIT_BYTES: usize = 100_000;
 /// Bytes of one page.
 const PAGE_BYTES: usize = 50_000;
 
-/// Results that are kept; the oldest go first.
-const MOST_KEPT: usize = 16;
+/// Results that are kept, of all clients; the oldest go first.
+const MOST_KEPT: usize = 256;
 
 /// And their bytes, the newest aside.
 const MOST_KEPT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Results that are listed, the newest: who wants an older one has its address.
+const MOST_LISTED: usize = 16;
 
 /// What of it goes out at once.
 const BEGINNING_BYTES: usize = 1000;
@@ -129,11 +132,16 @@ impl LargeResults {
                 .with_description(format!("A large result, page 1 of {pages}"))
                 .with_mime_type("application/json")
         };
-        self.kept().results.iter().map(describe).collect()
+        let kept = self.kept();
+        kept.results.iter().skip(kept.results.len().saturating_sub(MOST_LISTED)).map(describe).collect()
     }
 
     fn keep(&self, text: String) -> u64 {
         let mut kept = self.kept();
+        // A job that is asked for again answers the same.
+        if let Some((number, _)) = kept.results.iter().find(|(_, known)| **known == *text) {
+            return *number;
+        }
         let bytes = |kept: &Kept| kept.results.iter().map(|(_, text)| text.len()).sum::<usize>();
         while kept.results.len() >= MOST_KEPT || bytes(&kept) > MOST_KEPT_BYTES {
             kept.results.pop_front();
@@ -196,13 +204,31 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
+        let is_kept = |results: &LargeResults, number: usize| {
+            results.read(&format!("blender://result/{number}/1")).unwrap().is_ok()
+        };
+        let keep = |results: &LargeResults, bytes: usize, number: usize| {
+            results.fit(CallToolResult::structured(json!({"text": "x".repeat(bytes), "number": number})), 1000);
+        };
         let results = LargeResults::default();
-        for number in 0..40 {
-            results.fit(CallToolResult::structured(json!({"text": "x".repeat(200_000), "number": number})), 1000);
-        }
-        assert_eq!(results.list().len(), MOST_KEPT);
-        assert!(results.read("blender://result/1/1").unwrap().unwrap_err().contains("not kept any more"));
-        assert!(results.read("blender://result/40/1").unwrap().is_ok());
+        (1..=MOST_KEPT + 1).for_each(|number| keep(&results, 2000, number));
+        assert!(!is_kept(&results, 1) && is_kept(&results, 2) && is_kept(&results, MOST_KEPT + 1));
+        assert_eq!(results.list().len(), MOST_LISTED);
+        let gone = results.read("blender://result/1/1").unwrap().unwrap_err();
+        assert!(gone.contains("not kept any more"), "{gone}");
+
+        let results = LargeResults::default();
+        (1..=4).for_each(|number| keep(&results, MOST_KEPT_BYTES / 2, number));
+        assert!(!is_kept(&results, 2) && is_kept(&results, 3) && is_kept(&results, 4));
+    }
+
+    #[test]
+    fn what_is_told_again_is_kept_once() {
+        let results = LargeResults::default();
+        let value = json!({"text": "x".repeat(200_000)});
+        let told = |value: &Value| results.fit(CallToolResult::structured(value.clone()), 1000).structured_content;
+        assert_eq!(told(&value), told(&value));
+        assert_eq!(results.list().len(), 1);
     }
 
     #[test]

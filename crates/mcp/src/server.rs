@@ -192,7 +192,7 @@ impl Server {
             Work::Jobs(read) => match read(arguments)? {
                 Wish::Wait(id) => self.answer(self.jobs.named(&id)?, context, &limits).await,
                 Wish::List => Ok(CallToolResult::structured(self.jobs.list()).into()),
-                Wish::Cancel(id) => Ok(tools::told(&self.jobs.cancel(&id)?)?.into()),
+                Wish::Cancel(id) => Ok(tools::told(&self.jobs.cancel(&id).await?)?.into()),
             },
         }
     }
@@ -205,6 +205,9 @@ pub(crate) fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
 
 /// How long Blender's main thread may take to go on with a script that was waiting for consent.
 const SETTLED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Longest wait: longer than any, and no more than clocks can count on from now.
+const LONGEST_WAIT: Duration = Duration::from_hours(365 * 24);
 
 /// How long the answer to a call may take and be. These arguments are the server's, whichever tool names them.
 struct Limits {
@@ -220,7 +223,7 @@ impl Limits {
         });
         let bytes = arguments.get("max_result_bytes").and_then(serde_json::Value::as_u64);
         Ok(Self {
-            wait: wait.transpose()?.unwrap_or(DEFAULT_WAIT),
+            wait: wait.transpose()?.unwrap_or(DEFAULT_WAIT).min(LONGEST_WAIT),
             result_bytes: bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(DEFAULT_LIMIT_BYTES),
         })
     }

@@ -4,6 +4,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use blendwire_protocol::ConsentAnswer;
@@ -47,7 +48,6 @@ pub(crate) struct Waiter<'a> {
     asking: Asking,
     wants_output: bool,
     told_progress: f64,
-    told_bytes: usize,
 }
 
 type Asked<'a> = Pin<Box<dyn Future<Output = Option<ConsentAnswer>> + Send + 'a>>;
@@ -69,7 +69,6 @@ impl<'a> Waiter<'a> {
             wants_output: output::is_wanted(context, level, is_stateless),
             // Below any value that a script can report.
             told_progress: -1.0,
-            told_bytes: 0,
         }
     }
 
@@ -83,7 +82,7 @@ impl<'a> Waiter<'a> {
         let mut ended = std::pin::pin!(job.ended());
         let mut taken_back = std::pin::pin!(context.ct.cancelled());
         loop {
-            let (progress, printed, question) = self.news(&heard.borrow_and_update());
+            let (progress, printed, question) = self.news(job, &heard.borrow_and_update());
             match (question, self.asking) {
                 (Some(question), Asking::Result) => return Waited::Asks(question),
                 (Some(question), Asking::Request)
@@ -107,7 +106,7 @@ impl<'a> Waiter<'a> {
                 biased;
                 result = &mut ended => {
                     // What it said last is told before its result.
-                    let (progress, printed, _) = self.news(&heard.borrow_and_update());
+                    let (progress, printed, _) = self.news(job, &heard.borrow_and_update());
                     tell(peer, progress, printed).await;
                     return Waited::Done(result);
                 }
@@ -129,7 +128,11 @@ impl<'a> Waiter<'a> {
     }
 
     /// What is to be told of `heard` that has not been.
-    fn news(&mut self, heard: &Heard) -> (Option<ProgressNotificationParam>, Option<String>, Option<Arc<Question>>) {
+    fn news(
+        &mut self,
+        job: &Job,
+        heard: &Heard,
+    ) -> (Option<ProgressNotificationParam>, Option<String>, Option<Arc<Question>>) {
         let mut progress = None;
         // MCP wants every value above the last; an animation begins anew with its second frame.
         if let (Some(token), Some(made)) = (&self.token, &heard.progress)
@@ -139,7 +142,10 @@ impl<'a> Waiter<'a> {
             let params = ProgressNotificationParam::new(token.clone(), made.value).with_total(1.0);
             progress = Some(params.with_message(made.message.clone()));
         }
-        let printed = heard.printed_since(&mut self.told_bytes);
+        // Counted with the job: the next wait for it goes on from there.
+        let mut told_bytes = job.told_bytes.load(Ordering::Relaxed);
+        let printed = heard.printed_since(&mut told_bytes);
+        job.told_bytes.store(told_bytes, Ordering::Relaxed);
         let printed = (self.wants_output && !printed.is_empty()).then(|| printed.to_owned());
         (progress, printed, heard.question.clone())
     }

@@ -15,6 +15,7 @@ use blendwire_journal::Dialect;
 use blendwire_mcp::{Hosts, HttpServer, OnBehalf, Server, refusal};
 use blendwire_state::fault;
 use tokio::runtime::{Builder, Runtime};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Where it is.
 pub(crate) const MOUNT: Mount = Mount { path: "/mcp", dialect: Dialect::Mcp, make };
@@ -51,7 +52,8 @@ impl HttpService for Mcp {
                         fault("mcp");
                         server.handle(request).await
                     };
-                    runtime.spawn(handled).await.ok()
+                    // It ends with the connection: a client of the stateless revision takes its call back by going away.
+                    AbortOnDropHandle::new(runtime.spawn(handled)).await.ok()
                 }
                 None => None,
             };

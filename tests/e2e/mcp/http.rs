@@ -29,8 +29,7 @@ pub(crate) fn session_in(head: &str) -> Result<String> {
 
 const ACCEPT: &str = "Accept: application/json, text/event-stream\r\n";
 
-/// Sends one request and reads up to the first blank line of the answer.
-pub(crate) fn head(port: u16, method: &str, headers: &str, body: &str) -> Result<(Wire, String)> {
+fn send(port: u16, method: &str, headers: &str, body: &str) -> Result<Wire> {
     let mut wire = Wire::connect(port)?;
     let request = format!(
         "{method} /mcp HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n{ACCEPT}{headers}\
@@ -38,6 +37,17 @@ pub(crate) fn head(port: u16, method: &str, headers: &str, body: &str) -> Result
         body.len()
     );
     wire.send(request.as_bytes())?;
+    Ok(wire)
+}
+
+/// Sends one message and does not wait.
+pub(crate) fn asks(port: u16, headers: &str, message: &str) -> Result<Wire> {
+    send(port, "POST", headers, message)
+}
+
+/// Sends one request and reads up to the first blank line of the answer.
+pub(crate) fn head(port: u16, method: &str, headers: &str, body: &str) -> Result<(Wire, String)> {
+    let mut wire = send(port, method, headers, body)?;
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         head.push_str(&String::from_utf8(wire.read_to(b'\n')?)?);
@@ -123,9 +133,7 @@ impl HttpClient {
 
     /// Runs a script: the end of the connection that asked for it, and the answer.
     pub(crate) fn execute(&self, code: &str) -> Result<(String, Value)> {
-        let call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
-        let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call});
-        let (mut wire, _) = self.send("POST", &call.to_string())?;
+        let mut wire = self.ask(code)?;
         let address = wire.sender()?.local_addr()?.to_string();
         // A stream of events, of which the answer is the last.
         loop {
@@ -136,6 +144,13 @@ impl HttpClient {
                 return Ok((address, message));
             }
         }
+    }
+
+    /// Sends a script, and waits for no more than that it was taken.
+    pub(crate) fn ask(&self, code: &str) -> Result<Wire> {
+        let call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
+        let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call});
+        Ok(self.send("POST", &call.to_string())?.0)
     }
 
     /// Ends the session.

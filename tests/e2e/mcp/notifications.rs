@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::concurrent::{Server, asking};
 use super::conformance::serve;
-use super::http::{INITIALIZE, head, session_in};
+use super::http::{HttpClient, INITIALIZE, asks, head, session_in};
 use crate::http::bearer;
 use crate::suite::Suite;
 
@@ -20,6 +20,9 @@ pub(super) fn add(suite: &mut Suite) {
     suite.own("mcp::a_render_tells_its_progress_and_gives_its_picture", render);
     suite.own("mcp::taking_back_the_wait_for_a_job_ends_it", taken_back);
     suite.own("mcp::taking_a_call_back_over_http_ends_it", over_http);
+    suite.own("mcp::going_away_takes_a_call_without_session_back", gone);
+    suite.own("mcp::cancelling_a_job_says_whether_it_goes_on", cancelled);
+    suite.own("windowed::mcp::a_client_that_is_asked_keeps_no_other_from_working", asked);
     suite.own("windowed::mcp::a_call_that_went_on_after_consent_can_be_taken_back", after_consent);
 }
 
@@ -143,6 +146,71 @@ fn over_http(environment: &Environment) -> Result<()> {
         tell(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}))?;
         wait_for(&blender, "nothing runs").with_context(|| format!("at port {port}"))?;
     }
+    Ok(())
+}
+
+/// Where each request stands alone, that is the only way.
+fn gone(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let (_command, url) = serve(environment, &blender)?;
+    let command: u16 = url.trim_end_matches("/mcp").rsplit(':').next().context("no port")?.parse()?;
+    let (token, silent) = (bearer(&blender)?, blender.file("began"));
+    let code = format!("open({:?}, 'w').close()\nwhile True: pass", silent.display().to_string());
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let headers = format!(
+        "{token}MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: execute_blender_code\r\n"
+    );
+    for port in [blender.port, command] {
+        // The first says nothing before its end, the second has begun to answer.
+        for code in [code.as_str(), ENDLESS] {
+            let call = json!({"name": "execute_blender_code", "arguments": {"code": code}, "_meta": meta});
+            let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).to_string();
+            let wire = asks(port, &headers, &call)?;
+            wait_until("the script to run", SOON, || {
+                (silent.exists() || last_line(&blender).as_deref() == Some("turning")).then_some(())
+            })?;
+            drop(wire);
+            wait_for(&blender, "nothing runs").with_context(|| format!("at port {port}: {code}"))?;
+            if silent.exists() {
+                fs_err::remove_file(&silent)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `time.sleep` cannot be interrupted, and the model must not take it for ended.
+fn cancelled(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let mut server = Server::with_session(environment, &blender)?;
+    for (code, status) in [(ENDLESS, "cancelled"), ("import time\nprint('turning')\ntime.sleep(8)", "still running")] {
+        let job = server.value("execute_blender_code", &json!({"code": code, "wait_secs": 0}))?;
+        wait_for(&blender, "turning")?;
+        let told = server.value("cancel_job", &json!({"job": job["job"]}))?;
+        ensure!(told["status"] == status, "{told}");
+        ensure!((status == "cancelled") == told["message"].is_null(), "{told}");
+    }
+    wait_for(&blender, "nothing runs")
+}
+
+/// All clients of `/mcp` share what goes to Blender.
+fn asked(environment: &Environment) -> Result<()> {
+    let blender = asking(environment)?;
+    let token = bearer(&blender)?;
+    let code = format!("open({:?}, 'a').write('x')", blender.file("asked").display().to_string());
+    let waits = HttpClient::begin(blender.port, &token)?;
+    let _waiting = waits.ask(&code)?;
+    wait_until("the user to be asked", SOON, || {
+        let (_, status) = http(blender.port, "GET /status", "").ok()?;
+        let status: Value = serde_json::from_str(&status).ok()?;
+        status["consent"].as_array().is_some_and(|asked| !asked.is_empty()).then_some(())
+    })?;
+    let (_, answer) = HttpClient::begin(blender.port, &token)?.execute("result = 'free'")?;
+    ensure!(answer["result"]["structuredContent"]["result"] == "free", "{answer}");
     Ok(())
 }
 

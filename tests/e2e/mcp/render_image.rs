@@ -72,8 +72,11 @@ fn long(environment: &Environment, flavour: Flavour) -> Result<()> {
         let now = value(&session, "get_job", job.clone()).ok()?;
         (now["progress"]["message"].as_str()?.starts_with("sample ")).then_some(())
     })?;
-    // Blender is free for others meanwhile.
+    // Blender is free meanwhile, for others and for who waits for the picture.
     ensure!(blender.result("result = 'free'")? == "free");
+    let own = json!({"code": "result = 'free too'", "wait_secs": SOON.as_secs()});
+    let own = session.call("execute_blender_code", own)?.value();
+    ensure!(own["result"] == "free too", "{own}");
     let other = background_blender(blender.process.pid()).context("no background Blender renders")?;
     value(&session, "cancel_job", json!({"job": begun["job"]}))?;
     wait_until("the render to end", Duration::from_secs(20), || (!runs(other)).then_some(()))?;

@@ -108,6 +108,7 @@ where
     F: Future<Output = Response<AnyBody>>,
 {
     let totals = &shared.activity.totals;
+    let ends_with_its_client = asks_for_what_is_mounted(&first, shared);
     // A client that takes nothing of its answer is given up, as over JSON.
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(PATIENCE));
@@ -123,7 +124,7 @@ where
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(LONGEST_HEAD_BYTES)
         // `printf … | nc -N` ends its side before the answer.
-        .half_close(true)
+        .half_close(!ends_with_its_client)
         .serve_connection(TokioIo::new(tokio::io::join(read, write)), service);
     let served = tokio::select! {
         served = poll_fn(|context| connection.poll_without_shutdown(context)) => served,
@@ -135,6 +136,13 @@ where
     // A client may still be sending what was refused, by its headers or as no HTTP at all.
     let closed = close(connection.into_parts().io.into_inner()).await;
     served.map_err(io::Error::other).and(closed)
+}
+
+/// Whether the first request is for what is mounted, which a client takes back by ending its connection. One whose first
+/// packet does not tell is noticed when it is written to.
+fn asks_for_what_is_mounted(first: &[u8], shared: &Shared) -> bool {
+    let Some((mount, _)) = &shared.mounted else { return false };
+    first.split(|byte| *byte == b' ').nth(1) == Some(mount.path.as_bytes())
 }
 
 /// Has browsers keep every answer from pages, also what they asked for without saying so: as a picture or a script, by

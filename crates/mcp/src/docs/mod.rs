@@ -9,32 +9,36 @@ mod search;
 mod standing;
 mod words;
 
+use std::fmt::{self, Debug, Formatter};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
 pub(crate) use index::{Index, Row};
 pub use notes::api_changes;
 pub(crate) use notes::notes_on;
 
 /// What was read so far; one for the whole server, since sessions with the same Blender read the same.
-pub(crate) type Library = tokio::sync::Mutex<Shelf>;
+#[derive(Debug, Default)]
+pub(crate) struct Library {
+    finished: std::sync::Mutex<Shelf>,
+    /// What is read already: who asks meanwhile waits for the same, and goes on from there where reading was broken off.
+    pub(crate) begun: tokio::sync::Mutex<Option<Begun>>,
+}
 
 /// How many Blenders' documentation is kept: those that a user goes back and forth between.
 const MOST: usize = 3;
 
-/// See [`Library`].
+/// Documentation and the fingerprints of the Blenders that it is of, newest last.
 #[derive(Default)]
-pub(crate) struct Shelf {
-    /// Newest last.
-    finished: Vec<(String, std::sync::Arc<Index>)>,
-    /// What is read already where reading was broken off: whoever asks next goes on from there.
-    pub(crate) begun: Option<Begun>,
-}
+struct Shelf(Vec<(String, Arc<Index>)>);
 
-impl std::fmt::Debug for Shelf {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Shelf of {}", self.finished.len())
+impl Debug for Shelf {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Shelf of {}", self.0.len())
     }
 }
 
 /// A part of one Blender's documentation.
+#[derive(Debug)]
 pub(crate) struct Begun {
     pub(crate) fingerprint: String,
     pub(crate) rows: Vec<Row>,
@@ -49,19 +53,24 @@ impl Begun {
     }
 }
 
-impl Shelf {
-    /// What was read of a Blender with this fingerprint.
-    pub(crate) fn finished(&self, fingerprint: &str) -> Option<std::sync::Arc<Index>> {
-        self.finished.iter().find(|(known, _)| known == fingerprint).map(|(_, index)| index.clone())
+impl Library {
+    /// What was read of a Blender with this fingerprint. Waits for nobody who reads.
+    pub(crate) fn finished(&self, fingerprint: &str) -> Option<Arc<Index>> {
+        self.shelf().0.iter().find(|(known, _)| known == fingerprint).map(|(_, index)| index.clone())
     }
 
     /// Keeps what was read.
-    pub(crate) fn keep(&mut self, fingerprint: String, index: Index) -> std::sync::Arc<Index> {
-        let index = std::sync::Arc::new(index);
-        if self.finished.len() >= MOST {
-            self.finished.remove(0);
+    pub(crate) fn keep(&self, fingerprint: String, index: Index) -> Arc<Index> {
+        let index = Arc::new(index);
+        let mut kept = self.shelf();
+        if kept.0.len() >= MOST {
+            kept.0.remove(0);
         }
-        self.finished.push((fingerprint, index.clone()));
+        kept.0.push((fingerprint, index.clone()));
         index
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -41,28 +41,32 @@ struct Part {
 
 /// The documentation of the Blender that runs, read where it was not read yet. Who asks meanwhile waits for the same.
 pub(super) async fn index(caller: &Caller, tool: &'static str) -> Result<Arc<Index>, Failure> {
-    let mut shelf = caller.docs.lock().await;
+    let library = &caller.docs;
+    if let Some(index) = library.finished(&fingerprint(caller, tool).await?) {
+        return Ok(index);
+    }
+    let mut begun = library.begun.lock().await;
     for _ in 0..MOST_BEGINNINGS {
         let fingerprint = fingerprint(caller, tool).await?;
-        if let Some(index) = shelf.finished(&fingerprint) {
+        if let Some(index) = library.finished(&fingerprint) {
             return Ok(index);
         }
-        let begun = shelf.begun.take().filter(|begun| begun.fingerprint == fingerprint);
+        let kept = begun.take().filter(|begun| begun.fingerprint == fingerprint);
         // Kept where others find it: a call that is cancelled ends at an await, and the next goes on from there.
-        let begun = shelf.begun.insert(begun.unwrap_or_else(|| Begun::new(&fingerprint)));
+        let reading = begun.insert(kept.unwrap_or_else(|| Begun::new(&fingerprint)));
         loop {
-            let part = part(caller, tool, &begun.at).await?;
-            begun.rows.extend(part.rows.unwrap_or_default());
-            begun.at = part.at;
-            if begun.at.is_null() {
+            let part = part(caller, tool, &reading.at).await?;
+            reading.rows.extend(part.rows.unwrap_or_default());
+            reading.at = part.at;
+            if reading.at.is_null() {
                 break;
             }
         }
-        let rows = shelf.begun.take().map(|begun| begun.rows).unwrap_or_default();
+        let rows = begun.take().map(|begun| begun.rows).unwrap_or_default();
         if self::fingerprint(caller, tool).await? == fingerprint {
             let made = tokio::task::spawn_blocking(move || Index::new(rows)).await;
             let made = made.map_err(|error| Failure(format!("the documentation could not be indexed: {error}")))?;
-            return Ok(shelf.keep(fingerprint, made));
+            return Ok(library.keep(fingerprint, made));
         }
     }
     Err(Failure("Blender's add-ons change while its API is read; try again when they have settled".to_owned()))

@@ -86,9 +86,12 @@ pub(crate) struct Progressed {
 /// A job that was ended.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Cancelled {
-    /// `cancelled`, or `had ended before`
+    /// `cancelled`, `had ended before`, or `still running` where Blender is in a call that cannot be interrupted
     pub(crate) status: &'static str,
     pub(crate) job: String,
+    /// What still runs, and until when
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
 }
 
 fn get_definition() -> Tool {
