@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Picture, Settings};
 use serde_json::{Value, json};
 
 use super::official_tools::{failure, start};
@@ -16,7 +16,15 @@ pub(crate) fn add(suite: &mut Suite) {
         suite.own(&format!("{}::viewport::shows_what_is_asked_for", flavour.name()), move |environment| {
             shows(environment, flavour)
         });
+        suite.own(&format!("{}::viewport::each_side_shows_its_own_colour", flavour.name()), move |environment| {
+            sides(environment, flavour)
+        });
+        let name = format!("{}::viewport::focus_shows_the_place_of_what_has_no_shape", flavour.name());
+        suite.own(&name, move |environment| places(environment, flavour));
+        let name = format!("{}::viewport::stereo_is_one_picture", flavour.name());
+        suite.own(&name, move |environment| stereo(environment, flavour));
     }
+    suite.own("windowed::viewport::another_windows_scene_is_not_mistaken_for_this", other_window);
     #[cfg(target_os = "linux")]
     suite.own("bpy_5_2::viewport::without_a_graphics_driver_it_is_refused", without_driver);
 }
@@ -33,6 +41,27 @@ fn without_driver(environment: &Environment) -> Result<()> {
         let said = failure(&session, "get_viewport_image", arguments)?;
         ensure!(said.contains("no graphics driver") && said.contains("libegl-mesa0"), "{said}");
     }
+    // EEVEE, what others draw for Cycles, and a scene that another one shows as a strip.
+    for more in [
+        "",
+        "bpy.context.scene.render.engine = 'CYCLES'\nbpy.ops.object.grease_pencil_add(type='MONKEY')",
+        "scene = bpy.context.scene\nother = bpy.data.scenes.new('Other')\nother.render.engine = 'BLENDER_WORKBENCH'\n\
+         scene.sequence_editor_create().strips.new_scene('other', other, 1, 1)\n\
+         bpy.data.objects.remove(bpy.context.object)",
+    ] {
+        blender.result(more)?;
+        let path = blender.file("none.png");
+        for (tool, arguments) in [
+            ("render_viewport_to_path", json!({"output_path": path})),
+            ("render_thumbnail_to_path", json!({"output_path": path})),
+            ("render_image", json!({"width": 64})),
+        ] {
+            let said = failure(&session, tool, arguments)?;
+            ensure!(said.contains("no graphics driver") && said.contains("libegl-mesa0"), "{tool}, {more}: {said}");
+        }
+        ensure!(!path.exists(), "it was rendered all the same");
+    }
+    blender.result("bpy.context.scene.sequence_editor_clear()")?;
     let mut bare = blender.wire()?;
     let path = blender.file("bare.png").display().to_string();
     bare.send(json!({"type": "get_viewport_screenshot", "params": {"filepath": path}}).to_string().as_bytes())?;
@@ -108,5 +137,159 @@ fn shows(environment: &Environment, flavour: Flavour) -> Result<()> {
     }
     let after = blender.result(count)?;
     ensure!(after == before, "{before} became {after}");
+    Ok(())
+}
+
+/// Paints each side of the cube in another colour, red, green and blue of 0 or 1.
+const PAINT: &str = "cube = bpy.data.objects['Cube']
+cube.data.materials.clear()
+SIDES = {'front': ((0, -1, 0), (1, 0, 0)), 'back': ((0, 1, 0), (0, 1, 0)), 'left': ((-1, 0, 0), (0, 0, 1)),
+    'right': ((1, 0, 0), (1, 1, 0)), 'top': ((0, 0, 1), (0, 1, 1)), 'bottom': ((0, 0, -1), (1, 0, 1))}
+for at, (side, (normal, color)) in enumerate(SIDES.items()):
+    material = bpy.data.materials.new(side)
+    material.use_nodes = True
+    material.diffuse_color = (*color, 1)
+    material.node_tree.nodes['Principled BSDF'].inputs['Base Color'].default_value = (*color, 1)
+    cube.data.materials.append(material)
+    for polygon in cube.data.polygons:
+        if sum(one * other for one, other in zip(polygon.normal, normal)) > 0.9:
+            polygon.material_index = at
+";
+
+const BACKGROUND: [bool; 3] = [false; 3];
+
+/// Which of red, green and blue a pixel of a picture has, by its place in hundredths from the upper left. Grey, as the
+/// background is, has none.
+fn colour(picture: &Picture, x: usize, y: usize) -> [bool; 3] {
+    let start = 3 * (y * picture.height / 100 * picture.width + x * picture.width / 100);
+    let pixel = [0, 1, 2].map(|channel| picture.rgb[start + channel]);
+    let (least, most) = (pixel.into_iter().min().unwrap_or_default(), pixel.into_iter().max().unwrap_or_default());
+    // Light and shade leave far more between the two on all sides.
+    pixel.map(|channel| most - least > 40 && channel > least.midpoint(most))
+}
+
+fn seen(session: &McpSession, arguments: Value) -> Result<(Picture, String)> {
+    let (bytes, said) = picture(session, arguments)?;
+    Ok((Picture::from_png(&bytes)?, said))
+}
+
+fn sides(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    blender.result(PAINT)?;
+    let sides = [
+        ("front", [true, false, false]),
+        ("back", [false, true, false]),
+        ("left", [false, false, true]),
+        ("right", [true, true, false]),
+        ("top", [false, true, true]),
+        ("bottom", [true, false, true]),
+    ];
+    for shading in ["solid", "material"] {
+        for (view, wanted) in sides {
+            let arguments = json!({"view": view, "shading": shading, "focus": "Cube", "width": 96, "height": 64});
+            let (picture, said) = seen(&session, arguments)?;
+            let found = colour(&picture, 50, 50);
+            ensure!(found == wanted, "{shading}, {view}: {found:?} and not {wanted:?}; {said}");
+            ensure!(colour(&picture, 2, 50) == BACKGROUND, "{shading}, {view}: it is not framed; {said}");
+        }
+    }
+    // A sheet has front and right in its upper row, top and a corner below.
+    let (sheet, said) = seen(&session, json!({"view": "sheet", "focus": "Cube", "width": 192, "height": 128}))?;
+    for (x, y, side) in [(25, 25, 0), (75, 25, 3), (25, 75, 4)] {
+        ensure!(colour(&sheet, x, y) == sides[side].1, "{} is elsewhere on the sheet; {said}", sides[side].0);
+    }
+    Ok(())
+}
+
+/// Lights, empties and cameras once were framed as the origin of the world.
+fn places(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    // Only beside what is looked for is there something green; the origin has the cube, red in front.
+    blender.result(&format!(
+        "{PAINT}\nmark = bpy.data.objects.new('Mark', None)\nlight = bpy.data.objects['Light']\n\
+         camera = bpy.data.objects['Camera']\nbpy.context.scene.collection.objects.link(mark)\n\
+         for at, item in enumerate([mark, light, camera]):\n    item.location = (40 * at + 40, 0, 0)\n    \
+            beside = bpy.data.objects.new('Beside', cube.data.copy())\n    beside.data.materials.clear()\n    \
+            beside.data.materials.append(bpy.data.materials['back'])\n    beside.scale = (0.4, 0.4, 0.4)\n    \
+            beside.location = (40 * at + 41, 0, 0)\n    bpy.context.scene.collection.objects.link(beside)",
+    ))?;
+    let front = |focus: &str| json!({"view": "front", "focus": focus, "width": 64, "height": 64});
+    for focus in ["Mark", "Light", "Camera"] {
+        let (picture, said) = seen(&session, front(focus))?;
+        // Two metres to each side are framed, and a little air.
+        let found = colour(&picture, 72, 50);
+        ensure!(found == [false, true, false], "{focus}: {found:?}; {said}");
+        ensure!(colour(&picture, 30, 50) == BACKGROUND, "{focus} is not in the middle; {said}");
+        ensure!(said.contains("no surface to be drawn"), "{said}");
+    }
+    blender.result("bpy.data.objects['Cube'].hide_set(True)")?;
+    let (_, said) = seen(&session, front("Cube"))?;
+    ensure!(said.contains("hidden in the viewport: Cube"), "{said}");
+    blender.result("bpy.data.objects['Mark'].location.x = float('nan')")?;
+    let said = failure(&session, "get_viewport_image", front("Mark"))?;
+    ensure!(said.contains("focus is nowhere"), "{said}");
+    // It does not keep others from being seen.
+    blender.result("bpy.data.objects['Cube'].hide_set(False)")?;
+    let (picture, said) = seen(&session, front("Cube"))?;
+    ensure!(colour(&picture, 50, 50) == [true, false, false], "{said}");
+    // A forest is measured in part, and that is said.
+    blender.result(
+        "points = bpy.data.meshes.new('points')\n\
+         points.from_pydata([(at % 200, at // 200, 0) for at in range(21_000)], [], [])\n\
+         forest = bpy.data.objects.new('Forest', points)\nforest.instance_type = 'VERTS'\n\
+         bpy.context.scene.collection.objects.link(forest)\nbpy.data.objects['Cube'].parent = forest",
+    )?;
+    let (_, said) = seen(&session, json!({"view": "top", "width": 64, "height": 64}))?;
+    ensure!(said.contains("first 20000 objects and instances"), "{said}");
+    blender.result("for item in list(bpy.data.objects):\n    bpy.data.objects.remove(item)")?;
+    let (_, said) = seen(&session, json!({"view": "front", "width": 64, "height": 64}))?;
+    ensure!(said.contains("nothing that has a shape is visible"), "{said}");
+    Ok(())
+}
+
+/// Blender writes several views, as stereo has them, into files of other names.
+fn stereo(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    blender.result(&format!(
+        "{PAINT}\nscene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.samples = 1\n\
+         scene.cycles.use_denoising = False\nscene.render.use_multiview = True\n\
+         scene.render.image_settings.views_format = 'INDIVIDUAL'"
+    ))?;
+    for shading in ["material", "rendered"] {
+        let (picture, said) = seen(&session, json!({"view": "camera", "shading": shading, "width": 64, "height": 48}))?;
+        ensure!((picture.width, picture.height) == (64, 48), "{said}");
+    }
+    let path = blender.file("one.png");
+    super::official_tools::value(&session, "render_thumbnail_to_path", json!({"output_path": path}))?;
+    ensure!(path.exists(), "it is written elsewhere");
+    ensure!(blender.result("result = bpy.context.scene.render.use_multiview")? == true, "it stays off");
+    let call = session.call("render_image", json!({"width": 64}))?;
+    ensure!(call.image_base64().is_some() && call.text().contains("this is one"), "{}", call.text());
+    Ok(())
+}
+
+/// Measured is one scene, and drawn was the one of the window with the largest viewport.
+fn other_window(environment: &Environment) -> Result<()> {
+    let (blender, session) = start(environment, Flavour::Windowed)?;
+    let windows = "here = bpy.context.window\n\
+        others = [window for window in bpy.context.window_manager.windows if window != here]";
+    // One after another: Blender comes round in between, as it does for a user.
+    for code in [
+        &format!("{PAINT}\nbpy.ops.wm.window_new_main()"),
+        "other = bpy.data.scenes.new('Other')\ngreen = bpy.data.objects.new('Green', bpy.data.meshes['Cube'].copy())\n\
+         green.data.materials.clear()\ngreen.data.materials.append(bpy.data.materials['back'])\n\
+         other.collection.objects.link(green)",
+        "here.workspace = bpy.data.workspaces['Scripting']",
+        "others[0].scene = bpy.data.scenes['Other']",
+    ] {
+        blender.result(&format!("{windows}\n{code}"))?;
+    }
+    let sizes = "areas = {w.scene.name: max((a.width * a.height for a in w.screen.areas if a.type == 'VIEW_3D'), default=0)\n    \
+        for w in bpy.context.window_manager.windows}\nresult = bpy.context.scene.name == 'Scene' and areas['Scene'] < areas['Other']";
+    blendwire_e2e::wait_until("the other viewport to be larger", std::time::Duration::from_mins(1), || {
+        (blender.result(sizes).ok()? == true).then_some(())
+    })?;
+    let (picture, said) = seen(&session, json!({"view": "front", "shading": "solid", "width": 64, "height": 64}))?;
+    ensure!(colour(&picture, 50, 50) == [true, false, false], "it shows the other scene; {said}");
     Ok(())
 }

@@ -7,7 +7,6 @@ stays in the file: no data-blocks, no changed setting, no undo step.
 """
 
 import base64
-import contextlib
 import math
 import os
 import sys
@@ -18,6 +17,7 @@ from mathutils import Euler, Matrix, Vector
 
 if TYPE_CHECKING:
     from picture import Problem, folder_for_a_moment, pixels_of, png_of, sheet_of, size_of_png, within
+    from rendering import why_busy, why_not_rendered
     from similar import unknown
 
 # Where the camera of each named view is turned to (degrees); it looks along its own -Z.
@@ -31,10 +31,16 @@ VIEW_ANGLES = {
     "isometric": (54.7356, 0, 45),
 }
 SHADING_TYPES = {"solid": "SOLID", "material": "MATERIAL", "rendered": "RENDERED", "wireframe": "WIREFRAME"}
-# Types whose bounding box says what is to be seen; lights and cameras have none worth framing.
+# Types whose bounding box says what is to be seen; lights and cameras are framed only where they are asked for.
 FRAMED_TYPES = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "VOLUME", "POINTCLOUD", "GPENCIL", "GREASEPENCIL"}
 # Enough to frame any scene; a forest of a million instances must not take seconds to measure.
 LARGEST_INSTANCE_COUNT = 20_000
+# Metres around what has no shape, which is seen by what is beside it; of an empty, in the size that it is displayed in.
+REACH = 2.0
+# Metres around the origin where there is nothing to frame.
+EMPTY_REACH = 5.0
+# Names told in a note.
+MOST_NAMES = 5
 # Samples of a rendered picture: a preview, not a final image.
 PREVIEW_SAMPLES = 16
 # A contact sheet: from left to right, top to bottom.
@@ -57,7 +63,7 @@ class Camera:
             rotation = Vector(wanted.direction).to_track_quat("Z", "Y").to_matrix()
         else:
             rotation = Euler([math.radians(angle) for angle in VIEW_ANGLES[wanted.view]]).to_matrix()
-        low, high = _bounds(rotation.transposed(), wanted.framed)
+        low, high = _bounds(rotation.transposed(), wanted)
         size = high - low
         fitted = max(size.x, size.y * aspect) if aspect >= 1 else max(size.y, size.x / aspect)
         self.scale = max(fitted * MARGIN, 1e-3)
@@ -76,11 +82,17 @@ class Camera:
 
 
 class Wanted:
-    """One picture."""
+    """One picture. What is to be said of it goes into its notes, which all parts of a sheet share."""
 
     def __init__(self, view, shading, size, direction, framed):
         self.view, self.shading, self.direction, self.framed = view, shading, direction, framed
         self.width, self.height = size
+        self.notes = []
+
+    def note(self, text):
+        """Says it once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
 
 def _framed(focus):
@@ -95,29 +107,75 @@ def _framed(focus):
         return names
     if focus not in objects:
         raise Problem(unknown("object of the view layer", focus, objects.keys()))
-    return {focus} | {child.name for child in objects[focus].children_recursive}
+    return {focus} | {child.name for child in objects[focus].children_recursive if child.name in objects}
 
 
-def _bounds(to_view, framed):
+def _bounds(to_view, wanted):
     """Lowest and highest corner of what is framed, in the view's own axes."""
-    depsgraph = bpy.context.evaluated_depsgraph_get()
+    to_view = to_view.to_4x4()
     low, high = Vector((math.inf,) * 3), Vector((-math.inf,) * 3)
+    for corners, matrix in _boxes(wanted):
+        to_box = to_view @ matrix
+        for corner in corners:
+            point = to_box @ Vector(corner)
+            # NaN compares as neither, and what is infinitely far away is in no picture.
+            if all(map(math.isfinite, point)):
+                low, high = Vector(map(min, low, point)), Vector(map(max, high, point))
+    if low.x <= high.x:
+        return low, high
+    if wanted.framed is not None:
+        raise Problem("focus is nowhere: its location is infinite or not a number; set it, or focus on something else")
+    wanted.note(f"nothing that has a shape is visible, so this shows {EMPTY_REACH:g} m around the origin")
+    return Vector((-EMPTY_REACH,) * 3), Vector((EMPTY_REACH,) * 3)
+
+
+def _boxes(wanted):
+    """What is to be framed, as corners of boxes and the matrix that each is placed by."""
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    if wanted.framed is None:
+        yield from _boxes_of_instances(wanted, depsgraph)
+        return
+    items = [bpy.context.view_layer.objects[name] for name in sorted(wanted.framed)]
+    shown = [item for item in items if item.visible_get()]
+    instances = [*_boxes_of_instances(wanted, depsgraph)]
+    boxes = [*_boxes_of_objects(shown, depsgraph), *instances]
+    if hidden := [item.name for item in items if item not in shown]:
+        more = ", …" if len(hidden) > MOST_NAMES else ""
+        wanted.note(f"hidden in the viewport: {', '.join(hidden[:MOST_NAMES])}{more}")
+    if not instances and not any(item.type in FRAMED_TYPES for item in items):
+        wanted.note("what is in focus has no surface to be drawn: this shows the place where it is")
+    # The box of something hidden is the last that Blender has worked out.
+    yield from boxes or [*_boxes_of_objects(items, depsgraph)] or _boxes_around(items)
+
+
+def _boxes_around(items):
+    """Those of what has none: as wide to all sides, however it is turned."""
+    for item in items:
+        reach = REACH * (item.empty_display_size if item.type == "EMPTY" else 1.0)
+        corners = [(x, y, z) for x in (-reach, reach) for y in (-reach, reach) for z in (-reach, reach)]
+        yield corners, Matrix.Translation(item.matrix_world.translation)
+
+
+def _boxes_of_objects(items, depsgraph):
+    """Those of the objects that have one: also armatures and lattices do."""
+    for item in items:
+        evaluated = item.evaluated_get(depsgraph)
+        corners = [tuple(corner) for corner in evaluated.bound_box]
+        if len(set(corners)) > 1:
+            yield corners, evaluated.matrix_world.copy()
+
+
+def _boxes_of_instances(wanted, depsgraph):
+    """Those of all that is visible; with a focus those of the instances that it makes."""
     for count, instance in enumerate(depsgraph.object_instances):
-        if instance.object.type not in FRAMED_TYPES or not instance.show_self:
+        if count == LARGEST_INSTANCE_COUNT:
+            wanted.note(f"framed by the first {count} objects and instances: others may be cut off")
+            return
+        if not instance.show_self or instance.object.type not in FRAMED_TYPES:
             continue
         # An instance belongs to what it is made by.
-        owner = instance.parent if instance.is_instance else instance.object
-        if framed is not None and owner.original.name not in framed:
-            continue
-        matrix = to_view.to_4x4() @ instance.matrix_world
-        for corner in instance.object.bound_box:
-            point = matrix @ Vector(corner)
-            low, high = Vector(map(min, low, point)), Vector(map(max, high, point))
-        if count > LARGEST_INSTANCE_COUNT:
-            break
-    if low.x > high.x:
-        return Vector((-5, -5, -5)), Vector((5, 5, 5))
-    return low, high
+        if wanted.framed is None or (instance.is_instance and instance.parent.original.name in wanted.framed):
+            yield [tuple(corner) for corner in instance.object.bound_box], instance.matrix_world.copy()
 
 
 def _viewport():
@@ -125,6 +183,8 @@ def _viewport():
     found = [
         (area.width * area.height, window, area)
         for window in bpy.context.window_manager.windows
+        # Another window may show another scene.
+        if window.view_layer == bpy.context.view_layer
         for area in window.screen.areas
         if area.type == "VIEW_3D"
     ]
@@ -192,13 +252,15 @@ def _draw(viewport, wanted):
 
 def _render(wanted):
     """Renders a copy of the scene: the way without a window. Gives a PNG file and the engine that made it."""
+    if why := why_busy():
+        raise Problem(why)
     scene = bpy.context.scene.copy()
     had_result = "Render Result" in bpy.data.images
     colors = {}
     camera = None
     try:
         if wanted.shading == "material":
-            colors = _show_base_colors()
+            _show_base_colors(colors)
         if wanted.view == "camera":
             scene.camera = _scene_camera()
         else:
@@ -215,16 +277,14 @@ def _render(wanted):
             bpy.data.images.remove(bpy.data.images["Render Result"])
 
 
-def _show_base_colors():
-    """Gives each material its shader's base colour as viewport colour; returns what was there before."""
-    before = {}
+def _show_base_colors(before):
+    """Gives each material its shader's base colour as viewport colour, and notes what was there before."""
     for material in bpy.data.materials:
         nodes = material.node_tree.nodes if material.node_tree and not material.library else ()
         shader = next((node for node in nodes if node.type == "BSDF_PRINCIPLED"), None)
         if shader is not None and not shader.inputs["Base Color"].is_linked:
             before[material] = material.diffuse_color[:]
             material.diffuse_color = shader.inputs["Base Color"].default_value
-    return before
 
 
 def _temporary_camera(scene, spec):
@@ -243,6 +303,10 @@ def _prepare(scene, shading, width, height):
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     render.use_border = render.use_compositing = render.use_sequencer = render.use_stamp = False
+    # One eye's picture in one file, of the view layer that is looked at.
+    render.use_multiview = False
+    for layer in scene.view_layers:
+        layer.use = layer.name == bpy.context.view_layer.name
     render.pixel_aspect_x = render.pixel_aspect_y = 1
     # Noise against banding makes the file five times as large.
     render.dither_intensity = 0
@@ -252,22 +316,12 @@ def _prepare(scene, shading, width, height):
     render.image_settings.color_depth = "8"
     if shading == "rendered":
         _limit_samples(scene)
-        if render.engine != "CYCLES":
-            _ensure_drawable()
-        return render.engine
-    _ensure_drawable()
-    render.engine = "BLENDER_WORKBENCH"
-    _set_up_workbench(scene, shading)
+    else:
+        render.engine = "BLENDER_WORKBENCH"
+        _set_up_workbench(scene, shading)
+    if why := why_not_rendered(scene):
+        raise Problem(why)
     return render.engine
-
-
-def _ensure_drawable():
-    """Refuses where Blender would crash. Another's add-on cannot tell."""
-    with contextlib.suppress(ImportError):
-        from blendwire import why_not_drawn
-
-        if why := why_not_drawn():
-            raise Problem(why)
 
 
 def _limit_samples(scene):
@@ -296,7 +350,10 @@ def _set_up_workbench(scene, shading):
 def _rendered_file(scene):
     with folder_for_a_moment() as folder:
         path = scene.render.filepath = os.path.join(folder, "render.png")
-        bpy.ops.render.render(scene=scene.name, write_still=True)
+        try:
+            bpy.ops.render.render(scene=scene.name, write_still=True)
+        except RuntimeError as error:
+            raise Problem(f"Blender could not render: {str(error).strip()}") from None
         png = b""
         if os.path.exists(path):
             with open(path, "rb") as file:
@@ -323,6 +380,7 @@ def _sheet(viewport, wanted):
     pictures, drawn_by = [], "viewport"
     for view in SHEET:
         part = Wanted(view, wanted.shading, size, None, wanted.framed)
+        part.notes = wanted.notes
         if viewport:
             pictures.append(_draw(viewport, part))
         else:
@@ -333,6 +391,8 @@ def _sheet(viewport, wanted):
 
 def _taken(request):
     """The answer for what was asked for."""
+    # What the script before has linked or moved is there only then.
+    bpy.context.view_layer.update()
     viewport, notes = _viewport(), []
     view, shading, direction = request["view"], request.get("shading"), request.get("direction")
     framed = _framed(request.get("focus"))
@@ -360,7 +420,10 @@ def _taken(request):
             view = "camera" if scene.camera else "isometric"
             notes.append(f"rendered, not seen through a viewport, so this is the {view} view")
         notes += _render_notes(shading)
+    elif viewport[3].local_view:
+        notes.append("the viewport is in local view and shows nothing else")
     wanted = Wanted(view, shading, (request["width"], request["height"]), direction, framed)
+    wanted.notes = notes
     png, drawn_by = (_sheet if view == "sheet" else _one)(viewport, wanted)
     data, mime_type, scale = within(png, request["max_bytes"])
     if scale < 1:

@@ -23,6 +23,10 @@ pub(super) const TOOL: ToolEntry = ToolEntry {
 const NAME: &str = "get_viewport_image";
 
 const SNIPPET: &str = concat!(
+    include_str!("../../../../addon/blendwire/graphics.py"),
+    "\n\n",
+    include_str!("rendering.py"),
+    "\n\n",
     include_str!("picture.py"),
     "\n\n",
     include_str!("similar.py"),

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands in the way of rendering here and now. Put in front of the snippets that render, copy scenes or change
+modes. Those that render have the add-on's `graphics` in front of it, since not every add-on at the port has that.
+"""
+
+from typing import TYPE_CHECKING
+
+import bpy
+
+if TYPE_CHECKING:
+    from blendwire.graphics import why_not_drawn
+
+# What Blender does in threads that read the scene.
+DOES = {"RENDER": "renders", "OBJECT_BAKE": "bakes"}
+# Whatever renders the rest, Blender draws these with the graphics driver.
+DRAWN_TYPES = {"GPENCIL", "GREASEPENCIL"}
+
+
+def why_busy():
+    """Why nothing may be rendered, no scene be copied and no mode be changed now; empty where all that may be."""
+    for job, does in DOES.items():
+        if bpy.app.is_job_running(job):
+            return (
+                f"Blender {does} right now, and this could make it crash: wait for the end of that "
+                f"(result = bpy.app.is_job_running({job!r}) in execute_blender_code tells), or have the user cancel it"
+            )
+    return ""
+
+
+def why_not_rendered(scene):
+    """Why Blender would crash if it rendered this scene, for want of a graphics driver; empty where it would not."""
+    return why_not_drawn() if is_drawn(scene, set()) else ""
+
+
+def is_drawn(scene, seen):
+    """Whether the driver has a part in it: Cycles alone computes without."""
+    seen.add(scene)
+    render = scene.render
+    if render.engine != "CYCLES" or any(item.type in DRAWN_TYPES for item in scene.objects):
+        return True
+    # Since 5.0 a scene's compositor is a group of nodes like others.
+    has_compositor = getattr(scene, "compositing_node_group", None) or getattr(scene, "node_tree", None)
+    if render.use_compositing and has_compositor and getattr(render, "compositor_device", "CPU") == "GPU":
+        return True
+    editor = scene.sequence_editor if render.use_sequencer else None
+    strips = getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", ())
+    others = {strip.scene for strip in strips if strip.type == "SCENE" and strip.scene}
+    return any(is_drawn(other, seen) for other in others - seen)
