@@ -23,6 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
         own("shows_the_open_file_and_leaves_it_alone", shows);
         own("takes_long_and_keeps_nobody_from_working", long);
         own("says_what_cannot_be_rendered", wrong);
+        own("writes_no_other_file_and_tells_what_is_different", different);
     }
 }
 
@@ -96,5 +97,57 @@ fn wrong(environment: &Environment, flavour: Flavour) -> Result<()> {
     blender.result("bpy.data.objects.remove(bpy.data.objects['Camera'])")?;
     let said = failure(&session, "render_image", json!({"width": 64}))?;
     ensure!(said.contains("no camera: add one"), "{said}");
+    Ok(())
+}
+
+/// A compositor that writes into the folder FOLDER, also by a group of nodes within; and a driver that is a script.
+const COMPOSITOR: &str = "import os
+scene = bpy.context.scene
+scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = 'CYCLES', 1, False
+scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 200, 100, 100
+scene.render.use_border = scene.render.use_crop_to_border = True
+scene.render.border_min_x, scene.render.border_max_x = 0.25, 0.75
+scene.render.border_min_y, scene.render.border_max_y = 0.5, 1
+def writes(tree, source):
+    output = tree.nodes.new('CompositorNodeOutputFile')
+    if hasattr(output, 'directory'):
+        output.directory, output.file_name = FOLDER, tree.name
+        output.file_output_items.new('RGBA', 'Image')
+    else:
+        output.base_path = os.path.join(FOLDER, tree.name)
+    tree.links.new(source.outputs[0], output.inputs[0])
+inner = bpy.data.node_groups.new('inner', 'CompositorNodeTree')
+writes(inner, inner.nodes.new('CompositorNodeBoxMask'))
+if hasattr(scene, 'compositing_node_group'):
+    scene.compositing_node_group = tree = bpy.data.node_groups.new('outer', 'CompositorNodeTree')
+    tree.interface.new_socket('Image', in_out='OUTPUT', socket_type='NodeSocketColor')
+    end = tree.nodes.new('NodeGroupOutput')
+else:
+    scene.use_nodes = True
+    tree = scene.node_tree
+    tree.nodes.clear()
+    end = tree.nodes.new('CompositorNodeComposite')
+layers = tree.nodes.new('CompositorNodeRLayers')
+tree.links.new(layers.outputs[0], end.inputs[0])
+tree.nodes.new('CompositorNodeGroup').node_tree = inner
+writes(tree, layers)
+driver = bpy.data.objects['Cube'].driver_add('location', 0).driver
+driver.expression = 'bpy.app.background * 3'";
+
+/// It only looks: what a render would write over stays as it is.
+fn different(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    let folder = blender.file("outputs");
+    fs_err::create_dir(&folder)?;
+    blender.result(&format!("FOLDER = {:?}\n{COMPOSITOR}", folder.display().to_string()))?;
+    let (bytes, said) = picture(&session, json!({}))?;
+    ensure!(said.contains("100×50 pixels"), "the caption tells another size than the picture has: {said}");
+    let reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info()?;
+    ensure!((reader.info().width, reader.info().height) == (100, 50), "{said}");
+    ensure!(said.contains("scripts of the file") && said.contains("bpy.app.background"), "{said}");
+    ensure!(fs_err::read_dir(&folder)?.next().is_none(), "it has written files of its own");
+    // So that this can fail: the open Blender does write there.
+    blender.result("bpy.ops.render.render()")?;
+    ensure!(fs_err::read_dir(&folder)?.next().is_some(), "nothing would have been written anyhow");
     Ok(())
 }

@@ -8,7 +8,6 @@ import base64
 import contextlib
 import os
 import re
-import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,14 @@ import blendwire
 import bpy
 
 if TYPE_CHECKING:
+    from picture import SMALLEST_SIDE, folder_for_a_moment, size_of_png
+    from rendering import why_not_rendered
     from similar import unknown
 
 # "Sample 12/48" (Cycles), "Rendering 12 / 64 samples" (EEVEE).
 SAMPLES = re.compile(r"(?:Sample|Rendering|Rendered)\s+(\d+)\s*/\s*(\d+)")
 # Formats in the order of what they lose, with the ending that the picture then has.
 FORMATS = (("PNG", 100, "image/png"), ("JPEG", 90, "image/jpeg"), ("JPEG", 70, "image/jpeg"))
-SMALLEST_SIDE = 64
 
 
 def tell_stats(stats, *_):
@@ -62,7 +62,7 @@ def encoded(image, scene, side, kind, quality):
         settings.media_type = "IMAGE"
     settings.file_format, settings.quality = kind, quality
     settings.color_mode = "RGB"
-    with tempfile.TemporaryDirectory() as folder:
+    with folder_for_a_moment() as folder:
         path = os.path.join(folder, "picture")
         image.save_render(path, scene=scene)
         if side is not None:
@@ -75,25 +75,54 @@ def encoded(image, scene, side, kind, quality):
             return file.read()
 
 
-def fitted(image, scene, size, limit):
-    """The best that is small enough: its bytes, its type, and its longer side where that is not the render's."""
-    side = None
+def fitted(image, scene, limit):
+    """The best that is small enough: its bytes and type, the render's size, and the longer side where it is another."""
+    side = size = None
     while True:
         for kind, quality, mime_type in FORMATS:
             data = encoded(image, scene, side, kind, quality)
+            # Borders and the compositor have a part in the size, so the first file tells it.
+            size = size or size_of_png(data)
             if len(data) <= limit:
-                return data, mime_type, side
+                return data, mime_type, size, side
         side = (side or max(size)) * 3 // 4
         if side < SMALLEST_SIDE:
-            return data, mime_type, side
+            return data, mime_type, size, side
+
+
+def write_nothing():
+    """Mutes what would write files beside the picture: a tool that only looks must not write over the user's."""
+    of_scenes = [getattr(scene, "node_tree", None) for scene in bpy.data.scenes]
+    for tree in [*bpy.data.node_groups, *filter(None, of_scenes)]:
+        for node in tree.nodes:
+            if node.bl_idname == "CompositorNodeOutputFile":
+                node.mute = True
+
+
+def notes_on(render, is_multiview):
+    """What makes the picture another one than the open Blender's."""
+    notes = []
+    if bpy.app.autoexec_fail:
+        notes.append(
+            f"scripts of the file and the user's add-ons do not run here ({bpy.app.autoexec_fail_message}), so that "
+            "what they move or set may look different"
+        )
+    if render.use_border and not render.use_crop_to_border:
+        notes.append("nothing but the render region is rendered")
+    if is_multiview:
+        notes.append("of several views, as stereo has them, this is one")
+    return notes
 
 
 def main(wanted, limit):
     """Entry point."""
     scene = bpy.context.scene
-    if problem := set_up(scene, wanted):
+    if problem := set_up(scene, wanted) or why_not_rendered(scene):
         return {"status": "error", "message": problem}
+    write_nothing()
     bpy.app.handlers.render_stats.append(tell_stats)
+    # Several views would be several files.
+    is_multiview, scene.render.use_multiview = scene.render.use_multiview, False
     began = time.monotonic()
     blendwire.progress(0.0, f"rendering frame {scene.frame_current}")
     try:
@@ -104,12 +133,10 @@ def main(wanted, limit):
         return {"status": "error", "message": f"Blender could not render: {str(error).strip()}{advice}"}
     seconds = time.monotonic() - began
     image = bpy.data.images["Render Result"]
-    scale = scene.render.resolution_percentage / 100
-    size = [int(scene.render.resolution_x * scale), int(scene.render.resolution_y * scale)]
     with contextlib.suppress(AttributeError, TypeError):
         # Colour is all that is sent, also of a render with layers.
         scene.render.image_settings.color_depth = "8"
-    data, mime_type, side = fitted(image, scene, size, limit)
+    data, mime_type, size, side = fitted(image, scene, limit)
     return {
         "status": "ok",
         "picture": base64.b64encode(data).decode("ascii"),
@@ -119,4 +146,5 @@ def main(wanted, limit):
         "size": size,
         "sent_side": side,
         "seconds": round(seconds, 2),
+        "notes": notes_on(scene.render, is_multiview),
     }

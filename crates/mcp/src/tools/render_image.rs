@@ -18,7 +18,17 @@ pub(super) const TOOL: ToolEntry = ToolEntry {
 
 const NAME: &str = "render_image";
 
-const SNIPPET: &str = concat!(include_str!("similar.py"), "\n\n", include_str!("render_image.py"));
+const SNIPPET: &str = concat!(
+    include_str!("../../../../addon/blendwire/graphics.py"),
+    "\n\n",
+    include_str!("rendering.py"),
+    "\n\n",
+    include_str!("similar.py"),
+    "\n\n",
+    include_str!("picture.py"),
+    "\n\n",
+    include_str!("render_image.py")
+);
 
 const DESCRIPTION: &str = "Render a frame as the scene is set up and see it. Long ones answer with a job.";
 
@@ -34,8 +44,11 @@ const MOST_SAMPLES: u32 = 1 << 24;
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
+    #[schemars(range(min = 1))]
     width: Option<u32>,
+    #[schemars(range(min = 1))]
     height: Option<u32>,
+    #[schemars(range(min = 1))]
     samples: Option<u32>,
     /// Object name
     camera: Option<String>,
@@ -64,6 +77,8 @@ struct Rendered {
     /// The longer side of what is sent, where it had to be made smaller.
     sent_side: Option<u32>,
     seconds: f64,
+    /// What makes it another picture than the open Blender's.
+    notes: Vec<String>,
 }
 
 fn definition() -> Tool {
@@ -84,8 +99,10 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     }
     let order = Order { wanted: &wanted, limit: LIMIT_BYTES };
     let result = blend_file::run_aside(caller, NAME, SNIPPET, &order, wanted.blend_file.as_deref()).await?;
-    let Rendered { picture, mime_type, engine, frame, size: [width, height], sent_side, seconds } = read(&result)?;
+    let Rendered { picture, mime_type, engine, frame, size: [width, height], sent_side, seconds, notes } =
+        read(&result)?;
     let smaller = sent_side.map_or_else(String::new, |side| format!(", sent with {side} pixels on its longer side"));
-    let caption = format!("frame {frame}, {width}×{height} pixels, {engine}, {seconds} s{smaller}");
+    let rendered = format!("frame {frame}, {width}×{height} pixels, {engine}, {seconds} s{smaller}");
+    let caption = std::iter::once(rendered).chain(notes).collect::<Vec<_>>().join("; ");
     Ok(CallToolResult::success(vec![ContentBlock::image(picture, mime_type), ContentBlock::text(caption)]))
 }
