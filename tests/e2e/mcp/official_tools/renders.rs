@@ -24,6 +24,7 @@ pub(super) fn add(suite: &mut Suite) {
         own("paths_that_are_none_are_refused", refused);
     }
     suite.own("bpy_5_2::official_tools::a_cancelled_render_lets_go", cancelled);
+    suite.own("windowed::official_tools::a_render_that_goes_on_is_not_disturbed", disturbed);
 }
 
 /// Cycles, since it renders everywhere; every setting that a render could leave changed.
@@ -55,6 +56,11 @@ fn renders(environment: &Environment, flavour: Flavour) -> Result<()> {
     ensure!(told["width"] == 320 && size(&small)? == (320, 240), "{told}");
     // What it made itself it may make anew.
     value(&session, THUMBNAIL, json!({"output_path": small}))?;
+    // A mere name is enough.
+    let told = value(&session, THUMBNAIL, json!({"output_path": "mere name.png"}))?;
+    let placed = Path::new(told["filepath"].as_str().context("no path")?);
+    ensure!(placed.starts_with(blender.result("result = bpy.app.tempdir")?.as_str().context("no folder")?), "{told}");
+    ensure!(size(placed)? == (320, 240), "{told}");
     for (path, kept) in [(&full, "full"), (&small, "small")] {
         fs_err::copy(path, environment.artefacts.join(format!("render-{}-{kept}.png", flavour.name())))?;
     }
@@ -73,8 +79,12 @@ fn refused(environment: &Environment, flavour: Flavour) -> Result<()> {
     let before = blender.result(SETTINGS)?;
     let mine = blender.file("mine.png");
     fs_err::write(&mine, "mine")?;
+    blender.result("import os\nopen(os.path.join(bpy.app.tempdir, 'mine.png'), 'w').close()")?;
     for (path, says) in [
-        ("picture.png", "absolute path"),
+        ("mine.png", "is there already"),
+        ("picture", "must end with"),
+        ("", "absolute path"),
+        ("folder/picture.png", "absolute path"),
         ("//picture.png", "absolute path"),
         ("~/picture.png", "absolute path"),
         ("/no/such/folder/picture.png", "there is no folder /no/such/folder"),
@@ -111,5 +121,45 @@ fn cancelled(environment: &Environment) -> Result<()> {
     })?;
     wait_until("the render to be let go", Duration::from_mins(3), || state().filter(|runs| !runs).map(drop))?;
     ensure!(blender.result(SETTINGS)? == before, "settings stay changed");
+    Ok(())
+}
+
+/// The user's own render, or a script's, whose threads read the scene: tools that would copy it, change its modes or render
+/// besides say so, and those that only look go on.
+fn disturbed(environment: &Environment) -> Result<()> {
+    let (blender, session) = start(environment, Flavour::Windowed)?;
+    blender.result(&format!(
+        "{SET_UP}\nscene.cycles.samples, scene.cycles.use_adaptive_sampling = 1_000_000, False\n\
+         bpy.context.preferences.view.render_display_type = 'NONE'\nbpy.data.objects['Light'].hide_set(True)\n\
+         bpy.ops.object.mode_set(mode='EDIT')"
+    ))?;
+    let look = "result = [bpy.context.mode, bpy.context.window.workspace.name, len(bpy.data.scenes), \
+        bpy.data.objects['Light'].hide_get(), bpy.context.scene.render.filepath]";
+    let before = blender.result(look)?;
+    blender.result("bpy.ops.render.render('INVOKE_DEFAULT')")?;
+    let renders = || blender.result("result = bpy.app.is_job_running('RENDER')");
+    ensure!(renders()? == true, "it was no render in the background");
+    let path = blender.file("never.png");
+    for (tool, arguments) in [
+        ("get_viewport_image", json!({"view": "camera", "shading": "rendered", "width": 64, "height": 64})),
+        ("get_viewport_image", json!({"view": "front", "shading": "material", "width": 64, "height": 64})),
+        (VIEWPORT, json!({"output_path": path})),
+        (THUMBNAIL, json!({"output_path": path})),
+        ("jump_to_view3d_object_by_name", json!({"name": "Camera"})),
+        ("jump_to_view3d_object_by_name", json!({"name": "Light", "allow_edits": true})),
+        ("jump_to_tab_by_name", json!({"name": "Sculpting"})),
+    ] {
+        let said = failure(&session, tool, arguments)?;
+        ensure!(
+            said.contains("Blender renders right now") && said.contains("is_job_running('RENDER')"),
+            "{tool}: {said}"
+        );
+    }
+    ensure!(blender.result(look)? == before, "{} was {before}", blender.result(look)?);
+    let picture = session.call("get_viewport_image", json!({"view": "front", "width": 64, "height": 64}))?;
+    ensure!(picture.image_base64().is_some(), "{}", picture.text());
+    // Of the same mode.
+    value(&session, "jump_to_tab_by_name", json!({"name": "Rendering"}))?;
+    ensure!(renders()? == true && !path.exists(), "the render has ended");
     Ok(())
 }
