@@ -75,6 +75,9 @@ struct ExternalFiles {
     missing_files: Vec<MissingFile>,
     /// How many files are referred to, those that are there included
     total_checked: u64,
+    /// What was not looked at, before Blender 5.0
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]

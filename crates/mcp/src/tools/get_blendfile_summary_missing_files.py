@@ -10,6 +10,13 @@ import bpy
 TOKENS = ("<UDIM>", "<UVTILE>")
 
 
+# What is left out where Blender does not tell of paths itself.
+NOT_LOOKED_AT = (
+    "before 5.0, Blender does not tell of every path: those in modifiers (caches of simulations, for one) and in nodes "
+    "were not looked at"
+)
+
+
 def references():
     """Every external file as (data-block, path)."""
     if hasattr(bpy.data, "file_path_foreach"):
@@ -69,4 +76,5 @@ def main():
         whole = os.path.normpath(bpy.path.abspath(path, library=owner.library))
         if not is_there(whole):
             missing.append({"id_type": type(owner).__name__, "id_name": owner.name, "path": whole})
-    return {"status": "ok", "missing_files": missing, "total_checked": len(checked)}
+    answer = {"status": "ok", "missing_files": missing, "total_checked": len(checked)}
+    return answer if hasattr(bpy.data, "file_path_foreach") else {**answer, "message": NOT_LOOKED_AT}

@@ -76,8 +76,16 @@ def describe_items(prop):
     if not items:
         return {"items": "depend on the context; assign a wrong one and the error lists them"}
     if len(items) > MOST_ITEMS:
-        return {"items": [item.identifier for item in items][:MOST_NAMED]}
+        return named("items", [item.identifier for item in items], "the error about a wrong one lists all")
     return {"items": {item.identifier: ": ".join(filter(None, (item.name, item.description))) for item in items}}
+
+
+def named(key, names, how):
+    """The names, as far as they are told, and how to see the others."""
+    told = {key: names[:MOST_NAMED]}
+    if len(names) > MOST_NAMED:
+        told["more"] = f"{len(names) - MOST_NAMED} more: {how}"
+    return told
 
 
 def describe_parameters(props):
@@ -101,8 +109,8 @@ def describe_type(path, cls, rna):
     taken = {prop.identifier for prop in base.properties} if base else {"rna_type"}
     own = [prop for prop in rna.properties if prop.identifier not in taken and prop.identifier != "rna_type"]
     if len(own) > MOST_DESCRIBED:
-        described["properties"] = [prop.identifier for prop in own][:MOST_NAMED]
         described["more"] = f"{len(own)} properties: look one up as {path}.{own[0].identifier}"
+        described |= named("properties", [prop.identifier for prop in own], f"{path}.* lists them")
     else:
         described["properties"] = {prop.identifier: one_line(prop) for prop in own}
     inherited = set(base.functions.keys()) | EVERYWHERE if base else EVERYWHERE
@@ -169,13 +177,15 @@ def describe_python(path, thing):
         names = [
             name for name in dir(thing) if not name.startswith("_") and defined_in(getattr(thing, name, None), path)
         ]
-        described["members"] = names[:MOST_NAMED]
+        described |= named("members", names, f"{path}.* lists them")
     elif isinstance(thing, type):
         described |= {"kind": "class", "signature": docstring_of(thing)[0] or last}
         lines = {
             name: callable_line(name, each) if kind == "method" else name for name, kind, each in members_of(thing)
         }
-        described["members"] = lines if len(lines) <= MOST_DESCRIBED else list(lines)[:MOST_NAMED]
+        described |= (
+            {"members": lines} if len(lines) <= MOST_DESCRIBED else named("members", [*lines], f"{path}.* lists them")
+        )
     elif callable(thing):
         described |= {"kind": "function", "signature": callable_line(last, thing)}
     elif inspect.isdatadescriptor(thing):
