@@ -33,6 +33,7 @@ pub(crate) fn add(suite: &mut Suite) {
             suite.own(&name, move |environment| test(environment, flavour));
         };
         own("summaries_tell_what_is_in_the_file", summaries);
+        own("broken_transforms_are_told_of", broken);
         own("another_file_is_looked_into_and_the_open_one_stays", another_file);
         own("a_cancelled_look_into_another_file_ends_its_blender", cancelled);
         own("a_background_blender_ends_with_the_one_that_wanted_it", orphaned);
@@ -117,6 +118,28 @@ fn summaries(environment: &Environment, flavour: Flavour) -> Result<()> {
     check_summaries(&session, &file, &json!({}))?;
     let active = value(&session, "get_blendfile_summary_datablocks", json!({}))?["active_workspace"].take();
     ensure!(active.is_string(), "{active}");
+    // Blender tells of every path since 5.0; before, what was not looked at is said.
+    let tells = blender.result("result = bpy.app.version >= (5, 0)")? == true;
+    let missing = value(&session, "get_blendfile_summary_missing_files", json!({}))?;
+    let said = missing["message"].as_str().unwrap_or_default();
+    ensure!(said.is_empty() == tells && said.contains("modifiers") != tells, "{missing}");
+    Ok(())
+}
+
+/// JSON has no number for NaN and infinities: null stands for them.
+fn broken(environment: &Environment, flavour: Flavour) -> Result<()> {
+    let (blender, session) = start(environment, flavour)?;
+    let values =
+        "cube = bpy.data.objects['Cube']\ncube.location.x = float('nan')\ncube.rotation_euler.y = float('nan')";
+    blender.result(values)?;
+    let detail = value(&session, "get_object_detail_summary", json!({"name": "Cube"}))?;
+    ensure!(detail["location"] == json!([null, 0.0, 0.0]) && detail["rotation"][1].is_null(), "{detail}");
+    if flavour == Flavour::Windowed {
+        let window = value(&session, "get_screenshot_of_window_as_json", json!({}))?;
+        ensure!(window["active_object"]["location"] == json!([null, 0.0, 0.0]), "{window}");
+        let shown = value(&session, "jump_to_view3d_object_by_name", json!({"name": "Cube"}))?;
+        ensure!(shown["location"] == json!([null, 0.0, 0.0]), "{shown}");
+    }
     Ok(())
 }
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import bpy
 
 if TYPE_CHECKING:
+    from finite import finite
     from similar import unknown
 
 
 def euler(item):
     """The rotation as Euler angles, whatever way the object keeps it."""
     by_angles = item.rotation_mode not in {"QUATERNION", "AXIS_ANGLE"}
-    return list(item.rotation_euler if by_angles else item.matrix_basis.to_euler())
+    return finite(item.rotation_euler if by_angles else item.matrix_basis.to_euler())
 
 
 def main(name):
@@ -25,11 +26,11 @@ def main(name):
         "status": "ok",
         "name": item.name,
         "type": item.type,
-        "location": list(item.location),
+        "location": finite(item.location),
         "rotation": euler(item),
         "rotation_mode": item.rotation_mode,
-        "scale": list(item.scale),
-        "dimensions": list(item.dimensions),
+        "scale": finite(item.scale),
+        "dimensions": finite(item.dimensions),
         "parent": item.parent.name if item.parent else None,
         "children": [child.name for child in item.children],
         "modifiers": [

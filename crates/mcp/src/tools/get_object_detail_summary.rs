@@ -17,8 +17,13 @@ pub(super) const TOOL: ToolEntry = ToolEntry {
 
 const NAME: &str = "get_object_detail_summary";
 
-pub(crate) const SNIPPET: &str =
-    concat!(include_str!("similar.py"), "\n\n", include_str!("get_object_detail_summary.py"));
+pub(crate) const SNIPPET: &str = concat!(
+    include_str!("finite.py"),
+    "\n\n",
+    include_str!("similar.py"),
+    "\n\n",
+    include_str!("get_object_detail_summary.py")
+);
 
 const DESCRIPTION: &str = "One object in detail: type, transform, dimensions, parent, children, modifiers, \
     constraints, materials, visibility, data-block, collections. An unknown name is answered with similar ones.";
@@ -39,14 +44,14 @@ struct Detail {
     /// `MESH`, `LIGHT`, …
     #[serde(rename = "type")]
     kind: String,
-    /// In the scene's units, relative to the parent
-    location: [f64; 3],
+    /// In the scene's units, relative to the parent; here and below null in place of a number that is NaN or infinite
+    location: [Option<f64>; 3],
     /// Euler angles in radians, whichever way the object keeps it
-    rotation: [f64; 3],
+    rotation: [Option<f64>; 3],
     rotation_mode: String,
-    scale: [f64; 3],
+    scale: [Option<f64>; 3],
     /// Of the box around it, in the scene's units
-    dimensions: [f64; 3],
+    dimensions: [Option<f64>; 3],
     parent: Option<String>,
     children: Vec<String>,
     /// In the order in which they apply

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Blender's window shows, in words: its editors, their regions and settings, and what is selected. Reads only."""
 
+from typing import TYPE_CHECKING
+
 import bpy
+
+if TYPE_CHECKING:
+    from finite import finite
 
 
 def of_view3d(space):
@@ -9,7 +14,7 @@ def of_view3d(space):
     view = space.region_3d
     described = {"shading_type": space.shading.type, "show_overlays": space.overlay.show_overlays}
     if view:
-        described |= {"view_perspective": view.view_perspective, "view_location": list(view.view_location)}
+        described |= {"view_perspective": view.view_perspective, "view_location": finite(view.view_location)}
     return described
 
 
@@ -84,7 +89,7 @@ def main():
             "name": active.name,
             "type": active.type,
             "mode": context.mode,
-            "location": list(active.location),
+            "location": finite(active.location),
         },
         "selected_objects": [
             {"name": item.name, "type": item.type} for item in view_layer.objects if item.select_get()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import bpy
 
 if TYPE_CHECKING:
+    from finite import finite
+    from rendering import why_busy
     from similar import unknown
 
 
@@ -53,6 +55,12 @@ def reveal(item):
     item.hide_set(False)
 
 
+def ensure_free():
+    """Refuses what threads that read the scene could not bear."""
+    if why := why_busy():
+        raise Problem(why)
+
+
 def select_only(item):
     """Makes it the active object and the only one selected, in Object Mode."""
     objects = bpy.context.view_layer.objects
@@ -98,16 +106,19 @@ def main(name, by_data, allow_edits=False):
         return {"status": "error", "message": message}
     try:
         item = find(name, by_data)
+        if bpy.context.mode != "OBJECT":
+            ensure_free()
         if not is_visible(item):
             if not allow_edits:
                 raise Problem(f"{item.name!r} is hidden, or its collection is; allow_edits=true makes it visible")
+            ensure_free()
             reveal(item)
             if not is_visible(item):
                 raise Problem(f"{item.name!r} stays hidden: is it, or its collection, linked from another file?")
     except Problem as problem:
         return {"status": "error", "message": str(problem)}
     select_only(item)
-    answer = {"status": "ok", "object": item.name, "type": item.type, "location": list(item.location)}
+    answer = {"status": "ok", "object": item.name, "type": item.type, "location": finite(item.location)}
     if by_data:
         answer["data_name"] = item.data.name
     if message := frame(item):

@@ -55,9 +55,17 @@ const OBJECT_NAME: &str = "jump_to_view3d_object_by_name";
 
 const OBJECT_DATA_NAME: &str = "jump_to_view3d_object_data_by_name";
 
-const TO_TAB: &str = include_str!("jump_to_tab.py");
+const TO_TAB: &str = concat!(include_str!("rendering.py"), "\n\n", include_str!("jump_to_tab.py"));
 
-const TO_OBJECT: &str = concat!(include_str!("similar.py"), "\n\n", include_str!("jump_to_view3d.py"));
+const TO_OBJECT: &str = concat!(
+    include_str!("finite.py"),
+    "\n\n",
+    include_str!("rendering.py"),
+    "\n\n",
+    include_str!("similar.py"),
+    "\n\n",
+    include_str!("jump_to_view3d.py")
+);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -105,7 +113,8 @@ struct Found {
     object: String,
     #[serde(rename = "type")]
     kind: String,
-    location: [f64; 3],
+    /// null in place of a number that is NaN or infinite
+    location: [Option<f64>; 3],
     /// Where it was asked for by that
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data_name: Option<String>,

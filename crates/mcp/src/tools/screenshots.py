@@ -25,30 +25,34 @@ check_is_finished = None
 
 
 class Redraw:
-    """Has Blender draw all its editors anew and notes when that is done.
+    """Has Blender draw all editors of a window anew and notes when that is done.
 
     Blender calls timers once in each turn of its event loop, at the end of which it draws.
     """
 
     def __init__(self, window):
-        self.window, self.turns = window, 0
+        self.window, self.turns = window.as_pointer(), 0
         bpy.app.timers.register(self.turn)
 
     def turn(self):
         """One turn of the event loop: the second one comes after the drawing."""
         self.turns += 1
         if self.turns == 1:
-            for area in self.window.screen.areas:
-                area.tag_redraw()
+            if window := at(bpy.context.window_manager.windows, self.window):
+                for area in window.screen.areas:
+                    area.tag_redraw()
             return 0.0
         return None
 
 
 class Screenshot:
-    """A poll of a deferred result."""
+    """A poll of a deferred result.
+
+    Window and editor are looked up anew: another client may load a file meanwhile, and the user close them.
+    """
 
     def __init__(self, window, area, limit):
-        self.window, self.area, self.limit = window, area, limit
+        self.window, self.area, self.limit = window.as_pointer(), area and area.as_pointer(), limit
         self.redraw, self.polls = Redraw(window), 0
 
     def __call__(self):
@@ -63,23 +67,32 @@ class Screenshot:
 
     def taken(self):
         """The picture within the limit, and what it shows."""
-        png = taken_by(self.window, self.area)
+        window = at(bpy.context.window_manager.windows, self.window)
+        area = at(window.screen.areas, self.area) if window and self.area else None
+        if window is None or (self.area and area is None):
+            raise Problem("what was to be shown was closed, or another file loaded, before it was drawn: try again")
+        png = taken_by(window, area)
         if is_black(png):
             # Where the graphics driver does not keep what is shown, software rendering for one, Blender's own operator
             # finds nothing. What it has drawn is there.
-            png = png_of(*drawn(self.window, self.area))
+            png = png_of(*drawn(window, area))
             if is_black(png):
                 raise Problem("Blender's screenshot is black under this graphics driver: use get_viewport_image")
         picture, mime_type, scale = within(png, self.limit)
         full = size_of_png(png)
         return {
             "status": "ok",
-            "what": f"{self.area.ui_type} editor" if self.area else "window",
+            "what": f"{area.ui_type} editor" if area else "window",
             "full_size": full,
             "size": [max(1, round(side * scale)) for side in full],
             "mime_type": mime_type,
             "data": base64.b64encode(picture).decode(),
         }
+
+
+def at(things, pointer):
+    """The one of these windows or editors that lies there; what is gone must not be touched."""
+    return next((thing for thing in things if thing.as_pointer() == pointer), None)
 
 
 def taken_by(window, area):

@@ -43,7 +43,7 @@ const LAYOUT_NAME: &str = "get_screenshot_of_window_as_json";
 
 const PICTURE: &str = concat!(include_str!("picture.py"), "\n\n", include_str!("screenshots.py"));
 
-const DESCRIBED: &str = include_str!("get_screenshot_of_window_as_json.py");
+const DESCRIBED: &str = concat!(include_str!("finite.py"), "\n\n", include_str!("get_screenshot_of_window_as_json.py"));
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,7 +127,8 @@ struct Active {
     kind: String,
     /// `OBJECT`, `EDIT_MESH`, …
     mode: String,
-    location: [f64; 3],
+    /// null in place of a number that is NaN or infinite
+    location: [Option<f64>; 3],
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]

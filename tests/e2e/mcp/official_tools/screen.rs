@@ -20,6 +20,7 @@ pub(super) fn add(suite: &mut Suite) {
     own("the_window_is_described", described);
     own("workspaces_are_switched_to", tabs);
     own("objects_are_framed", objects);
+    own("another_client_may_load_a_file_meanwhile", loaded_meanwhile);
     for flavour in [Flavour::Bpy50, Flavour::Bpy52] {
         let name = format!("{}::official_tools::without_a_window_it_is_said_what_to_use", flavour.name());
         suite.own(&name, move |environment| without_window(environment, flavour));
@@ -141,6 +142,11 @@ fn tabs(environment: &Environment) -> Result<()> {
     ensure!(text["workspace"] == "Scripting" && shown()? == "Scripting", "{text}");
     let nodes = value(&session, "jump_to_tab_by_space_type", by_type("GeometryNodeTree", true))?;
     ensure!(nodes["workspace"] == "Geometry Nodes" && nodes.get("created").is_none(), "{nodes}");
+    let uv = value(&session, "jump_to_tab_by_space_type", by_type("UV", false))?;
+    ensure!(uv["workspace"] == "UV Editing", "{uv}");
+    value(&session, "jump_to_tab_by_name", by_name("Geometry Nodes"))?;
+    let known = failure(&session, "jump_to_tab_by_space_type", by_type("TextureNodeTree", false))?;
+    ensure!(known.contains("no workspace is made for 'TextureNodeTree'") && known.contains("allow_edits"), "{known}");
     let none = failure(&session, "jump_to_tab_by_space_type", by_type("NLA_EDITOR", false))?;
     ensure!(none.contains("allow_edits") && shown()? == "Geometry Nodes", "{none}");
     let made = value(&session, "jump_to_tab_by_space_type", by_type("NLA_EDITOR", true))?;
@@ -148,6 +154,10 @@ fn tabs(environment: &Environment) -> Result<()> {
     let types = "result = [area.type for area in bpy.context.window.screen.areas]";
     ensure!(blender.result(types)?.as_array().is_some_and(|types| types.contains(&json!("NLA_EDITOR"))));
     shot(environment, &session, "tab-made", WINDOW, json!({}))?;
+    let made = value(&session, "jump_to_tab_by_space_type", by_type("DRIVERS", true))?;
+    ensure!(made["created"] == true, "{made}");
+    let types = "result = [area.ui_type for area in bpy.context.window.screen.areas]";
+    ensure!(blender.result(types)?.as_array().is_some_and(|types| types.contains(&json!("DRIVERS"))));
     let senseless = failure(&session, "jump_to_tab_by_space_type", by_type("NO_EDITOR", true))?;
     ensure!(senseless.contains("VIEW_3D"), "{senseless}");
     Ok(())
@@ -203,6 +213,35 @@ fn objects(environment: &Environment) -> Result<()> {
     blender.result(local)?;
     let elsewhere = value(&session, OBJECT, json!({"name": "Cube"}))?;
     ensure!(elsewhere["message"].as_str().is_some_and(|message| message.contains("local view")), "{elsewhere}");
+    Ok(())
+}
+
+/// The windows that a poll has seen before are gone then, and to touch them has Blender crash.
+fn loaded_meanwhile(environment: &Environment) -> Result<()> {
+    const ROUNDS: usize = 4;
+    let (blender, session) = start(environment, Flavour::Windowed)?;
+    let mut other = blender.wire()?;
+    for round in 0..ROUNDS {
+        let name = ["Shading", "Scripting"][round % 2];
+        for (tool, arguments) in [
+            (WINDOW, json!({})),
+            (AREA, json!({"area_ui_type": "OUTLINER"})),
+            ("jump_to_tab_by_name", json!({"name": name})),
+        ] {
+            // The load is there before the answer is.
+            let answer = std::thread::scope(|scope| {
+                let call = scope.spawn(|| session.call(tool, arguments));
+                other.result("bpy.ops.wm.read_homefile(use_factory_startup=True)")?;
+                call.join().ok().context("the call panicked")?
+            })?;
+            let said = answer.text();
+            ensure!(
+                !answer.is_error() || said.contains("another file loaded") || said.contains("no window"),
+                "{tool}: {said}"
+            );
+        }
+    }
+    ensure!(blender.result("result = 'alive'")? == "alive");
     Ok(())
 }
 
