@@ -29,10 +29,10 @@ use crate::{env_vars, printer};
 pub(crate) const OLDEST: Version = Version(4, 0, 0);
 
 /// It takes a second from a cold disk; a Flatpak or Snap prepares its surroundings first.
-const VERSION_WITHIN: Duration = Duration::from_secs(8);
+pub(crate) const VERSION_WITHIN: Duration = Duration::from_secs(8);
 
 /// One that a person names is waited for, also on a machine that is busy.
-const NAMED_WITHIN: Duration = Duration::from_mins(1);
+pub(crate) const NAMED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A Blender that runs and is new enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +43,20 @@ pub(crate) struct Installed {
     pub(crate) version: Version,
 }
 
-/// The Blender to start, of those that were found where none is named.
+/// The Blender to start, of those that were found where none is named. A named one has to say its version `within` this.
 ///
 /// # Errors
 /// When the named one cannot be used, or when there is none at all.
-pub(crate) fn to_start(named: Option<&Path>, found: impl FnOnce() -> Vec<Installed>) -> Result<Installed> {
+pub(crate) fn to_start(
+    named: Option<&Path>,
+    within: Duration,
+    found: impl FnOnce() -> Vec<Installed>,
+) -> Result<Installed> {
     if let Some(path) = named {
-        return check(path, NAMED_WITHIN).context("--blender cannot be used");
+        return check(path, within).context("--blender cannot be used");
     }
     if let Some(path) = env_vars::read(env_vars::BLENDER) {
-        return check(Path::new(&path), NAMED_WITHIN).with_context(|| format!("{} cannot be used", env_vars::BLENDER));
+        return check(Path::new(&path), within).with_context(|| format!("{} cannot be used", env_vars::BLENDER));
     }
     found().into_iter().next().ok_or_else(|| {
         let hint = anyhow!(

@@ -11,9 +11,15 @@ use crate::text;
 
 /// A program that says it is this Blender, and does nothing else but this.
 pub(crate) fn blender(user: &User, version: &str, does: &str) -> PathBuf {
-    let path = user.home.path().join(format!("programs/blender-{version}/blender"));
+    let script = format!("if [ \"$1\" = --version ]; then echo 'Blender {version}'; exit; fi\n{does}\n");
+    program(user, &format!("programs/blender-{version}/blender"), &script)
+}
+
+/// A program of this name that runs this script.
+pub(crate) fn program(user: &User, name: &str, script: &str) -> PathBuf {
+    let path = user.home.path().join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let script = format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'Blender {version}'; exit; fi\n{does}\n");
+    let script = format!("#!/bin/sh\n{script}");
     // Written by another process: a file that this one has open for writing while a test beside it starts a process cannot
     // be executed.
     let write = "printf %s \"$2\" > \"$1\" && chmod +x \"$1\"";

@@ -9,14 +9,19 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::finding::Finding;
-use crate::blenders::{Installed, OnDisk, on_disk};
+use crate::blenders::{self, Installed, OnDisk, on_disk};
 use crate::{commands, instances, printer};
 
 /// This command's version, and that of the add-on which it carries.
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A start takes a second or two; less than a patient check may take.
+/// A start takes a second or two, on a slow machine several.
 const TOLD_WITHIN: Duration = Duration::from_secs(9);
+
+/// What the check may take: Blenders are looked for, then those that have it are started, all of them side by side. On a
+/// machine that is so slow that both take all of their time, it is not the check that hangs. The rest is for its own work.
+pub(super) const WITHIN: Duration =
+    blenders::VERSION_WITHIN.saturating_add(TOLD_WITHIN).saturating_add(Duration::from_secs(3));
 
 const INSTALL: &str = "blendwire addon install";
 

@@ -70,7 +70,7 @@ pub(super) const ALL: &[Check<Context>] = &[
         addon::addon,
     )
     .after(&["listens"])
-    .patient(),
+    .within(addon::WITHIN),
     check("clients", "whether MCP clients are set up, and their entry starts", &[], clients::clients).patient(),
 ];
 
@@ -85,7 +85,11 @@ const fn check(
 
 impl Check<Context> {
     const fn patient(self) -> Self {
-        Self { deadline: PATIENT, ..self }
+        self.within(PATIENT)
+    }
+
+    const fn within(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     const fn after(self, after: &'static [&'static str]) -> Self {

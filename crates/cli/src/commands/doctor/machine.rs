@@ -88,7 +88,8 @@ fn room(folder: &Path) -> Option<u64> {
 }
 
 pub(super) fn blender(context: &Context) -> Finding {
-    match blenders::to_start(None, || context.blenders().to_vec()) {
+    // A minute, for which `launch` waits, is more than a check may take.
+    match blenders::to_start(None, blenders::VERSION_WITHIN, || context.blenders().to_vec()) {
         Ok(found) => Finding::ok(format!("Blender {} ({})", found.version, found.path.display())),
         Err(error) => Finding::warning(
             // Of one that was named the cause is told; else what to do is below.

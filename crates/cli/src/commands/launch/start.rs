@@ -59,7 +59,7 @@ impl Start<'_> {
     }
 
     fn executable(&self, addon: &Addon) -> Result<Command> {
-        let blender = blenders::to_start(self.blender, blenders::nearest)?;
+        let blender = blenders::to_start(self.blender, blenders::NAMED_WITHIN, blenders::nearest)?;
         printer::talk(&format!("starting Blender {} ({})", blender.version, blender.path.display()));
         let mut command = Command::new(blender.path);
         if self.background {

@@ -2,6 +2,8 @@
 //! What stands around: descriptors, the token's file, MCP clients.
 
 use std::path::Path;
+#[cfg(unix)]
+use std::path::PathBuf;
 
 use blendwire_state::Instances;
 
@@ -139,6 +141,16 @@ fn a_blender_that_cannot_be_started_is_told() {
     look().expect("blender", "ok", "Blender 4.3.2", "");
 }
 
+/// Puts the add-on of this version where Blender 4.3 has its extensions; gives its folder.
+#[cfg(unix)]
+fn has_addon(user: &User, version: &str) -> PathBuf {
+    let resources = if cfg!(target_os = "macos") { "Library/Application Support/Blender" } else { ".config/blender" };
+    let folder = user.home.path().join(resources).join("4.3/extensions/user_default/blendwire");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("blender_manifest.toml"), format!("version = \"{version}\"\n")).unwrap();
+    folder
+}
+
 #[cfg(unix)]
 #[test]
 fn an_addon_that_is_missing_or_older_is_told() {
@@ -149,18 +161,26 @@ fn an_addon_that_is_missing_or_older_is_told() {
         Findings::of(&output)
     };
     look().expect("addon", "warning", "not installed in Blender 4.3.2", "blendwire addon install");
-    let resources = if cfg!(target_os = "macos") { "Library/Application Support/Blender" } else { ".config/blender" };
-    let folder = user.home.path().join(resources).join("4.3/extensions/user_default/blendwire");
-    std::fs::create_dir_all(&folder).unwrap();
-    let has = |version: &str| {
-        std::fs::write(folder.join("blender_manifest.toml"), format!("version = \"{version}\"\n")).unwrap();
-    };
-    has("0.0.9");
+    has_addon(&user, "0.0.9");
     look().expect("addon", "warning", "0.0.9 in Blender 4.3.2; this command is", "blendwire addon install");
-    has(env!("CARGO_PKG_VERSION"));
+    let folder = has_addon(&user, env!("CARGO_PKG_VERSION"));
     look().expect("addon", "ok", "in Blender 4.3.2", "");
     // Where Blender keeps its add-ons elsewhere, the one that runs shows it.
     std::fs::remove_dir_all(&folder).unwrap();
     let (_server, _) = server(&user, |config| config.versions.addon = "0.1.0".to_owned());
     look().expect("addon", "ok", "that runs", "");
+}
+
+/// Slow to say its version, and it never comes up: together that is more than a patient check has.
+#[cfg(unix)]
+#[test]
+fn a_blender_that_is_slow_twice_is_not_taken_for_a_check_that_hangs() {
+    let user = User::new();
+    let script = "if [ \"$1\" = --version ]; then sleep 2; echo Blender 4.3.2; else exec sleep 60; fi\n";
+    let program = crate::addon::program(&user, "blender", script);
+    has_addon(&user, env!("CARGO_PKG_VERSION"));
+    let mut command = user.doctor(&["addon", "--json", "--port", &crate::free_port()]);
+    let found = Findings::of(&command.env("BLENDWIRE_BLENDER", &program).output().unwrap());
+    found.expect("listens", "failure", "nothing listens", "");
+    found.expect("addon", "ok", "whether it is enabled Blender did not say", "");
 }
