@@ -32,7 +32,8 @@ pub(super) fn instances(context: &Context) -> Finding {
             "the servers that they are of are not found by themselves: they are of a later version of Blendwire, or could \
              have been written by other users",
         )
-        .remedy("bring Blender's add-on and this command to one version");
+        .remedy("bring Blender's add-on and this command to one version")
+        .remedy("in Blender: 3D View, press N, tab MCP, Restart: its server writes its file anew, for you alone");
     }
     Finding::ok(seen)
 }

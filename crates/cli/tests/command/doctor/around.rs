@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What stands around: descriptors, the token's file, MCP clients.
 
-use std::path::Path;
-#[cfg(unix)]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use blendwire_state::Instances;
 
@@ -12,11 +10,16 @@ use super::Findings;
 use super::server;
 use crate::setup::User;
 
+/// That of the one server that runs.
+fn descriptor(user: &User) -> PathBuf {
+    let folder = user.home.path().join("state/instances");
+    std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path()
+}
+
 /// What a server leaves that is killed: its descriptor, which nobody holds.
 fn leave_a_descriptor(user: &User) {
     let (server, _) = server(user, |_| {});
-    let folder = user.home.path().join("state/instances");
-    let descriptor = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let descriptor = descriptor(user);
     let kept = user.home.path().join("kept");
     std::fs::copy(&descriptor, &kept).unwrap();
     drop(server);
@@ -53,6 +56,41 @@ fn of_several_one_has_to_be_named() {
     );
     drop(one);
     user.found(&["listens"]).expect("listens", "ok", &port, "");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_descriptor_that_cannot_be_read_is_told_and_written_anew_by_a_restart() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let user = User::new();
+    // Of a later version; open to other users.
+    let breaks: [fn(&Path); 2] = [
+        |path| std::fs::write(path, "{\"version\": 9}").unwrap(),
+        |path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).unwrap(),
+    ];
+    for (break_it, remedy) in breaks.into_iter().zip(["to one version", "tab MCP, Restart"]) {
+        let (other, _) = server(&user, |_| {});
+        break_it(&descriptor(&user));
+        user.found(&["instances"]).expect("instances", "warning", "1 of the files there could not be read", remedy);
+        drop(other);
+        let (_server, port) = server(&user, |_| {});
+        user.found(&["instances"]).expect("instances", "ok", &port, "");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_descriptors_that_cannot_be_read_is_told_and_another_taken() {
+    let user = User::new();
+    let state = user.home.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("instances"), "in the way").unwrap();
+    let found = user.found(&["listens"]);
+    found.expect("instances", "failure", "instances", "BLENDWIRE_STATE_DIR");
+    assert_eq!(found.of_id("listens")["because"], serde_json::json!(["instances"]));
+    let mut command = user.doctor(&["instances", "--json"]);
+    let output = command.env("BLENDWIRE_STATE_DIR", user.home.path().join("other")).output();
+    Findings::of(&output.unwrap()).expect("instances", "ok", "no running Blender", "");
 }
 
 #[cfg(unix)]

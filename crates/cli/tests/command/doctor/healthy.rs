@@ -113,11 +113,15 @@ fn a_script_that_gets_no_turn_is_told() {
 }
 
 #[test]
-fn another_version_is_told() {
+fn another_version_is_told_until_that_of_this_command_runs() {
     let user = User::new();
-    let (server, _) = server(&user, |config| config.versions.addon = "0.0.9".to_owned());
-    lend_main_thread(&server);
+    let (other, _) = server(&user, |config| config.versions.addon = "0.0.9".to_owned());
+    lend_main_thread(&other);
     user.found(&["version"]).expect("version", "warning", "add-on 0.0.9", "restart Blender");
+    drop(other);
+    let version = env!("CARGO_PKG_VERSION");
+    let (_server, _) = server(&user, |config| config.versions.addon = version.to_owned());
+    user.found(&["version"]).expect("version", "ok", &format!("add-on {version}"), "");
 }
 
 #[test]

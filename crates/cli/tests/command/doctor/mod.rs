@@ -10,7 +10,9 @@ mod refused;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use blendwire_bridge::{Config, Server};
@@ -102,12 +104,34 @@ pub(crate) fn lend_main_thread(server: &Server) {
     });
 }
 
-/// A server of another kind: each connection is handed to `serve`. Gives its port.
-fn stranger(serve: fn(TcpStream)) -> String {
+/// A server of another kind, which is quit when dropped.
+struct Stranger {
+    port: String,
+    is_quit: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One that hands each connection to `serve`.
+fn stranger(serve: fn(TcpStream)) -> Stranger {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || serve(stream)))));
-    port
+    let is_quit = Arc::new(AtomicBool::new(false));
+    let until = is_quit.clone();
+    let thread = thread::spawn(move || {
+        for stream in listener.incoming().take_while(|_| !until.load(Ordering::Relaxed)).flatten() {
+            thread::spawn(move || serve(stream));
+        }
+    });
+    Stranger { port, is_quit, thread: Some(thread) }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.is_quit.store(true, Ordering::Relaxed);
+        // It looks when somebody connects.
+        let _ = TcpStream::connect(format!("127.0.0.1:{}", self.port));
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// Reads up to and with these bytes; `None` when the client goes before.

@@ -8,26 +8,28 @@ use std::thread;
 use super::{lend_main_thread, read_to, say, server, stranger};
 use crate::setup::User;
 
-/// What a later version's client says in its place: a way to `port` on which its greeting is of protocol version 2.
-fn of_a_later_version(port: &str) -> String {
+/// What is said on the way to and from a server.
+type Change = fn(&str) -> String;
+
+/// A way to `port` on which what is said is changed. Gives its own port.
+fn changed(port: &str, change: Change) -> String {
     let (listener, to) = (TcpListener::bind("127.0.0.1:0").unwrap(), format!("127.0.0.1:{port}"));
     let own = listener.local_addr().unwrap().port().to_string();
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let server = TcpStream::connect(&to).unwrap();
             let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
-            thread::spawn(move || pass(back.0, back.1));
-            thread::spawn(move || pass(client, server));
+            thread::spawn(move || pass(back.0, back.1, change));
+            thread::spawn(move || pass(client, server, change));
         }
     });
     own
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream) {
+fn pass(mut from: TcpStream, mut to: TcpStream, change: Change) {
     let mut bytes = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
-        let text = String::from_utf8_lossy(&bytes[..count]).replace("\"protocol_version\":1", "\"protocol_version\":2");
-        if to.write_all(text.as_bytes()).is_err() {
+        if to.write_all(change(&String::from_utf8_lossy(&bytes[..count])).as_bytes()).is_err() {
             break;
         }
     }
@@ -39,7 +41,8 @@ fn another_version_of_the_protocol_is_no_matter_of_the_token() {
     let user = User::new();
     let (server, port) = server(&user, |config| config.access.require_token = true);
     lend_main_thread(&server);
-    let later = of_a_later_version(&port);
+    // What a later version's client says in its place.
+    let later = changed(&port, |said| said.replace("\"protocol_version\":1", "\"protocol_version\":2"));
     let found = user.found(&["--port", &later, "round-trip"]);
     found.expect("protocol", "failure", "speaks protocol version 1, the client wants 2", "blendwire addon install");
     assert_eq!(found.of_id("token")["because"], serde_json::json!(["protocol"]));
@@ -49,14 +52,30 @@ fn another_version_of_the_protocol_is_no_matter_of_the_token() {
 #[test]
 fn a_status_of_another_protocol_version_is_told() {
     let user = User::new();
-    let (server, _) = server(&user, |config| config.versions.protocol = 2);
-    lend_main_thread(&server);
+    let (other, _) = server(&user, |config| config.versions.protocol = 2);
+    lend_main_thread(&other);
     user.found(&["version"]).expect("version", "failure", "protocol 2", "of one release");
+    drop(other);
+    let (_server, _) = server(&user, |_| {});
+    user.found(&["version"]).expect("version", "ok", "protocol 1", "");
+}
+
+/// It takes no connections then: only who was connected before is told.
+#[test]
+fn a_server_that_is_being_stopped_is_told_until_it_is_started() {
+    let user = User::new();
+    let (server, port) = server(&user, |_| {});
+    lend_main_thread(&server);
+    let stopping = changed(&port, |said| said.replace("\"state\":\"idle\"", "\"state\":\"stopping\""));
+    let found = user.found(&["--port", &stopping, "round-trip"]);
+    found.expect("main-thread", "failure", "being stopped", "tab MCP, Start");
+    assert_eq!(found.of_id("round-trip")["because"], serde_json::json!(["main-thread"]));
+    assert_eq!(user.found(&["--port", &port, "round-trip"]).state("round-trip"), "ok");
 }
 
 #[test]
 fn a_status_of_another_shape_is_blendwires_all_the_same() {
-    let port = stranger(|mut stream| {
+    let other = stranger(|mut stream| {
         if read_to(&mut stream, b"\0").is_some() {
             say(
                 &mut stream,
@@ -64,7 +83,7 @@ fn a_status_of_another_shape_is_blendwires_all_the_same() {
             );
         }
     });
-    let found = User::new().found(&["--port", &port, "round-trip"]);
+    let found = User::new().found(&["--port", &other.port, "round-trip"]);
     found.expect("protocol", "failure", "Blendwire 9.8.7, whose status", "then restart Blender");
     assert!(!found.of_id("protocol").to_string().contains("official"), "{}", found.of_id("protocol"));
 }
