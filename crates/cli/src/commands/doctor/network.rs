@@ -229,10 +229,74 @@ pub(super) fn is_here(context: &Context) -> bool {
 
 /// The program of this machine that listens there, where the system tells.
 pub(super) fn listener(context: &Context) -> Option<Listener> {
-    let port = context.endpoint().port;
     let all = listeners::get_all().ok().filter(|_| is_here(context))?;
-    let is_it = |listener: &Listener| {
-        listener.socket.port() == port && listener.protocol == Protocol::TCP && listener.state == SocketState::Listen
-    };
-    all.into_iter().find(is_it)
+    of_addresses(all, context.addresses.get()?)
+}
+
+/// The one to which a connection comes: the first of these addresses that somebody listens on is the one that takes it.
+/// Others may have the same port at addresses that were not asked for.
+fn of_addresses(all: impl IntoIterator<Item = Listener>, asked: &[SocketAddr]) -> Option<Listener> {
+    let listening =
+        all.into_iter().filter(|listener| listener.protocol == Protocol::TCP && listener.state == SocketState::Listen);
+    let ranked = listening.filter_map(|listener| {
+        let rank = |(at, asked): (usize, &SocketAddr)| Some((at, nearness(listener.socket, *asked)?));
+        let best = asked.iter().enumerate().filter_map(rank).min()?;
+        Some((best, listener))
+    });
+    ranked.min_by_key(|(best, _)| *best).map(|(_, listener)| listener)
+}
+
+/// How closely a socket is bound to an address; the system hands a connection to the closest (the lowest number). `None`
+/// where it has nothing to do with it.
+fn nearness(socket: SocketAddr, asked: SocketAddr) -> Option<u8> {
+    // A socket of IPv6 may have an address of IPv4 inside.
+    let (bound, wanted) = (socket.ip().to_canonical(), asked.ip().to_canonical());
+    if socket.port() != asked.port() {
+        return None;
+    }
+    if bound == wanted {
+        return Some(0);
+    }
+    // All addresses; those of IPv6 are on most systems those of IPv4 too.
+    let is_same_family = bound.is_ipv4() == wanted.is_ipv4();
+    (bound.is_unspecified() && (is_same_family || bound.is_ipv6())).then_some(if is_same_family { 1 } else { 2 })
+}
+
+#[cfg(test)]
+mod tests {
+    use listeners::Process;
+
+    use super::*;
+
+    #[test]
+    fn the_owner_is_who_listens_at_the_address_that_is_asked() {
+        let listener = |name: &str, socket: &str| Listener {
+            process: Process { pid: 7, name: name.to_owned(), path: String::new() },
+            socket: socket.parse().unwrap(),
+            protocol: Protocol::TCP,
+            state: SocketState::Listen,
+        };
+        let all = [
+            listener("proxy", "172.17.0.1:9876"),
+            listener("everywhere", "0.0.0.0:9876"),
+            listener("other port", "127.0.0.1:9877"),
+            listener("six", "[::1]:9876"),
+            listener("java", "[::ffff:127.0.0.2]:9876"),
+            listener("six everywhere", "[::]:9878"),
+        ];
+        let owner = |asked: &[&str]| {
+            let asked: Vec<_> = asked.iter().map(|address| address.parse().unwrap()).collect();
+            let forwards = of_addresses(all.clone(), &asked).map(|found| found.process.name);
+            let backwards = of_addresses(all.clone().into_iter().rev(), &asked).map(|found| found.process.name);
+            assert_eq!(forwards, backwards, "the system gives them in no order");
+            forwards.unwrap_or_default()
+        };
+        assert_eq!(owner(&["127.0.0.1:9876"]), "everywhere");
+        assert_eq!(owner(&["172.17.0.1:9876"]), "proxy");
+        assert_eq!(owner(&["127.0.0.2:9876"]), "java");
+        assert_eq!(owner(&["[::1]:9876"]), "six");
+        assert_eq!(owner(&["127.0.0.1:9876", "[::1]:9876"]), "everywhere", "the first that is tried");
+        assert_eq!(owner(&["127.0.0.1:9878"]), "six everywhere");
+        assert_eq!(owner(&["127.0.0.1:9999", "[::1]:9999"]), "");
+    }
 }
