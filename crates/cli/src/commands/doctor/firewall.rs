@@ -43,7 +43,7 @@ pub(super) fn firewall(context: &Context) -> Finding {
 /// What this machine sends to its own address passes by most firewalls; what others send does not.
 fn for_others(port: u16) -> Finding {
     let opened: Vec<_> =
-        Here::look().walls.iter().map(|wall| format!("{} ({})", wall.name(), wall.opened(port))).collect();
+        Here::look(port).walls.iter().map(|wall| format!("{} ({})", wall.name(), wall.opened(port))).collect();
     Finding::ok(if opened.is_empty() {
         "none is in the way: connections of this machine are taken".to_owned()
     } else {
@@ -55,12 +55,21 @@ fn for_others(port: u16) -> Finding {
 }
 
 fn on_this_machine(seen: &str, port: u16) -> Finding {
-    let Here { walls, hidden } = Here::look();
-    let names: Vec<_> = walls.iter().map(Wall::name).collect();
-    let finding = match (walls.as_slice(), hidden.as_slice()) {
-        ([_, ..], _) => Finding::failure(format!("{seen}, and {} is active on this machine", names.join(" and ")), WHY),
-        ([], []) => Finding::warning(format!("{seen}, though no firewall of this machine is known to be active"), WHY),
-        ([], _) => {
+    of_this_machine(seen, port, &Here::look(port))
+}
+
+fn of_this_machine(seen: &str, port: u16, Here { walls, suspects, hidden }: &Here) -> Finding {
+    let names = |walls: &[Wall]| walls.iter().map(Wall::name).collect::<Vec<_>>().join(" and ");
+    let finding = match (walls.as_slice(), suspects.as_slice(), hidden.as_slice()) {
+        ([_, ..], ..) => Finding::failure(format!("{seen}, and {} is active on this machine", names(walls)), WHY),
+        ([], [_, ..], _) => Finding::warning(
+            format!("{seen}; {} of this machine drops some of what comes in, and may drop this", names(suspects)),
+            WHY,
+        ),
+        ([], [], []) => {
+            Finding::warning(format!("{seen}, though no firewall of this machine is known to be active"), WHY)
+        }
+        ([], [], _) => {
             Finding::warning(format!("{seen}; only root can see whether a firewall of this machine does that"), WHY)
         }
     };
@@ -71,7 +80,10 @@ fn on_this_machine(seen: &str, port: u16) -> Finding {
     let opened = |finding: Finding, wall: &Wall| {
         itself(finding, wall).remedy(format!("{}: lets everybody through to that port", wall.opened(port)))
     };
-    let finding = walls.iter().fold(finding, opened);
+    let finding = walls.iter().chain(suspects).fold(finding, opened);
+    let shown = suspects.iter().filter_map(Wall::shown);
+    let finding =
+        shown.fold(finding, |finding, command| finding.remedy(format!("{command}: shows which rule that could be")));
     let finding =
         hidden.iter().fold(finding, |finding, command| finding.remedy(format!("{command}: shows what drops it")));
     finding.remedy(format!("blendwire doctor --host localhost --port {port}: loopback is rarely behind a firewall"))
@@ -85,4 +97,23 @@ fn elsewhere(seen: &str, port: u16) -> Finding {
         .iter()
         .fold(finding, |finding, wall| finding.remedy(format!("there, with {}: {}", wall.name(), wall.opened(port))));
     finding.remedy(format!("where it is a provider's machine: let TCP port {port} in by its security group"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    #[test]
+    fn what_only_may_drop_it_is_not_blamed() {
+        let told = |here| of_this_machine("what is sent is dropped", 9876, &here);
+        let perhaps = told(Here { suspects: vec![Wall::Iptables], ..Here::default() });
+        assert_eq!(perhaps.state, State::Warning);
+        assert!(perhaps.seen.contains("iptables of this machine") && perhaps.seen.contains("may drop this"));
+        let remedies = perhaps.remedies.join("\n");
+        assert!(remedies.contains("--dport 9876 -j ACCEPT") && remedies.contains("sudo iptables -S: "), "{remedies}");
+        let plainly = told(Here { walls: vec![Wall::Iptables], ..Here::default() });
+        assert_eq!(plainly.state, State::Failure);
+        assert!(plainly.seen.contains("iptables is active"), "{}", plainly.seen);
+    }
 }

@@ -2,7 +2,7 @@
 //! `blendwire doctor`: finds out why it does not work, and what mends it.
 //!
 //! `checks` lists what is looked at; `found`, `network`, `firewall`, `reserved`, `route`, `tunnel`, `protocol`, `server`, `clock`, `inside`, `machine`, `addon`, `settings` and
-//! `clients` look, each through its part of the `context`. `schedule` runs them, `show` tells, `system` has the commands of remedies. A check changes nothing; what it offers to mend is only
+//! `clients` look, each through its part of the `context`. `walls` knows the firewalls, `rules` what those of Linux are told. `schedule` runs them, `show` tells, `system` has the commands of remedies. A check changes nothing; what it offers to mend is only
 //! done with `--fix`.
 
 mod addon;
@@ -22,6 +22,7 @@ mod protocol;
 #[cfg(any(windows, test))]
 mod reserved;
 mod route;
+mod rules;
 mod schedule;
 mod server;
 mod settings;

@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use super::rules::{self, Drops};
+
 /// One that lets packets in or not.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wall {
@@ -30,8 +32,10 @@ pub(super) struct Chain {
 /// What is known of this machine.
 #[derive(Default)]
 pub(super) struct Here {
-    /// Those that are active, and drop something.
+    /// Those that are active, and drop what they are not told to let in.
     pub(super) walls: Vec<Wall>,
+    /// Those that drop something, which may be what is sent to the port.
+    pub(super) suspects: Vec<Wall>,
     /// Commands that show more to root.
     pub(super) hidden: Vec<&'static str>,
 }
@@ -74,6 +78,15 @@ impl Wall {
         }
     }
 
+    /// The command that shows its rules, where those are for the user to read.
+    pub(super) fn shown(&self) -> Option<&'static str> {
+        match self {
+            Self::Iptables => Some("sudo iptables -S"),
+            Self::Nft(_) => Some("sudo nft list ruleset"),
+            _ => None,
+        }
+    }
+
     /// The command that lets through what this machine sends to an address of its own, where that is not always let
     /// through.
     pub(super) fn opened_to_itself(&self) -> Option<String> {
@@ -95,12 +108,12 @@ impl Chain {
 }
 
 impl Here {
-    /// Looks.
-    pub(super) fn look() -> Self {
+    /// Looks for what is in the way of connections to this port.
+    pub(super) fn look(port: u16) -> Self {
         match std::env::consts::OS {
             "windows" => Self::windows(),
             "macos" => Self::macos(),
-            _ => Self::linux(),
+            _ => Self::linux(port),
         }
     }
 
@@ -108,16 +121,16 @@ impl Here {
         // netsh says it in the language of the system.
         let profiles = said("powershell", &["-NoProfile", "-Command", "(Get-NetFirewallProfile).Enabled"]);
         let is_on = profiles.is_some_and(|output| text(&output).lines().any(|line| line.trim() == "True"));
-        Self { walls: is_on.then_some(Wall::Defender).into_iter().collect(), hidden: Vec::new() }
+        Self { walls: is_on.then_some(Wall::Defender).into_iter().collect(), ..Self::default() }
     }
 
     fn macos() -> Self {
         let state = said(SOCKETFILTERFW, &["--getglobalstate"]);
         let is_on = state.is_some_and(|output| ["State = 1", "State = 2"].iter().any(|on| text(&output).contains(on)));
-        Self { walls: is_on.then_some(Wall::Application).into_iter().collect(), hidden: Vec::new() }
+        Self { walls: is_on.then_some(Wall::Application).into_iter().collect(), ..Self::default() }
     }
 
-    fn linux() -> Self {
+    fn linux(port: u16) -> Self {
         let mut here = Self::default();
         if std::fs::read_to_string("/etc/ufw/ufw.conf").is_ok_and(|conf| is_ufw_on(&conf)) {
             here.walls.push(Wall::Ufw);
@@ -127,21 +140,32 @@ impl Here {
         }
         // These two make rules of the others, which are better left to them.
         if here.walls.is_empty() {
-            here.ask("iptables", &["-S", "INPUT"], "sudo iptables -S INPUT", |rules| {
-                drops_by_iptables(rules).then_some(Wall::Iptables)
+            here.ask("iptables", &["-S"], "sudo iptables -S", |rules| {
+                rules::by_iptables(rules, port).map(|drops| (Wall::Iptables, drops))
             });
         }
         if here.walls.is_empty() {
-            here.ask("nft", &["list", "ruleset"], "sudo nft list ruleset", |rules| {
-                dropping_chain(rules).map(Wall::Nft)
+            here.ask("nft", &["-j", "list", "ruleset"], "sudo nft list ruleset", |rules| {
+                let ([family, table, name], drops) = rules::by_nft(rules, port)?;
+                Some((Wall::Nft(Chain { family, table, name }), drops))
             });
         }
         here
     }
 
-    fn ask(&mut self, program: &str, arguments: &[&str], as_root: &'static str, wall: impl Fn(&str) -> Option<Wall>) {
+    fn ask(
+        &mut self,
+        program: &str,
+        arguments: &[&str],
+        as_root: &'static str,
+        wall: impl Fn(&str) -> Option<(Wall, Drops)>,
+    ) {
         match said(program, arguments) {
-            Some(output) if output.status.success() => self.walls.extend(wall(&text(&output))),
+            Some(output) if output.status.success() => match wall(&text(&output)) {
+                Some((wall, Drops::Plainly)) => self.walls.push(wall),
+                Some((wall, Drops::Perhaps)) => self.suspects.push(wall),
+                None => {}
+            },
             Some(_) => self.hidden.push(as_root),
             None => {}
         }
@@ -167,77 +191,19 @@ fn is_ufw_on(conf: &str) -> bool {
     conf.lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"))
 }
 
-fn drops_by_iptables(rules: &str) -> bool {
-    let drops = ["-P INPUT DROP", "-j DROP", "-j REJECT"];
-    rules.lines().any(|rule| drops.iter().any(|drop| rule.contains(drop)))
-}
-
-/// The first chain of incoming packets that drops some.
-fn dropping_chain(rules: &str) -> Option<Chain> {
-    let (mut table, mut chain, mut is_incoming) = (None, None, false);
-    for line in rules.lines() {
-        let words: Vec<_> = line.split_whitespace().map(|word| word.trim_end_matches(';')).collect();
-        match words.as_slice() {
-            ["table", family, name, "{"] => (table, chain, is_incoming) = (Some((*family, *name)), None, false),
-            ["}"] => is_incoming = false,
-            ["chain", name, "{"] => (chain, is_incoming) = (Some(*name), false),
-            ["type", "filter", "hook", hook, ..] => is_incoming = *hook == "input",
-            _ => {}
-        }
-        if is_incoming && words.iter().any(|word| ["drop", "reject"].contains(word)) {
-            let ((family, table), name) = (table?, chain?);
-            return Some(Chain { family: family.to_owned(), table: table.to_owned(), name: name.to_owned() });
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// As `nft list ruleset` prints it.
-    const RULES: &str = "\
-table ip nat {
-\tchain PREROUTING {
-\t\ttype nat hook prerouting priority dstnat; policy accept;
-\t}
-}
-table inet wall {
-\tset banned {
-\t\ttype ipv4_addr
-\t}
-
-\tchain onward {
-\t\ttype filter hook forward priority filter; policy drop;
-\t}
-
-\tchain incoming {
-\t\ttype filter hook input priority filter; policy accept;
-\t\tct state established,related accept
-\t\ttcp dport 22 accept
-\t\tcounter packets 3 bytes 180 drop
-\t}
-}
-";
-
     #[test]
-    fn the_chain_that_drops_what_comes_in_is_the_one_to_open() {
-        let chain = dropping_chain(RULES).unwrap();
+    fn a_chain_is_opened_by_its_names() {
+        let chain = Chain { family: "inet".to_owned(), table: "wall".to_owned(), name: "incoming".to_owned() };
         assert_eq!(Wall::Nft(chain).opened(9876), "sudo nft insert rule inet wall incoming tcp dport 9876 accept");
-        assert_eq!(dropping_chain(&RULES.replace("180 drop", "180 accept")), None);
-        assert_eq!(
-            dropping_chain(&RULES.replace("filter; policy accept", "filter; policy drop")).unwrap().name,
-            "incoming"
-        );
     }
 
     #[test]
-    fn the_others_say_whether_they_are_on() {
+    fn ufw_says_whether_it_is_on() {
         assert!(is_ufw_on("# Set to yes to start on boot.\nENABLED=yes\nLOGLEVEL=low\n"));
         assert!(!is_ufw_on("# ENABLED=yes\nENABLED=no\n"));
-        assert!(drops_by_iptables("-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n"));
-        assert!(drops_by_iptables("-P INPUT ACCEPT\n-A INPUT -j REJECT --reject-with icmp-port-unreachable\n"));
-        assert!(!drops_by_iptables("-P INPUT ACCEPT\n"));
     }
 }
