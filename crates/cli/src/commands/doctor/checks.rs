@@ -59,7 +59,6 @@ pub(super) const ALL: &[Check<Context>] = &[
     .patient(),
     check("clock", "whether the server's clock and ours agree", &["main-thread"], clock::clock).patient(),
     check("defects", "whether the server met defects of its own", &["token"], server::defects),
-    #[cfg(unix)]
     check("temporary-space", "whether there is room for temporary files and state", &[], machine::space),
     check("lock", "whether this is what a blendwire.lock in this folder wants", &[], settings::lock).patient(),
     check("blender", "whether a Blender is installed that `launch` can start", &[], machine::blender).patient(),

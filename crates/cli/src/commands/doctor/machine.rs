@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What this machine has: the token's file, room on its disks, a Blender.
 
-#[cfg(unix)]
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use blendwire_credentials::TokenFile;
 
@@ -53,38 +52,35 @@ fn refused(file: &TokenFile, error: &str) -> Finding {
 }
 
 /// Below that a large scene's copy for --rollback or --changes may not fit.
-#[cfg(unix)]
 const LITTLE_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Below that not even pictures and the journal are safe.
-#[cfg(unix)]
 const TOO_LITTLE_BYTES: u64 = 64 * 1024 * 1024;
 
-#[cfg(unix)]
 pub(super) fn space(_: &Context) -> Finding {
     let folders = [Some(std::env::temp_dir()), crate::instances::state_folder()].into_iter().flatten();
     // The state folder is made when something is kept: its disk is that of the folder above.
     let existing = folders.filter_map(|folder| folder.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned));
-    let rooms: Vec<_> = existing.filter_map(|folder| room(&folder).map(|room| (folder, room))).collect();
+    let rooms: Vec<_> = existing.filter_map(|folder| Some((fs4::available_space(&folder).ok()?, folder))).collect();
+    of_rooms(&rooms)
+}
+
+/// The finding for so many bytes at each of these folders.
+fn of_rooms(rooms: &[(u64, PathBuf)]) -> Finding {
     let mib = |bytes: u64| bytes / (1024 * 1024);
     let shown: Vec<_> =
-        rooms.iter().map(|(folder, room)| format!("{} MiB at {}", mib(*room), folder.display())).collect();
-    let (shown, least) = (shown.join(", "), rooms.iter().map(|(_, room)| *room).min().unwrap_or(u64::MAX));
+        rooms.iter().map(|(room, folder)| format!("{} MiB at {}", mib(*room), folder.display())).collect();
+    let (shown, least) = (shown.join(", "), rooms.iter().map(|(room, _)| *room).min().unwrap_or(u64::MAX));
     let why = "pictures and copies of the file for rollback and changes are temporary files, the journal is state";
     let finding = match least {
         ..TOO_LITTLE_BYTES => Finding::failure(format!("hardly any room: {shown}"), why),
         TOO_LITTLE_BYTES..LITTLE_BYTES => Finding::warning(format!("little room: {shown}"), why),
         LITTLE_BYTES.. => return Finding::ok(shown),
     };
-    finding
-        .remedy("make room there: df -h shows which disk it is, du -xh --max-depth 2 what fills it")
-        .remedy("export TMPDIR=FOLDER, before Blender and this command are started: a folder on a larger disk")
-}
-
-#[cfg(unix)]
-fn room(folder: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    finding.remedy(format!("make room there: {}", system::disks())).remedy(format!(
+        "{}, before Blender and this command are started: a folder on a larger disk",
+        system::variable(system::TEMPORARY, "FOLDER")
+    ))
 }
 
 pub(super) fn blender(context: &Context) -> Finding {
@@ -101,5 +97,29 @@ pub(super) fn blender(context: &Context) -> Finding {
             "install one from https://www.blender.org/download/, or name it: {}",
             system::variable(env_vars::BLENDER, "PATH")
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    #[test]
+    fn the_disk_with_the_least_room_counts() {
+        let gib = 1024 * 1024 * 1024;
+        let state = |rooms: &[u64]| {
+            let rooms: Vec<_> = rooms.iter().map(|room| (*room, PathBuf::from("/tmp"))).collect();
+            of_rooms(&rooms).state
+        };
+        assert_eq!(state(&[2 * gib, gib]), State::Ok);
+        assert_eq!(state(&[2 * gib, gib - 1]), State::Warning);
+        assert_eq!(state(&[gib / 16 - 1, 2 * gib]), State::Failure);
+    }
+
+    #[test]
+    fn a_real_disk_has_room_that_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(fs4::available_space(folder.path()).unwrap() > 0);
     }
 }

@@ -28,6 +28,18 @@ pub(super) fn hosts_file() -> &'static str {
     if cfg!(windows) { r"C:\Windows\System32\drivers\etc\hosts" } else { "/etc/hosts" }
 }
 
+/// The variable that names the folder for temporary files, the one that counts before others.
+pub(super) const TEMPORARY: &str = if cfg!(windows) { "TMP" } else { "TMPDIR" };
+
+/// What shows which disk is full, and of what.
+pub(super) fn disks() -> &'static str {
+    if cfg!(windows) {
+        "Settings, System, Storage shows which disk it is, and what fills it"
+    } else {
+        "df -h shows which disk it is, du -xh -d 2 what fills it"
+    }
+}
+
 /// What installs Mesa on this Linux: a graphics driver that needs no graphics card.
 pub(super) fn mesa() -> &'static str {
     mesa_of(&std::fs::read_to_string("/etc/os-release").unwrap_or_default())
