@@ -21,6 +21,8 @@ pub(crate) fn add(suite: &mut Suite) {
     #[cfg(target_os = "linux")]
     suite.own("doctor::a_server_that_localhost_does_not_lead_to_first_is_told", beside_the_first_address);
     #[cfg(target_os = "linux")]
+    suite.own("doctor::a_system_that_does_not_know_localhost_is_told", unknown_localhost);
+    #[cfg(target_os = "linux")]
     suite.own("doctor::a_disk_without_room_is_told", no_room);
 }
 
@@ -212,6 +214,34 @@ fn beside_the_first_address(environment: &Environment) -> Result<()> {
     drop(blender);
     let finding = look(&Blender::start(environment, Flavour::Bpy52, &Settings::default())?)?;
     ensure!(finding["state"] == "ok" && finding["seen"].to_string().contains("::1, 127.0.0.1"), "{finding}");
+    Ok(())
+}
+
+/// Where nobody but the hosts file knows names, and that has none, until the line is added that is asked for.
+#[cfg(target_os = "linux")]
+fn unknown_localhost(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [hosts, sources] = ["hosts", "nsswitch.conf"].map(|name| folder.path().join(name));
+    fs_err::write(&hosts, "192.0.2.1 elsewhere\n")?;
+    fs_err::write(&sources, "hosts: files\n")?;
+    let look = || -> Result<Value> {
+        let mut command = Command::new("unshare");
+        let mounted =
+            "mount --bind \"$0\" /etc/hosts && mount --bind \"$1\" /etc/nsswitch.conf && shift && exec \"$@\"";
+        command.args(["--mount", "--", "sh", "-c", mounted]).args([&hosts, &sources]).arg(&environment.blendwire);
+        command.args(["doctor", "--json", "--host", "localhost", "name"]);
+        let output = command.env("BLENDWIRE_STATE_DIR", folder.path()).stdin(Stdio::null()).output()?;
+        let found: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        of_id(&found, "name").cloned()
+    };
+    let finding = look()?;
+    ensure!(finding["state"] == "warning" && finding["seen"].to_string().contains("not know the name"), "{finding}");
+    let remedy = finding["remedies"][0].as_str().context("no remedy")?;
+    ensure!(remedy.contains("/etc/hosts"), "{finding}");
+    let (_, line) = remedy.rsplit_once(": ").context("no line to add")?;
+    fs_err::write(&hosts, format!("{line}\n"))?;
+    let finding = look()?;
+    ensure!(finding["state"] == "ok" && finding["seen"].to_string().contains("localhost is 127.0.0.1"), "{finding}");
     Ok(())
 }
 
