@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Process, Settings, free_port, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, PREFERENCES, Process, Settings, free_port, http, wait_until};
+use serde_json::{Value, json};
 
 use crate::suite::Suite;
 
@@ -20,6 +21,8 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("addon::moves_to_the_next_free_port_when_told", next_free_port);
     suite.own("addon::quits_cleanly_with_clients_connected", quits);
     suite.own("addon::validates_its_address", refuses_address);
+    suite.own("addon::remembers_that_a_client_has_come", remembers_a_client);
+    suite.own("addon::says_that_its_core_is_missing_or_of_another_version", other_core);
 }
 
 fn started(environment: &Environment) -> Result<Blender> {
@@ -233,5 +236,77 @@ fn quits(environment: &Environment) -> Result<()> {
     let output = blender.process.output();
     ensure!(!output.contains("Traceback") && !output.contains("panicked"), "{output}");
     TcpListener::bind(("127.0.0.1", blender.port)).context("the port is free again")?;
+    Ok(())
+}
+
+/// How one is set up is told until then, in each Blender that is started: it is kept with the user's preferences.
+fn remembers_a_client(environment: &Environment) -> Result<()> {
+    let had_client = format!("result = {PREFERENCES}.had_client");
+    let mut first = started(environment)?;
+    ensure!(first.result(&had_client)? == false, "nobody had anything run before");
+    wait_until("it to be remembered", SOON, || first.result(&had_client).is_ok_and(|had| had == true).then_some(()))?;
+    later(&first, "bpy.ops.wm.quit_blender()")?;
+    first.process.wait(SOON)?;
+    let settings = Settings { resources: Some(first.resources.clone()), ..Settings::default() };
+    let second = Blender::start(environment, Flavour::Windowed, &settings)?;
+    ensure!(second.result(&had_client)? == true, "it was forgotten");
+    Ok(())
+}
+
+/// What Blender shows of the add-on in this folder, and whether its halves belong together.
+const SHOWN: &str = "
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import bpy, blendwire
+blendwire.register()
+status = blendwire.server_start()
+version = blendwire.server.bridge.version_finding()
+with open(sys.argv[2], 'w') as file:
+    json.dump({'state': status['state'], 'findings': status['findings'], 'version': version and version._asdict()}, file)
+blendwire.server_stop()
+";
+
+/// A zip of another system, and an update while the earlier core is loaded: said so, until the right one is there.
+fn other_core(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let python = |arguments: &[&str]| -> Result<()> {
+        let mut command = std::process::Command::new(&environment.bpy_5_2);
+        command
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("BLENDER_USER_RESOURCES", folder.path().join("resources"));
+        command
+            .env("BLENDWIRE_STATE_DIR", folder.path().join("state"))
+            .env("BLENDWIRE_BIND", format!("localhost:{}", free_port()?));
+        let output = command.env("BLENDWIRE_CONFIG_DIR", folder.path().join("config")).output()?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(())
+    };
+    let shown = || -> Result<Value> {
+        python(&["-B", "-c", SHOWN, ".", "shown.json"])?;
+        Ok(serde_json::from_str(&fs_err::read_to_string(folder.path().join("shown.json"))?)?)
+    };
+    python(&["-m", "zipfile", "-e", &environment.addon_zip.display().to_string(), "."])?;
+    let addon = folder.path().join("blendwire");
+    let mut files = fs_err::read_dir(&addon)?.filter_map(|file| Some(file.ok()?.path()));
+    let core = files.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("_core.")));
+    let core = core.context("the add-on has no core")?;
+    let kept = folder.path().join("kept");
+    fs_err::rename(&core, &kept)?;
+    let without = shown()?;
+    let finding = &without["findings"][0];
+    ensure!(without["state"] == "problem" && finding["check"] == "addon", "{without}");
+    for words in ["its file is missing", "Install the zip made for this system"] {
+        ensure!(finding["text"].to_string().contains(words), "{words:?} is not in {finding}");
+    }
+    // As an earlier core that stays loaded has it.
+    let earlier = addon.join("_core.py");
+    fs_err::write(&earlier, "from .core_missing import *\nVERSION = '0.0.9'\n")?;
+    let version = &shown()?["version"];
+    ensure!(version["check"] == "version" && version["text"].to_string().contains("core 0.0.9"), "{version}");
+    fs_err::remove_file(earlier)?;
+    fs_err::rename(&kept, &core)?;
+    let with = shown()?;
+    ensure!(with == json!({"state": "running", "findings": [], "version": null}), "{with}");
     Ok(())
 }

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a client has ever connected: until then, panel and preferences say how one is set up.
+
+That is told once for all and not at each start, so it is kept with the user's preferences. `snapshot` asks, `pump` has
+it remembered. Main thread only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import settings
+
+
+def has_come(status: dict[str, Any]) -> bool:
+    """Whether one is connected, has had something run, or had that in an earlier Blender of this user."""
+    is_here = status["clients"] or status.get("running") or status.get("last")
+    return bool(is_here or getattr(settings.preferences(), "had_client", False))
+
+
+def remember() -> None:
+    """Notes that one has come, where Blender keeps preferences for this add-on.
+
+    To be called once it has had something run: who only connects may be a monitor that asks for `/health`.
+    """
+    preferences = settings.preferences()
+    if preferences is None or preferences.had_client:
+        return
+    preferences.had_client = True
+    # Blender does not notice what a script sets in an add-on's preferences. Told so, it writes them when it ends,
+    # unless its user saves preferences by hand: then this goes with the next time, and the hint stays until then.
+    bpy.context.preferences.is_dirty = True
