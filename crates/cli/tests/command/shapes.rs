@@ -2,6 +2,7 @@
 //! The shape of what `--json` prints, which programs rely on: a key that goes, or holds something else, is a reviewed diff.
 
 use std::fmt::Write as _;
+use std::process::Output;
 
 use serde_json::Value;
 
@@ -40,7 +41,10 @@ fn printed(command: &str) -> Value {
     lend_main_thread(&server);
     let port = ["--port", &port];
     let more: &[&str] = if command == "instances" { &[] } else { &port };
-    let output = user.own(&[&[command, "--json"], more].concat()).output().unwrap();
+    told(&user.own(&[&[command, "--json"], more].concat()).output().unwrap())
+}
+
+fn told(output: &Output) -> Value {
     serde_json::from_str(text(&output.stdout)).unwrap_or_else(|_| panic!("{output:?}"))
 }
 
@@ -65,4 +69,84 @@ fn findings_have_the_shape_that_was_reviewed() {
 
 fn keys(finding: &Value) -> Vec<&String> {
     finding.as_object().unwrap().keys().collect()
+}
+
+#[test]
+fn a_reply_has_the_shape_that_was_reviewed() {
+    let user = User::new();
+    let (server, port) = server(&user, |_| {});
+    lend_main_thread(&server);
+    let output = user.own(&["exec", "--json", "--port", &port, "-c", "result = 1"]).output().unwrap();
+    insta::assert_snapshot!(shape(&told(&output)));
+}
+
+/// On Linux each has the number of the user who asked.
+#[cfg(target_os = "linux")]
+#[test]
+fn lines_of_the_journal_have_the_shape_that_was_reviewed() {
+    use blendwire_journal::{Journal, Limits};
+    let user = User::new();
+    let folder = blendwire_journal::folder_in(&user.home.path().join("state"));
+    let (server, port) = server(&user, |config| {
+        config.journal = Some(Journal::start(folder, &config.instance, Limits::default()).unwrap());
+    });
+    lend_main_thread(&server);
+    user.own(&["exec", "--port", &port, "--title", "one", "-c", "result = 1"]).output().unwrap();
+    // With it the journal's thread ends, and has written everything.
+    drop(server);
+    let output = user.own(&["logs", "--json"]).output().unwrap();
+    let lines = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    assert_eq!(lines.len(), 2, "a begin and an end: {output:?}");
+    insta::assert_snapshot!(lines.iter().map(shape).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_lock_and_its_differences_have_the_shape_that_was_reviewed() {
+    let user = User::new();
+    let lock = |args: &[&str]| {
+        let mut command = user.own(&[&["lock", "--json"], args].concat());
+        told(&command.current_dir(user.home.path()).output().unwrap())
+    };
+    let written = lock(&[]);
+    let file = user.home.path().join("blendwire.lock");
+    let locked = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, locked.replace("protocol = 1", "protocol = 7")).unwrap();
+    insta::assert_snapshot!(format!("{}\n{}", shape(&written), shape(&lock(&["--check"]))));
+}
+
+#[test]
+fn what_setup_does_has_the_shape_that_was_reviewed() {
+    let user = User::new();
+    let rival = serde_json::json!({"mcpServers": {"blendermcp": {"command": "uvx", "args": ["blender-mcp"]}}});
+    user.with_file("cursor", &rival.to_string());
+    insta::assert_snapshot!(shape(&told(&user.own(&["setup", "cursor", "--json"]).output().unwrap())));
+}
+
+#[test]
+fn certificate_and_settings_have_the_shape_that_was_reviewed() {
+    let user = User::new();
+    let settings = "default_profile = 'farm'\n[profiles.farm]\nhost = '192.0.2.7'\nport = 9877\n";
+    std::fs::create_dir_all(user.home.path().join("config")).unwrap();
+    std::fs::write(user.home.path().join("config/config.toml"), settings).unwrap();
+    insta::assert_snapshot!("certificate", shape(&told(&user.own(&["tls", "--make", "--json"]).output().unwrap())));
+    insta::assert_snapshot!("settings", shape(&told(&user.own(&["config", "--json"]).output().unwrap())));
+}
+
+/// As the script says it that runs in a real one.
+#[cfg(unix)]
+#[test]
+fn an_addons_status_has_the_shape_that_was_reviewed() {
+    let user = User::new();
+    let addon = |module: &str, name: &str| serde_json::json!({"module": module, "kind": "extension", "name": name, "version": "0.1.0", "enabled": true, "folder": "/f"});
+    let said = serde_json::json!({
+        "version": [4, 3, 2], "legacy_folder": "/legacy",
+        "ours": [addon("bl_ext.user_default.blendwire", "MCP Server")], "rivals": [addon("bl_ext.blender_org.mcp", "MCP")],
+    });
+    let blender =
+        crate::addon::blender(&user, "4.3.2", &format!("echo 'blendwire-addon:{said}'")).display().to_string();
+    let (_server, _) = server(&user, |config| config.versions.blender = "4.3.2".to_owned());
+    let status =
+        |blender: &str| told(&user.own(&["addon", "status", "--json", "--blender", blender]).output().unwrap());
+    let broken = crate::addon::blender(&user, "4.4.0", "exit 1").display().to_string();
+    insta::assert_snapshot!(format!("{}\n{}", shape(&status(&blender)), shape(&status(&broken))));
 }

@@ -97,7 +97,11 @@ pub(crate) fn lend_main_thread(server: &Server) {
     thread::spawn(move || {
         loop {
             shared.main_thread_seen();
-            if let Some(job) = shared.queue().pop(Duration::from_millis(20)) {
+            if let Some(mut job) = shared.queue().pop(Duration::from_millis(20)) {
+                let number = job.number;
+                job.tell_begin(None);
+                shared.job_begins(&mut job);
+                shared.job_ends(number, Some(true));
                 job.answer(Reply::of(&1));
             }
         }
