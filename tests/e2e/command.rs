@@ -21,6 +21,7 @@ pub(crate) fn add(suite: &mut Suite) {
     #[cfg(unix)]
     suite.own("command::exec_at_a_terminal_tells_why_it_waits_and_how_far_it_is", at_a_terminal);
     suite.own("command::says_what_to_do_when_nothing_listens", nothing_listens);
+    suite.own("command::the_schema_of_the_settings_takes_what_is_right_and_nothing_else", schema);
     suite.own("command::launches_an_installed_blender_in_the_background", |environment| {
         let blender = environment.blender.display().to_string();
         launch(environment, &["--background", "--blender", &blender], true)
@@ -214,4 +215,51 @@ fn launched(
     let checked = blendwire_e2e::Wire::connect(port).and_then(|mut wire| holds(&mut wire, &launched["pid"]));
     let _ = Command::new("kill").arg(&pid).status();
     checked
+}
+
+/// By a validator that is not ours: that of MCP's SDK, as editors have others.
+const VALIDATES: &str = "
+import json, sys, tomllib
+from jsonschema import validators
+schema = json.loads(sys.argv[1])
+validator = validators.validator_for(schema)
+validator.check_schema(schema)
+for error in validator(schema).iter_errors(tomllib.loads(sys.argv[2])):
+    print(error.json_path, error.message)
+";
+
+/// An editor that goes by it and the command itself say the same of settings.
+fn schema(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = |arguments: &[&str]| {
+        let mut command = Command::new(&environment.blendwire);
+        command.arg("config").args(arguments).env("BLENDWIRE_CONFIG_DIR", folder.path()).stdin(Stdio::null()).output()
+    };
+    let schema = text(&config(&["--schema"])?.stdout);
+    let told = |settings: &str| -> Result<String> {
+        let output = Command::new(&environment.mcp_2_3).args(["-c", VALIDATES, &schema, settings]).output()?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(text(&output.stdout))
+    };
+    let is_taken = |settings: &str| -> Result<bool> {
+        fs_err::write(folder.path().join("config.toml"), settings)?;
+        Ok(config(&["--json"])?.status.success())
+    };
+    let example = text(&config(&["--example"])?.stdout);
+    // It has a default that is only a remark.
+    for right in [example.as_str(), &example.replace("# default_profile", "default_profile"), ""] {
+        let told = told(right)?;
+        ensure!(told.is_empty() && is_taken(right)?, "{told}: {right}");
+    }
+    for (wrong, where_) in [
+        ("[profiles.a]\nport = 0", "$.profiles.a.port"),
+        ("[profiles.a]\nport = 65536", "$.profiles.a.port"),
+        ("[profiles.a]\nhost = 7", "$.profiles.a.host"),
+        ("[profiles.a]\ntoken = 'secret'", "$.profiles.a"),
+        ("default = 'a'", "$"),
+    ] {
+        let told = told(wrong)?;
+        ensure!(told.starts_with(&format!("{where_} ")) && !is_taken(wrong)?, "{told:?}: {wrong}");
+    }
+    Ok(())
 }
