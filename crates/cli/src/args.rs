@@ -28,7 +28,7 @@ pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::lock::LockArgs;
 pub(crate) use self::logs::LogsArgs;
 pub(crate) use self::render::{Format, RenderArgs};
-pub(crate) use self::setup::{ClientName, SetupArgs};
+pub(crate) use self::setup::{ClientName, ENTRY_NAME, SetupArgs, is_plain_name};
 pub(crate) use self::shell::{CompletionsArgs, ManArgs};
 pub(crate) use self::tunnel::TunnelArgs;
 

@@ -5,13 +5,17 @@ use clap::ValueEnum;
 
 use super::EndpointArgs;
 
+/// The name of an entry that is given none.
+pub(crate) const ENTRY_NAME: &str = "blender";
+
 /// `blendwire setup`
 #[expect(clippy::struct_excessive_bools, reason = "each is one option")]
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Writes an entry that starts this very executable as `blendwire mcp` into the configuration file of each client, and \
 changes nothing else in it. A file that was there is kept beside it as FILE.blendwire-backup-N first. On a terminal and without \
-names it shows each change and asks. --host, --port and the options for other machines go into the entry.
+names it shows each change and asks. --host, --port and the options for other machines go into the entry; without them an \
+entry keeps those that it has.
 
 Examples:
   blendwire setup                       # every client that is found on this machine
@@ -38,7 +42,7 @@ pub(crate) struct SetupArgs {
     #[arg(long, short)]
     pub(crate) yes: bool,
     /// Name of the entry
-    #[arg(long, default_value = "blender", value_parser = entry_name)]
+    #[arg(long, default_value = ENTRY_NAME, value_parser = entry_name)]
     pub(crate) name: String,
     /// Print what was done as JSON; asks nothing
     #[arg(long)]
@@ -61,11 +65,15 @@ pub(crate) enum ClientName {
     Gemini,
 }
 
-/// Clients make prefixes of tool names from it, and some refuse other characters.
 fn entry_name(text: &str) -> Result<String, String> {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
-    if text.is_empty() || !text.chars().all(is_plain) {
-        return Err("letters, digits, - and _ only, for instance blender-2".to_owned());
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("a name of one line, for instance blender-2".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Whether a new entry may have this name: clients make prefixes of tool names from it, and some refuse other characters.
+/// One that somebody has written with another is mended and removed all the same.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|character| character.is_ascii_alphanumeric() || "-_".contains(character))
 }

@@ -21,6 +21,8 @@ pub(super) struct Client {
     pub(super) key: &'static str,
     /// Whether an entry says `"type": "stdio"`: VS Code wants that, Claude Code writes it itself.
     pub(super) has_type: bool,
+    /// Whether it is started from a desktop, which has its own idea of `PATH`, and not in a terminal.
+    pub(super) is_on_desktop: bool,
     /// What makes it take the change.
     pub(super) next: &'static str,
     /// Where its file is.
@@ -38,6 +40,7 @@ impl Client {
             format: Format::Json,
             key: "mcpServers",
             has_type: false,
+            is_on_desktop: true,
             next: "",
             place,
         };
@@ -50,6 +53,7 @@ impl Client {
             ClientName::ClaudeCode => Self {
                 label: "Claude Code",
                 commands: &["claude"],
+                is_on_desktop: false,
                 has_type: true,
                 next: "start a new session; /mcp shows the server",
                 ..base
@@ -85,6 +89,7 @@ impl Client {
             ClientName::Codex => Self {
                 label: "Codex",
                 commands: &["codex"],
+                is_on_desktop: false,
                 format: Format::Toml,
                 key: "mcp_servers",
                 next: "start a new session; /mcp shows the server",
@@ -93,6 +98,7 @@ impl Client {
             ClientName::Gemini => Self {
                 label: "Gemini CLI",
                 commands: &["gemini"],
+                is_on_desktop: false,
                 next: "start a new session; /mcp shows the server",
                 ..base
             },
@@ -102,6 +108,11 @@ impl Client {
     /// All that are known.
     pub(super) fn all(places: &Places) -> impl Iterator<Item = Self> {
         ClientName::value_variants().iter().map(|name| Self::new(*name, places))
+    }
+
+    /// What it is called on the command line, as text.
+    pub(super) fn name(&self) -> String {
+        self.name.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Whether it seems to be on this machine: its file or folder is there, or its command on PATH.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The entry that starts this executable, and what other entries are: ours, another server for Blender, or neither.
+//! The entry that starts this executable.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::document::Fields;
+use super::kind;
 use crate::args::{AccessArgs, EndpointArgs};
 use crate::config::Config;
 use crate::endpoint::parse_host;
@@ -15,20 +16,12 @@ use crate::endpoint::parse_host;
 pub(super) struct Entry {
     /// The absolute path of the executable.
     pub(super) command: String,
-    /// What it is started with.
+    /// What it is started with, where nothing was there before.
     pub(super) args: Vec<String>,
 }
 
-/// What an entry in a client's file starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// `blendwire mcp`, of this version or another.
-    Ours,
-    /// Another server for Blender: the assistant would find the same tools twice, and choose one or the other.
-    Rival,
-    /// Something else.
-    Other,
-}
+/// What starts the server.
+const MCP: &str = "mcp";
 
 impl Entry {
     /// For this executable, and the Blender that the options name.
@@ -43,13 +36,24 @@ impl Entry {
         Ok(Self { command: command.to_owned(), args: args(endpoint)? })
     }
 
+    /// Whether options say which Blender is meant.
+    pub(super) fn has_options(&self) -> bool {
+        self.args != [MCP]
+    }
+
+    /// The arguments in place of those of an entry of ours. Its options stay unless there are others now: whoever has set up
+    /// a client for another port or machine, and runs setup after an update, means that Blender still.
+    pub(super) fn args_over(&self, found: &Value) -> Vec<String> {
+        if self.has_options() { self.args.clone() } else { kind::words(found).into_iter().skip(1).collect() }
+    }
+
     /// What is written.
-    pub(super) fn fields(&self, has_type: bool) -> Fields {
+    pub(super) fn fields(&self, args: &[String], has_type: bool) -> Fields {
         let mut fields = Vec::new();
         if has_type {
             fields.push(("type", json!("stdio")));
         }
-        fields.extend([("command", json!(self.command)), ("args", json!(self.args))]);
+        fields.extend([("command", json!(self.command)), ("args", json!(args))]);
         fields
     }
 
@@ -94,7 +98,7 @@ fn args(endpoint: &EndpointArgs) -> Result<Vec<String>> {
     }
     let host = host.as_deref().map(|host| parse_host("--host", host)).transpose()?;
     let ca = ca.as_deref().map(absolute).transpose()?;
-    let mut args = vec!["mcp".to_owned()];
+    let mut args = vec![MCP.to_owned()];
     let mut push = |option: &str, value: Option<String>| {
         args.extend(value.map(|value| [option.to_owned(), value]).into_iter().flatten());
     };
@@ -114,100 +118,9 @@ fn absolute(path: &Path) -> Result<String> {
     Ok(path.to_str().with_context(|| format!("--ca {} is no Unicode", path.display()))?.to_owned())
 }
 
-impl Kind {
-    /// Looks at the command and its arguments, in whichever form the client has them.
-    pub(super) fn of(entry: &Value) -> Self {
-        let words = words(entry);
-        let is_ours = words.first().is_some_and(|program| name(program).starts_with("blendwire"));
-        if is_ours && words.iter().any(|word| word == "mcp") {
-            return Self::Ours;
-        }
-        if words.iter().any(|word| names_a_rival(word)) { Self::Rival } else { Self::Other }
-    }
-}
-
-/// The server's name, or that of its folder.
-fn names_a_rival(word: &str) -> bool {
-    let word = word.to_lowercase();
-    word.contains("blender") && word.contains("mcp")
-}
-
-/// The command and the argument that tells what it is, for people. The other arguments may be keys and passwords.
-pub(super) fn line(entry: &Value) -> String {
-    let words = words(entry);
-    let (program, args) = words.split_first().map_or(("", &[][..]), |(program, args)| (program.as_str(), args));
-    let telling = args.iter().find(|word| names_a_rival(word)).map(|word| format!(" {word}"));
-    format!("{program}{}", telling.unwrap_or_default())
-}
-
-/// All text under `command` and `args`: Zed once had `{"command": {"path": …, "args": […]}}`.
-pub(super) fn words(entry: &Value) -> Vec<String> {
-    fn gather(value: &Value, words: &mut Vec<String>) {
-        match value {
-            Value::String(text) => words.push(text.clone()),
-            Value::Array(values) => values.iter().for_each(|value| gather(value, words)),
-            Value::Object(map) => ["path", "command", "args"]
-                .iter()
-                .filter_map(|key| map.get(*key))
-                .for_each(|value| gather(value, words)),
-            _ => {}
-        }
-    }
-    let mut words = Vec::new();
-    gather(entry, &mut words);
-    words
-}
-
-/// The name of a program, of whichever system.
-fn name(command: &str) -> String {
-    command.rsplit(['/', '\\']).next().unwrap_or(command).to_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn servers_for_blender_are_known_by_what_is_started() {
-        let rivals = [
-            json!({"command": "uvx", "args": ["blender-mcp"]}),
-            json!({"command": "cmd", "args": ["/c", "uvx", "mcp-for-blender@2.2.4"]}),
-            json!({"command": "C:\\Tools\\blender-mcp.exe", "args": []}),
-            json!({"command": "python", "args": ["C:\\BlenderMCP\\server.py"]}),
-            json!({"command": "uv", "args": ["--directory", "~/src/blender_mcp", "run", "main.py"]}),
-            json!({"command": "sh", "args": ["-c", "exec uvx blender-mcp-connect"]}),
-            json!({"source": "custom", "command": {"path": "uvx", "args": ["blender-mcp"]}}),
-        ];
-        for rival in rivals {
-            assert_eq!(Kind::of(&rival), Kind::Rival, "{rival}");
-        }
-        for ours in [
-            "blendwire",
-            "/opt/blendwire-0.1.0",
-            "/opt/blender-mcp/blendwire",
-            "C:\\Program Files\\blendwire\\blendwire.exe",
-        ] {
-            assert_eq!(Kind::of(&json!({"command": ours, "args": ["mcp", "--port", "1"]})), Kind::Ours, "{ours}");
-        }
-        let others = [
-            json!({"command": "npx", "args": ["-y", "@playwright/mcp"]}),
-            json!({"command": "blender", "args": ["--background"]}),
-            json!({"url": "https://example.com/mcp"}),
-            json!({"command": "blendwire", "args": ["exec"]}),
-            json!([]),
-        ];
-        for other in others {
-            assert_eq!(Kind::of(&other), Kind::Other, "{other}");
-        }
-    }
-
-    #[test]
-    fn no_argument_is_shown_that_may_be_a_secret() {
-        let entry = json!({"command": "uvx", "args": ["--token", "s3cret", "blender-mcp", "--key=s3cret"]});
-        assert_eq!(line(&entry), "uvx blender-mcp");
-        assert_eq!(line(&json!({"command": "npx", "args": ["s3cret"]})), "npx");
-        assert_eq!(line(&json!(1)), "");
-    }
 
     #[test]
     fn a_path_that_will_not_stay_is_warned_of() {

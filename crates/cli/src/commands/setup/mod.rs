@@ -1,38 +1,45 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `blendwire setup`: writes the entry that starts `blendwire mcp` into the configuration of MCP clients.
 //!
-//! This file decides the order; `clients` and `places` know the clients, `entry` what is written, `plan` makes a new text
+//! This file decides the order; `clients` and `places` know the clients, `entry` what is written, `kind` what is there already,
+//! by what that starts (`started`), and `meant` for which Blender; `extension` looks for ours in Claude Desktop. `plan` makes a new text
 //! of the old one by way of `document` (`json`, `toml`), `file` puts it on the disk, `talk` says and asks. `look` tells `doctor` what is there.
 
 mod clients;
 mod diff;
 mod document;
 mod entry;
+mod extension;
 mod file;
 mod json;
+mod kind;
 mod look;
+mod meant;
 mod places;
 mod plan;
+mod started;
 mod talk;
 mod toml;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use self::clients::Client;
 use self::entry::Entry;
 use self::file::File;
-pub(crate) use self::look::{Ours, Seen, look};
+pub(crate) use self::kind::{port, shown};
+pub(crate) use self::look::{Form, Ours, Seen, Way, look};
 use self::places::Places;
-use self::plan::{Change, Plan};
+use self::plan::Plan;
 use self::talk::Report;
-pub(crate) use self::talk::{ask, can_ask};
-use crate::args::SetupArgs;
+pub(crate) use self::talk::{ask, can_ask, quoted};
+use crate::args::{SetupArgs, is_plain_name};
 use crate::exit::{Ended, Failure};
 use crate::printer;
 
 pub(crate) fn run(args: &SetupArgs) -> Ended {
     let places = Places::here().map_err(Failure::could_not_start)?;
     let entry = Entry::new(&args.endpoint).map_err(Failure::could_not_start)?;
+    check_name(&args.name, &places).map_err(Failure::could_not_start)?;
     let clients = chosen(args, &places).map_err(Failure::failed)?;
     let asks = !args.yes && !args.json && !args.dry_run && args.clients.is_empty() && talk::can_ask();
     if asks {
@@ -65,17 +72,28 @@ fn chosen(args: &SetupArgs, places: &Places) -> Result<Vec<Client>> {
     Ok(found)
 }
 
+/// A name that no client's entry has yet is to be one that all of them take.
+fn check_name(name: &str, places: &Places) -> Result<()> {
+    let has_it = |client: Client| File::read(&client.place.file).is_ok_and(|file| plan::has(&client, &file, name));
+    ensure!(
+        is_plain_name(name) || Client::all(places).any(has_it),
+        "--name {name:?}: no entry has this name, and a new one takes letters, digits, - and _ only, for instance blender-2"
+    );
+    Ok(())
+}
+
 /// One client. What goes wrong with it is no reason to leave the others.
 fn set_up(args: &SetupArgs, entry: &Entry, client: &Client, asks: bool) -> Result<Report> {
     let file = File::read(&client.place.file)?;
     let retires = !args.remove && (args.retire || asks && talk::ask_to_retire(client, &plan::rivals(client, &file)?));
-    let Plan { change, text, rivals } = if args.remove {
+    let Plan { change, text, rivals, args: started_with, notes } = if args.remove {
         plan::take(client, &file, &args.name)?
     } else {
         plan::put(client, &file, &args.name, entry, retires)?
     };
-    let mut report = Report { change, rivals, retired: retires, is_refused: false, backup: None };
-    if change == Change::None {
+    let mut report =
+        Report { change, args: started_with, notes, rivals, retired: retires, is_refused: false, backup: None };
+    if text == file.text {
         return Ok(report);
     }
     file.check_writable()?;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What is to become of one client's file: decided on its text, before anything is written.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::clients::Client;
 use super::document::{Fields, Path};
-use super::entry::{self, Entry, Kind};
+use super::entry::Entry;
 use super::file::File;
-use crate::args::ClientName;
+use super::kind::{self, Kind};
+use super::talk::quoted;
+use super::{extension, meant};
+use crate::args::{ClientName, ENTRY_NAME, is_plain_name};
 
 /// What happens to the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -21,6 +24,8 @@ pub(super) enum Change {
     Updated,
     /// It was as it is to be, or is not there to be removed.
     None,
+    /// It leads to Blendwire in a way that is not for setup to change, and stays; `Plan::notes` say why.
+    Kept,
     /// It is taken away.
     Removed,
 }
@@ -33,6 +38,10 @@ pub(super) struct Plan {
     pub(super) text: Option<String>,
     /// Other servers for Blender, in the file or taken out of it.
     pub(super) rivals: Vec<Rival>,
+    /// What the entry is started with, where it is one that setup writes.
+    pub(super) args: Vec<String>,
+    /// What is to be said of it.
+    pub(super) notes: Vec<String>,
 }
 
 /// Another server for Blender.
@@ -64,8 +73,8 @@ pub(super) fn rivals(client: &Client, file: &File) -> Result<Vec<Rival>> {
         }
     }
     let in_table = |(path, entries): (Path, Vec<(String, Value)>)| {
-        let rivals = entries.into_iter().filter(|(_, entry)| Kind::of(entry) == Kind::Rival);
-        let rival = move |(name, entry)| Rival { path: path.clone(), name, command: entry::line(&entry) };
+        let rivals = entries.into_iter().filter(|(name, entry)| Kind::of(name, entry) == Kind::Rival);
+        let rival = move |(name, entry)| Rival { path: path.clone(), name, command: kind::line(&entry) };
         rivals.map(rival).collect::<Vec<_>>()
     };
     Ok(tables.into_iter().flat_map(in_table).collect())
@@ -83,21 +92,75 @@ pub(super) fn put(client: &Client, file: &File, name: &str, entry: &Entry, retir
             text = client.format.take(&text, &rival.path, &rival.name)?;
         }
     }
-    let change = match found(client, &text, name)? {
-        None => Change::Added,
-        Some(found) => match Kind::of(&found) {
-            Kind::Ours => Change::Updated,
-            Kind::Rival => bail!(
-                "the name {name:?} belongs to another server for Blender ({}): --retire takes its place and keeps it in \
-                 the backup, --name puts Blendwire beside it",
-                entry::line(&found)
-            ),
-            Kind::Other => bail!("the name {name:?} belongs to another server: take another with --name"),
-        },
+    let found = found(client, &text, name)?;
+    let kind = found.as_ref().map(|found| (Kind::of(name, found), kind::line(found)));
+    ensure!(
+        found.is_some() || is_plain_name(name),
+        "no entry has the name {name:?}, and a new one takes letters, digits, - and _ only"
+    );
+    let kept = match &kind {
+        None => kept_for_an_extension(client, entry),
+        Some((Kind::OursByHand, line)) => Some(kept_by_hand(client, name, entry, line)?),
+        Some(_) => None,
     };
-    let text = client.format.put(&text, &table(client), name, &entry.fields(client.has_type))?;
-    let is_same = file.text.as_ref() == Some(&text);
-    Ok(Plan { change: if is_same { Change::None } else { change }, text: Some(text), rivals })
+    if let Some(why) = kept {
+        let text = file.text.is_some().then_some(text);
+        return Ok(Plan { change: Change::Kept, text, rivals, args: Vec::new(), notes: vec![why] });
+    }
+    let change = match kind {
+        None => Change::Added,
+        Some((Kind::Ours | Kind::OursByHand, _)) => Change::Updated,
+        Some((Kind::Rival, line)) => bail!(
+            "the name {name:?} belongs to another server for Blender ({line}): --retire takes its place and keeps it in the \
+             backup, --name puts Blendwire beside it"
+        ),
+        Some((Kind::Other, _)) => bail!("the name {name:?} belongs to another server: take another with --name"),
+    };
+    let args = found.as_ref().map_or_else(|| entry.args.clone(), |found| entry.args_over(found));
+    let variables = found.as_ref().map(kind::variables).unwrap_or_default();
+    let stay = format!(
+        "its options stay ({}); `{} --remove` first makes it without",
+        args[1..].join(" "),
+        command(client, name)
+    );
+    let notes = (args != entry.args).then_some(stay);
+    let notes = notes.into_iter().chain(meant::missing_token(&args, &variables, &client.name())?).collect();
+    let text = client.format.put(&text, &table(client), name, &entry.fields(&args, client.has_type))?;
+    let change = if file.text.as_ref() == Some(&text) { Change::None } else { change };
+    Ok(Plan { change, text: Some(text), rivals, args, notes })
+}
+
+/// Beside an extension of ours an entry for the same Blender would give the assistant each tool twice.
+fn kept_for_an_extension(client: &Client, entry: &Entry) -> Option<String> {
+    extension::find(client).filter(|_| !entry.has_options()).map(|extension| {
+        format!(
+            "it has Blendwire as an extension ({}), which stays; --host, --port or --profile put an entry for another Blender \
+             beside it",
+            extension.name
+        )
+    })
+}
+
+/// # Errors
+/// When there are options, which have no place in such an entry.
+fn kept_by_hand(client: &Client, name: &str, entry: &Entry, line: &str) -> Result<String> {
+    let setup = command(client, name);
+    ensure!(
+        !entry.has_options(),
+        "the entry {name:?} leads to Blendwire in a way of its own ({line}), where options have no place: `{setup} --remove` \
+         takes it out, or --name puts another one beside it"
+    );
+    Ok(format!(
+        "the entry {name:?} leads to Blendwire in a way of its own ({line}) and stays; for one that starts {}: `{setup} \
+         --remove`, then `{setup}`",
+        entry.command
+    ))
+}
+
+/// What sets up this entry of this client.
+fn command(client: &Client, name: &str) -> String {
+    let name = if name == ENTRY_NAME { String::new() } else { format!(" --name {}", quoted(name)) };
+    format!("blendwire setup {}{name}", client.name())
 }
 
 /// Takes the entry out.
@@ -107,14 +170,15 @@ pub(super) fn put(client: &Client, file: &File, name: &str, entry: &Entry, retir
 pub(super) fn take(client: &Client, file: &File, name: &str) -> Result<Plan> {
     let rivals = rivals(client, file)?;
     let text = file.text.clone().unwrap_or_default();
+    let plan = |change, text, rivals| Plan { change, text, rivals, args: Vec::new(), notes: Vec::new() };
     match found(client, &text, name)? {
-        None => Ok(Plan { change: Change::None, text: file.text.clone(), rivals }),
-        Some(found) if Kind::of(&found) != Kind::Ours => {
-            bail!("the entry {name:?} does not start blendwire ({}), and is left alone", entry::line(&found))
+        None => Ok(plan(Change::None, file.text.clone(), rivals)),
+        Some(found) if !Kind::of(name, &found).is_ours() => {
+            bail!("the entry {name:?} does not start blendwire ({}), and is left alone", kind::line(&found))
         }
         Some(found) => {
             let text = without(client, file, &text, name, &found)?;
-            Ok(Plan { change: Change::Removed, text, rivals })
+            Ok(plan(Change::Removed, text, rivals))
         }
     }
 }
@@ -136,6 +200,11 @@ fn without(client: &Client, file: &File, text: &str, name: &str, entry: &Value) 
         Some(backup) => Ok(Some(backup)),
         None => client.format.take(text, &table(client), name).map(Some),
     }
+}
+
+/// Whether the file has an entry of this name.
+pub(super) fn has(client: &Client, file: &File, name: &str) -> bool {
+    found(client, file.text.as_deref().unwrap_or_default(), name).is_ok_and(|found| found.is_some())
 }
 
 fn found(client: &Client, text: &str, name: &str) -> Result<Option<Value>> {

@@ -5,14 +5,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::ValueEnum as _;
 use owo_colors::OwoColorize as _;
 use serde_json::{Value, json};
 
 use super::clients::Client;
 use super::entry::Entry;
 use super::plan::{Change, Rival};
-use crate::args::SetupArgs;
+use crate::args::{SetupArgs, is_plain_name};
 use crate::exit::Failure;
 use crate::printer;
 
@@ -20,6 +19,10 @@ use crate::printer;
 pub(super) struct Report {
     /// What happened to the entry, or would have.
     pub(super) change: Change,
+    /// What the entry is started with.
+    pub(super) args: Vec<String>,
+    /// What is to be said of the entry.
+    pub(super) notes: Vec<String>,
     /// Other servers for Blender that were found.
     pub(super) rivals: Vec<Rival>,
     /// Whether those were taken out.
@@ -33,6 +36,16 @@ pub(super) struct Report {
 /// Whether a person is there to be asked.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && printer::is_watched()
+}
+
+/// A name of an entry as a shell takes it for one word.
+pub(crate) fn quoted(name: &str) -> String {
+    let name = printer::one_line(name);
+    match name.as_str() {
+        plain if is_plain_name(plain) => name,
+        other if cfg!(windows) => format!("\"{other}\""),
+        other => format!("'{}'", other.replace('\'', r"'\''")),
+    }
 }
 
 /// Lists the clients that are here.
@@ -107,6 +120,7 @@ fn line(args: &SetupArgs, client: &Client, report: &Report) -> String {
         Change::Removed => "would be removed",
         Change::None if args.remove => "not set up",
         Change::None => "already set up",
+        Change::Kept => "left as it is",
     };
     format!("{:15} {what:16} {}", client.label, client.place.file.display())
 }
@@ -115,7 +129,11 @@ fn advise(args: &SetupArgs, client: &Client, report: &Report) {
     for rival in report.rivals.iter().filter(|_| !args.remove && !report.is_refused) {
         printer::talk(&about_rival(args, client, rival, report.retired));
     }
-    if args.dry_run || report.is_refused || report.change == Change::None {
+    if !report.is_refused {
+        report.notes.iter().for_each(|note| printer::talk(&format!("{}: {}", client.label, printer::one_line(note))));
+    }
+    let is_written = report.change != Change::Kept || report.backup.is_some();
+    if args.dry_run || report.is_refused || report.change == Change::None || !is_written {
         return;
     }
     if let Some(backup) = &report.backup {
@@ -134,17 +152,19 @@ fn about_rival(args: &SetupArgs, client: &Client, rival: &Rival, is_retired: boo
         (false, _) => format!(
             "warning: {label} has another server for Blender, {rival}: the assistant takes one or the other; `blendwire \
              setup {} --retire` takes that one out",
-            name(client)
+            client.name()
         ),
     }
 }
 
 fn as_json(args: &SetupArgs, entry: &Entry, done: &[(&Client, Result<Report>)]) -> Value {
     let client = |(client, result): &(&Client, Result<Report>)| {
-        let mut said = json!({"client": name(client), "file": client.place.file.display().to_string()});
+        let mut said = json!({"client": client.name(), "file": client.place.file.display().to_string()});
         match result {
             Ok(report) => {
                 said["change"] = json!(report.change);
+                said["args"] = json!(report.args);
+                said["notes"] = json!(report.notes);
                 said["backup"] = json!(report.backup.as_ref().map(|path| path.display().to_string()));
                 said[if report.retired { "retired" } else { "rivals" }] = json!(report.rivals);
             }
@@ -153,9 +173,5 @@ fn as_json(args: &SetupArgs, entry: &Entry, done: &[(&Client, Result<Report>)]) 
         said
     };
     let clients: Vec<_> = done.iter().map(client).collect();
-    json!({"command": entry.command, "args": entry.args, "dry_run": args.dry_run, "clients": clients})
-}
-
-fn name(client: &Client) -> String {
-    client.name.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    json!({"command": entry.command, "dry_run": args.dry_run, "clients": clients})
 }

@@ -3,6 +3,7 @@
 //! it no more. What needs a Blender is tested in `tests/`.
 
 mod around;
+mod clients;
 mod foreign;
 mod healthy;
 mod refused;

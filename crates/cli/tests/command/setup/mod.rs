@@ -4,6 +4,7 @@
 #[cfg(unix)]
 pub(crate) mod asked;
 mod files;
+mod kept;
 mod rivals;
 mod started;
 mod written;

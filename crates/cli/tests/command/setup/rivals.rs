@@ -91,3 +91,14 @@ fn json_names_them() {
     assert_eq!(said["clients"][0]["retired"][0]["name"], "blendermcp");
     assert!(said["clients"][0]["backup"].as_str().unwrap().ends_with("mcp.json.blendwire-backup-2"), "{said}");
 }
+
+/// A server of files was taken out for the folder that it serves.
+#[test]
+fn what_only_has_such_a_name_among_its_arguments_is_no_such_server() {
+    let user = User::new();
+    let content =
+        r#"{"mcpServers": {"files": {"command": "npx", "args": ["-y", "server-filesystem", "~/blender-mcp-assets"]}}}"#;
+    let file = user.with_file("cursor", content);
+    let said = user.setup(&["cursor", "--retire"]);
+    assert!(!said.contains("files") && read(&file).contains("~/blender-mcp-assets"), "{said}");
+}
