@@ -60,11 +60,16 @@ impl Entry {
     /// Why this path may soon lead to nothing, if so.
     pub(super) fn warning(&self) -> Option<String> {
         let path = Path::new(&self.command);
-        let folders: Vec<_> = path.iter().collect();
-        let is_built =
-            folders.windows(2).any(|pair| pair[0] == "target" && (pair[1] == "debug" || pair[1] == "release"));
+        // A link may stay where what it leads to does not.
+        let paths = [Some(path.to_owned()), path.canonicalize().ok()];
+        let is_any = |is_so: &dyn Fn(&Path) -> bool| paths.iter().flatten().any(|path| is_so(path));
+        let is_built = is_any(&|path| {
+            let folders: Vec<_> = path.iter().collect();
+            folders.windows(2).any(|pair| pair[0] == "target" && (pair[1] == "debug" || pair[1] == "release"))
+        });
         let temporary = std::env::temp_dir();
-        let is_temporary = path.starts_with(temporary.canonicalize().unwrap_or(temporary));
+        let temporary = temporary.canonicalize().unwrap_or(temporary);
+        let is_temporary = is_any(&|path| path.starts_with(&temporary));
         let what = if is_built {
             "a build folder, which the next clean empties"
         } else if is_temporary {
@@ -77,10 +82,16 @@ impl Entry {
     }
 }
 
-/// On Windows as it is: there the canonical form begins with `\\?\`, which not every program can start.
+/// A link on `PATH` goes before what it leads to: updates change where it leads, and take the folder of a version away.
+/// Else, on Windows, the path as it is: there the canonical form begins with `\\?\`, which not every program can start.
 fn executable() -> Result<PathBuf> {
     let path = std::env::current_exe().context("the system does not tell where this executable is")?;
-    if cfg!(windows) { Ok(path) } else { path.canonicalize().with_context(|| format!("{} is gone", path.display())) }
+    let real = path.canonicalize().with_context(|| format!("{} is gone", path.display()))?;
+    let leads_here = |link: &PathBuf| link.is_absolute() && link.canonicalize().is_ok_and(|leads_to| leads_to == real);
+    if let Some(link) = which::which_all(env!("CARGO_PKG_NAME")).ok().and_then(|mut found| found.find(leads_here)) {
+        return Ok(link);
+    }
+    Ok(if cfg!(windows) { path } else { real })
 }
 
 /// Every option of the endpoint is here, so that a new one cannot be forgotten.

@@ -186,3 +186,27 @@ fn an_entry_with_another_kind_of_name_is_mended_and_a_new_one_is_not_made() {
     let output = user.run(&["cursor", "--name", "my blender"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
+
+/// Folders of an update go, and what leads to them stays.
+#[cfg(unix)]
+#[test]
+fn a_link_on_the_path_goes_before_what_it_leads_to() {
+    let user = User::new();
+    let bin = user.home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let link = bin.join("blendwire");
+    let setup = |program: &std::path::Path| {
+        let mut command = std::process::Command::new(program);
+        let of_user = user.command(&[]);
+        command.env_clear().envs(of_user.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.args(["setup", "cursor"]).env("PATH", &bin).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let document: Value = serde_json::from_str(&read(&user.file("cursor"))).unwrap();
+        document["mcpServers"]["blender"]["command"].as_str().unwrap().to_owned()
+    };
+    std::os::unix::fs::symlink(executable(), &link).unwrap();
+    assert_eq!(setup(&link), link.display().to_string());
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("/bin/sh", &link).unwrap();
+    assert_eq!(setup(executable().as_ref()), executable(), "a link that leads elsewhere");
+}
