@@ -154,12 +154,12 @@ Starts at once, also with Blender closed, and connects when the first tool is ca
 
 Examples:
   blendwire setup              write the entry of your clients, or by hand:
-  claude mcp add blender -- blendwire mcp
+  claude mcp add blender -- /path/to/blendwire mcp
   blendwire mcp --port 9877
   blendwire mcp --http              # for clients that speak HTTP only; `blendwire token` shows the token
 
-In a client's configuration file:
-  {\"mcpServers\": {\"blender\": {\"command\": \"blendwire\", \"args\": [\"mcp\"]}}}")]
+In a client's configuration file, with the whole path: clients do not search the folders that a terminal does.
+  {\"mcpServers\": {\"blender\": {\"command\": \"/path/to/blendwire\", \"args\": [\"mcp\"]}}}")]
 pub(crate) struct McpArgs {
     /// Serve over HTTP at http://ADDRESS/mcp instead, to clients that bring the token
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9880")]
