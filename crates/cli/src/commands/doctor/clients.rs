@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::thread;
 
+use anyhow::Result;
+
 use super::context::Context;
 use super::finding::{Finding, State};
 use super::handshake::{self, Answer};
@@ -15,12 +17,14 @@ struct Part {
     state: State,
     seen: String,
     remedies: Vec<String>,
+    /// Client and entry that setup can mend without a question.
+    mendable: Option<(String, String)>,
 }
 
 impl Part {
     fn new(state: State, client: &Seen, seen: &str, remedies: Vec<String>) -> Self {
         let seen = printer::one_line(&format!("{}: {seen}", client.label));
-        Self { state, seen, remedies }
+        Self { state, seen, remedies, mendable: None }
     }
 }
 
@@ -52,7 +56,17 @@ fn together(parts: &[Part]) -> Finding {
         State::Warning => Finding::warning(seen, "an assistant finds no tools for Blender, or the same ones twice"),
         State::Ok | State::NotLookedAt => Finding::ok(seen),
     };
-    told().flat_map(|part| part.remedies.iter().cloned()).fold(finding, Finding::remedy)
+    let finding = told().flat_map(|part| part.remedies.iter().cloned()).fold(finding, Finding::remedy);
+    let mendable: Vec<_> = parts.iter().filter_map(|part| part.mendable.clone()).collect();
+    if mendable.is_empty() {
+        return finding;
+    }
+    finding.remedy("blendwire doctor clients --fix: sets up anew what starts a program that is not there").fix(
+        move || {
+            let mended: Result<Vec<_>> = mendable.iter().map(|(client, name)| setup::mend(client, name)).collect();
+            Ok(mended?.join("; "))
+        },
+    )
 }
 
 fn look(client: &Seen, is_any_set_up: bool) -> Vec<Part> {
@@ -110,7 +124,8 @@ fn started_part(client: &Seen, entry: &Ours, words: &[String], variables: &[(Str
     let program = words.first().map_or("", String::as_str);
     let failure = |seen: &str| Part::new(State::Failure, client, seen, remedies(client, entry));
     if Path::new(program).is_absolute() && !Path::new(program).is_file() {
-        return failure(&format!("{program}, which its entry starts, is not there"));
+        let mendable = (entry.form == Form::OfSetup).then(|| (client.name.clone(), entry.name.clone()));
+        return Part { mendable, ..failure(&format!("{program}, which its entry starts, is not there")) };
     }
     let server = match handshake::greet(words, variables) {
         Ok(server) => server,

@@ -32,7 +32,7 @@ use self::places::Places;
 use self::plan::Plan;
 use self::talk::Report;
 pub(crate) use self::talk::{ask, can_ask, quoted};
-use crate::args::{SetupArgs, is_plain_name};
+use crate::args::{EndpointArgs, SetupArgs, is_plain_name};
 use crate::exit::{Ended, Failure};
 use crate::printer;
 
@@ -106,4 +106,20 @@ fn set_up(args: &SetupArgs, entry: &Entry, client: &Client, asks: bool) -> Resul
         report.backup = file.replace(text.as_deref())?;
     }
     Ok(report)
+}
+
+/// Mends one entry in the way of `setup CLIENT --name NAME`, without asking: its program becomes this executable, and what
+/// else it says stays. Says what was done.
+///
+/// # Errors
+/// Like those of setup.
+pub(crate) fn mend(client: &str, name: &str) -> Result<String> {
+    let places = Places::here()?;
+    let client = Client::all(&places).find(|known| known.name() == client).context("no such client")?;
+    let file = File::read(&client.place.file)?;
+    let Plan { text, .. } = plan::put(&client, &file, name, &Entry::new(&EndpointArgs::default())?, false)?;
+    file.check_writable()?;
+    let backup = file.replace(text.as_deref())?;
+    let kept = backup.map_or_else(String::new, |path| format!("; the file as it was is kept: {}", path.display()));
+    Ok(format!("set up {}'s entry {name:?} anew{kept}", client.label))
 }

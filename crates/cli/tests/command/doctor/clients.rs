@@ -179,3 +179,21 @@ mod unix {
         user.found(&["clients"]).expect("clients", "ok", "Cursor: blendwire", "");
     }
 }
+
+#[test]
+fn entries_whose_program_is_gone_are_set_up_anew_where_that_is_wanted() {
+    let user = User::new();
+    let gone = user.home.path().join("gone/blendwire");
+    let entry = json!({"command": gone, "args": ["mcp", "--port", "9877"], "env": {"A": "1"}});
+    with_entry(&user, "cursor", "blender", &entry);
+    with_entry(&user, "vscode", "mine", &entry);
+    user.found(&["clients"]).expect("clients", "failure", "is not there", "blendwire doctor clients --fix");
+    let fixed = user.found(&["clients", "--fix"]);
+    fixed.expect("clients", "ok", "VS Code: blendwire", "");
+    let done = fixed.of_id("clients")["fixed"].as_str().unwrap();
+    assert!(done.contains("Cursor's entry \"blender\"") && done.contains("blendwire-backup-1"), "{done}");
+    let file = user.with_file("windsurf", "{}").parent().unwrap().join("../../.cursor/mcp.json");
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let entry = &written["mcpServers"]["blender"];
+    assert_eq!((&entry["args"], &entry["env"]), (&json!(["mcp", "--port", "9877"]), &json!({"A": "1"})));
+}
