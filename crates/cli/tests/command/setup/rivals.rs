@@ -78,7 +78,7 @@ fn hundreds_of_projects_take_no_minutes() {
     let said = user.json(&["claude-code"]);
     assert_eq!(said["clients"][0]["rivals"].as_array().unwrap().len(), 500);
     // Seconds, where reading five megabytes anew for each project took minutes.
-    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
 #[test]
