@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
-
 from . import settings
 
 
@@ -28,7 +26,6 @@ def remember() -> None:
     preferences = settings.preferences()
     if preferences is None or preferences.had_client:
         return
+    # Blender does not notice that, and writes it when it writes the preferences next: after the add-on was enabled that
+    # is when it ends. Telling it to would have it keep what scripts have set in the preferences for the moment.
     preferences.had_client = True
-    # Blender does not notice what a script sets in an add-on's preferences. Told so, it writes them when it ends,
-    # unless its user saves preferences by hand: then this goes with the next time, and the hint stays until then.
-    bpy.context.preferences.is_dirty = True

@@ -245,6 +245,8 @@ fn remembers_a_client(environment: &Environment) -> Result<()> {
     let mut first = started(environment)?;
     ensure!(first.result(&had_client)? == false, "nobody had anything run before");
     wait_until("it to be remembered", SOON, || first.result(&had_client).is_ok_and(|had| had == true).then_some(()))?;
+    // As a user does, or Blender where preferences were changed by hand, as by enabling the add-on.
+    first.result("bpy.ops.wm.save_userpref()")?;
     later(&first, "bpy.ops.wm.quit_blender()")?;
     first.process.wait(SOON)?;
     let settings = Settings { resources: Some(first.resources.clone()), ..Settings::default() };

@@ -201,6 +201,10 @@ impl blendwire_mcp::Blender for Followed {
         })
     }
 
+    fn of_script(&self, id: &str) -> Option<Arc<dyn blendwire_mcp::Blender>> {
+        self.running().get(id).map(|blender| blender.clone() as Arc<dyn blendwire_mcp::Blender>)
+    }
+
     fn status(&self) -> Call<'_, Status> {
         Box::pin(async move { blendwire_mcp::Blender::status(&*self.blender()?).await })
     }

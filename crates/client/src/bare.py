@@ -17,9 +17,13 @@ import bpy
 NAME = "<request>"
 DEEPEST = 100
 
-# Scripts that have left `check_is_finished`, under names that their clients ask for; this outlives the call.
-WAITING = bpy.app.driver_namespace.setdefault("blendwire_waiting", {})
 FORGOTTEN_SECS = 60
+
+
+def waiting():
+    """Scripts that have left `check_is_finished`, under names that their clients ask for; this outlives the call, and
+    not the file that is open."""
+    return bpy.app.driver_namespace.setdefault("blendwire_waiting", {})
 
 
 def text(value):
@@ -63,11 +67,11 @@ def reply(work, printed):
 
 def main(code, name):
     """Runs the code. Where it leaves its answer to be waited for, `look` is to be called with the same name."""
-    now = time.monotonic()
-    for other, (_, _, seen) in list(WAITING.items()):
+    kept, now = waiting(), time.monotonic()
+    for other, (_, _, seen) in list(kept.items()):
         if now - seen > FORGOTTEN_SECS:
             # Its client has gone. What ends with the function, as another process does, ends here.
-            del WAITING[other]
+            del kept[other]
     printed = io.StringIO()
     linecache.cache[NAME] = (len(code), None, code.splitlines(True), NAME)
     namespace = {"__name__": "__main__", "__builtins__": builtins, "bpy": bpy, "result": None}
@@ -76,7 +80,8 @@ def main(code, name):
         exec(compile(code, NAME, "exec"), namespace)
         check = namespace.get("check_is_finished")
         if callable(check):
-            WAITING[name] = (check, printed, now)
+            # Not before: it may have taken long, or opened another file.
+            waiting()[name] = (check, printed, time.monotonic())
             return {"status": "unfinished"}
         return {"status": "ok", "result": plain(namespace.get("result"))}
 
@@ -85,15 +90,16 @@ def main(code, name):
 
 def look(name):
     """Looks whether the answer is there."""
-    # A file that is loaded takes along what was kept.
-    check, printed, _ = WAITING.pop(name, (None, io.StringIO(), 0))
+    check, printed, _ = waiting().pop(name, (None, io.StringIO(), 0))
 
     def work():
         if check is None:
-            return {"status": "error", "message": "another file was opened while the script's answer was waited for"}
+            # A file that is loaded takes along what was kept.
+            why = f"another file was opened meanwhile, or nothing asked for {FORGOTTEN_SECS} s"
+            return {"status": "error", "message": f"what the script left to be waited for is not there any more: {why}"}
         result = check()
         if result is None:
-            WAITING[name] = (check, printed, time.monotonic())
+            waiting()[name] = (check, printed, time.monotonic())
             return {"status": "unfinished"}
         return {"status": "ok", "result": plain(result)}
 

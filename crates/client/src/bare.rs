@@ -52,10 +52,12 @@ impl Bare {
 
     /// Runs `code` and gives the reply as a server of ours would word it. Where that is to be waited for (`check_is_finished`),
     /// it is asked for: such an add-on does not wait by itself. `id` is the script's own.
-    pub(crate) async fn execute(mut self, code: &str, id: &str) -> Result<Bytes, ClientError> {
+    /// `turn` is dropped once the script itself has run.
+    pub(crate) async fn execute<Turn>(mut self, code: &str, id: &str, turn: Turn) -> Result<Bytes, ClientError> {
         // Every escape that JSON writes in a string means the same in one of Python's.
         let (code, id) = (Value::from(code), Value::from(id));
         let mut reply = self.run(&format!("main({code}, {id})")).await?;
+        drop(turn);
         while ClientReply::parse(&reply).is_ok_and(|reply| reply.status == "unfinished") {
             tokio::time::sleep(LOOK_EVERY).await;
             reply = self.run(&format!("look({id})")).await?;

@@ -8,15 +8,16 @@
 //! Requests go out framed. To a server that then keeps silent the first question of mcp-for-blender's is put beside it; where
 //! that is answered, the framed request was not understood, was not run, and goes the other way (`bare`).
 
-use std::sync::{Arc, Mutex as Known, PoisonError, Weak};
+use std::sync::{Arc, Mutex as Known, PoisonError};
 use std::time::Duration;
 
 use blendwire_protocol::{ClientExecute, ClientReply, ClientRequest, ConsentAnswer, Event, SentBy, Status};
 use bytes::Bytes;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 
 use crate::bare::{self, Bare};
 use crate::connection::{Connection, OnEvent};
+use crate::lane::{InUse, Lane};
 use crate::{Access, ClientError, Endpoint, Options, Outcome, Refusal, Script, ServerKind, Tls};
 
 /// The server answers `status` and `ping` in milliseconds without Blender's main thread; this is for slow networks.
@@ -61,46 +62,6 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
-/// Connections that are kept between calls, each used by one call at a time.
-#[derive(Debug, Default)]
-struct Lane {
-    /// Held while a request is sent and until Blender has begun with it.
-    turn: Mutex<()>,
-    kept: Known<Kept>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    /// Those that no call uses: one, and more only where calls have overtaken others that wait.
-    idle: Vec<Connection>,
-    /// How many calls use one.
-    in_use: usize,
-    /// A task is there that ends those that nothing has gone over for long.
-    is_watched: bool,
-}
-
-impl Lane {
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts a call that uses one of the lane's connections.
-struct InUse<'a>(&'a Lane);
-
-impl<'a> InUse<'a> {
-    fn begin(lane: &'a Lane) -> Self {
-        lane.kept().in_use += 1;
-        Self(lane)
-    }
-}
-
-impl Drop for InUse<'_> {
-    fn drop(&mut self) {
-        self.0.kept().in_use -= 1;
-    }
-}
-
 impl Blender {
     /// A Blender at `endpoint`. Touches no network: that happens at the first call.
     pub fn connect_lazily(endpoint: Endpoint) -> Self {
@@ -141,11 +102,7 @@ impl Blender {
 
     /// Whether there is a connection now that a call would go over.
     pub fn is_connected(&self) -> bool {
-        let is_open = |lane: &Lane| {
-            let kept = lane.kept();
-            kept.in_use > 0 || kept.idle.iter().any(Connection::is_usable)
-        };
-        is_open(&self.scripts) || is_open(&self.questions)
+        self.scripts.is_open() || self.questions.is_open()
     }
 
     /// Runs `code` on Blender's main thread and waits for its end, however long that takes.
@@ -299,10 +256,12 @@ impl Blender {
         on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
         if self.server() == Some(ServerKind::McpForBlender) {
+            let turn = lane.turn.lock().await;
             let there = tokio::time::timeout(BUSY_TIMEOUT, Bare::open(&self.endpoint)).await;
             if let Some(bare) = there.unwrap_or(Ok(None))? {
-                return self.call_bare(bare, request).await;
+                return self.call_bare(bare, request, Some(turn)).await;
             }
+            drop(turn);
             // It has gone, and another may be there.
             self.is_server(None);
         }
@@ -311,24 +270,37 @@ impl Blender {
             reply = self.call_framed(lane, request, on_event) => reply,
             Some(bare) = self.bare_instead() => {
                 self.is_server(Some(ServerKind::McpForBlender));
-                self.call_bare(bare, request).await
+                // The framed call, which has the turn, is not dropped before this has its answer.
+                self.call_bare(bare, request, None).await
             }
         }
     }
 
     /// Once the server has been silent for long: a connection to it, where it is one of mcp-for-blender's.
     async fn bare_instead(&self) -> Option<Bare> {
-        tokio::time::sleep(bare::SILENCE).await;
-        if self.access.tls != Tls::Off || self.server().is_some() {
-            return None;
+        loop {
+            tokio::time::sleep(bare::SILENCE).await;
+            // Another call may have found out meanwhile that it is one of them.
+            if self.access.tls != Tls::Off || self.server().is_some_and(|server| server != ServerKind::McpForBlender) {
+                return None;
+            }
+            // One that refuses a connection now may take the next; its answers are waited for.
+            if let Ok(found) = Bare::open(&self.endpoint).await {
+                return found;
+            }
         }
-        Bare::open(&self.endpoint).await.ok().flatten()
     }
 
-    async fn call_bare(&self, bare: Bare, request: &ClientRequest<'_>) -> Result<Bytes, ClientError> {
+    /// `turn` is over when the script has run, whether its answer is there or to be waited for.
+    async fn call_bare(
+        &self,
+        bare: Bare,
+        request: &ClientRequest<'_>,
+        turn: Option<MutexGuard<'_, ()>>,
+    ) -> Result<Bytes, ClientError> {
         let asked = match request {
             ClientRequest::Execute(execute) => match (execute.session, execute.on_error) {
-                (None, None) => return bare.execute(execute.code, execute.id.unwrap_or_default()).await,
+                (None, None) => return bare.execute(execute.code, execute.id.unwrap_or_default(), turn).await,
                 (Some(_), _) => "session that scripts share",
                 (None, Some(_)) => "rollback",
             },
@@ -360,11 +332,13 @@ impl Blender {
     ) -> Result<Bytes, ClientError> {
         let mut turn = Some(lane.turn.lock().await);
         let in_use = InUse::begin(lane);
-        let mut connection = if let Some(connection) = self.usable(lane) {
+        // One of a server that ends each connection with its reply still looks sound for a moment.
+        let kept = lane.take().filter(|_| !self.ends_connections());
+        let mut connection = if let Some(connection) = kept {
             connection
         } else {
             let opened = self.open().await?;
-            if lane.kept().in_use == 1 {
+            if lane.calls() == 1 {
                 // It may not be the server of before, unless that is answering somebody.
                 self.is_server(None);
             }
@@ -383,7 +357,7 @@ impl Blender {
             }
         }
         drop(in_use);
-        self.keep(lane, connection);
+        lane.keep(connection, self.kept_for);
         Ok(reply)
     }
 
@@ -405,28 +379,6 @@ impl Blender {
             on_event(event);
         };
         connection.call(request, Some(&mut on_event)).await
-    }
-
-    /// A sound connection of the lane's, taken out of it.
-    fn usable(&self, lane: &Lane) -> Option<Connection> {
-        let mut kept = lane.kept();
-        kept.idle.retain(Connection::is_usable);
-        if self.ends_connections() {
-            kept.idle.clear();
-        }
-        kept.idle.pop()
-    }
-
-    fn keep(&self, lane: &Arc<Lane>, connection: Connection) {
-        let mut kept = lane.kept();
-        kept.idle.push(connection);
-        if kept.idle.len() > kept.in_use.max(1) {
-            kept.idle.remove(0);
-        }
-        let Some(idle) = self.kept_for else { return };
-        if !std::mem::replace(&mut kept.is_watched, true) {
-            tokio::spawn(end_when_idle(Arc::downgrade(lane), idle));
-        }
     }
 
     async fn open(&self) -> Result<Connection, ClientError> {
@@ -458,20 +410,6 @@ impl Blender {
             self.is_server(Some(ServerKind::Blendwire));
         }
         Outcome::from_reply(reply).ok_or_else(|| foreign("its answer has another `status` than ok or error"))
-    }
-}
-
-/// Ends the lane's connections that nothing has gone over for this long.
-async fn end_when_idle(lane: Weak<Lane>, idle: Duration) {
-    loop {
-        tokio::time::sleep(idle).await;
-        let Some(lane) = lane.upgrade() else { return };
-        let mut kept = lane.kept();
-        kept.idle.retain(|connection| connection.idle() < idle);
-        if kept.idle.is_empty() && kept.in_use == 0 {
-            kept.is_watched = false;
-            return;
-        }
     }
 }
 

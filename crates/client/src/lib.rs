@@ -14,6 +14,7 @@ mod blender;
 mod connection;
 mod endpoint;
 mod error;
+mod lane;
 mod outcome;
 mod script;
 mod server_kind;

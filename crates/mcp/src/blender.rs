@@ -64,6 +64,11 @@ pub trait Blender: Send + Sync + Debug {
     /// What Blender and the server in it are doing; answered also while a script runs.
     fn status(&self) -> Call<'_, Status>;
 
+    /// The one Blender that the script of this id is under way in; `None` where this is one Blender only.
+    fn of_script(&self, _id: &str) -> Option<Arc<dyn Blender>> {
+        None
+    }
+
     /// What the model is to know of the server that answered last, where that is none of this project.
     fn foreign(&self) -> Option<String> {
         None

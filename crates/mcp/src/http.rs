@@ -28,9 +28,12 @@ const LONGEST_REQUEST_BYTES: usize = 128 * 1024 * 1024;
 /// again by themselves.
 const SESSION_KEPT: Duration = Duration::from_hours(12);
 
-/// Sessions that are kept; the one that was used longest ago goes first. Programs begin one every few seconds to see whether the
-/// server is there, and never end it.
+/// Sessions that are kept. Programs begin one every few seconds to see whether the server is there, and never end it: those in
+/// which little was asked go first, and of them the one that was used longest ago.
 const MOST_SESSIONS: usize = 256;
+
+/// From this many requests on a session is somebody's: it began, said that it had, listed what there is, and called.
+const CONVERSATION: usize = 5;
 
 /// Of the headers, the one that names the session.
 const SESSION: &str = "mcp-session-id";
@@ -67,8 +70,8 @@ pub fn refusal(status: StatusCode, why: &'static str) -> Response<UnsyncBoxBody<
 pub struct HttpServer {
     service: StreamableHttpService<Served, LocalSessionManager>,
     sessions: Arc<LocalSessionManager>,
-    /// Those that there are, last used last.
-    used: Mutex<VecDeque<Arc<str>>>,
+    /// Those that there are and how many requests they had, last used last.
+    used: Mutex<VecDeque<(Arc<str>, usize)>>,
 }
 
 impl Debug for HttpServer {
@@ -127,13 +130,16 @@ impl HttpServer {
     async fn is_used(&self, id: Arc<str>, ends: bool) {
         let oldest = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-            used.retain(|other| *other != id);
+            let known = used.iter().position(|(other, _)| *other == id).and_then(|at| used.remove(at));
             if !ends {
-                used.push_back(id);
+                used.push_back((id, known.map_or(1, |(_, requests)| requests + 1)));
             }
-            if used.len() > MOST_SESSIONS { used.pop_front() } else { None }
+            // The newest is not looked at.
+            let is_passing = |(_, requests): &(Arc<str>, usize)| *requests < CONVERSATION;
+            let first = used.iter().take(MOST_SESSIONS).position(is_passing).unwrap_or(0);
+            if used.len() > MOST_SESSIONS { used.remove(first) } else { None }
         };
-        if let Some(oldest) = oldest {
+        if let Some((oldest, _)) = oldest {
             // It may have ended by itself.
             let _ = self.sessions.close_session(&oldest).await;
         }
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_too_many_sessions_the_one_used_longest_ago_goes() {
+    async fn of_too_many_sessions_those_go_first_in_which_little_was_asked() {
         let blender = blendwire_client::Blender::connect_lazily(blendwire_client::Endpoint::default());
         let server = HttpServer::new(Server::new(Arc::new(blender)), Hosts::Loopback);
         let ready = r#"{"jsonrpc": "2.0", "method": "notifications/initialized"}"#;
@@ -170,11 +176,16 @@ mod tests {
         for _ in 0..MOST_SESSIONS {
             sessions.push(tell(&server, INITIALIZE, None).await.1.unwrap());
         }
-        // Used again, the oldest is the newest.
+        // A conversation that rests, and one that was used again.
+        for _ in 1..CONVERSATION {
+            assert_eq!(tell(&server, ready, Some(&sessions[0])).await.0, StatusCode::ACCEPTED);
+        }
+        assert_eq!(tell(&server, ready, Some(&sessions[1])).await.0, StatusCode::ACCEPTED);
+        for _ in 0..MOST_SESSIONS - 2 {
+            tell(&server, INITIALIZE, None).await.1.unwrap();
+        }
         assert_eq!(tell(&server, ready, Some(&sessions[0])).await.0, StatusCode::ACCEPTED);
-        tell(&server, INITIALIZE, None).await.1.unwrap();
-        assert_eq!(tell(&server, ready, Some(&sessions[0])).await.0, StatusCode::ACCEPTED);
-        assert_eq!(tell(&server, ready, Some(&sessions[1])).await.0, StatusCode::NOT_FOUND);
-        assert_eq!(tell(&server, ready, Some(&sessions[2])).await.0, StatusCode::ACCEPTED);
+        assert_eq!(tell(&server, ready, Some(&sessions[1])).await.0, StatusCode::ACCEPTED);
+        assert_eq!(tell(&server, ready, Some(&sessions[2])).await.0, StatusCode::NOT_FOUND);
     }
 }

@@ -25,8 +25,9 @@ const MOST_KEPT: usize = 32;
 /// What is shown of the output of a job that still runs.
 const SHOWN_OUTPUT_BYTES: usize = 4000;
 
-/// How long Blender is given to end what was cancelled before the model is told that it goes on. Python ends within 0.1 s.
-const CANCELLED_WITHIN: Duration = Duration::from_secs(1);
+/// How long Blender is given to end what was cancelled before the model is told that it goes on. Python ends within 0.1 s,
+/// once the word has got there.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often to look whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -74,27 +75,6 @@ impl Job {
             Err(_) => None,
         }
         .unwrap_or_else(|| Failure::cancelled().into_result())
-    }
-
-    /// Whether Blender still runs its script after it was ended, and what to make of that.
-    async fn goes_on(&self) -> Option<String> {
-        let script = self.heard.borrow().script.clone()?;
-        let deadline = Instant::now() + CANCELLED_WITHIN;
-        loop {
-            // A server that cannot say it could not cancel either.
-            let running = self.blender.status().await.ok()?.running?;
-            if running.id.is_none_or(|id| id != script.as_str()) {
-                return None;
-            }
-            if Instant::now() >= deadline {
-                return Some(format!(
-                    "Blender is inside a call that cannot be interrupted ({}); the script ends when that returns. \
-                     get_blender_status says when",
-                    running.first_line
-                ));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
     }
 
     fn is_done(&self) -> bool {
@@ -189,13 +169,14 @@ impl Jobs {
     /// As [`Self::named`].
     pub(crate) async fn cancel(&self, id: &str) -> Result<Cancelled, Failure> {
         let job = self.named(id)?;
-        let was_done = job.is_done();
+        let (was_done, script) = (job.is_done(), job.heard.borrow().script.clone());
+        let runs_in = script.as_ref().and_then(|script| job.blender.of_script(script));
         self.end(&job);
-        let message = if was_done { None } else { job.goes_on().await };
-        let status = match &message {
-            _ if was_done => "had ended before",
-            None => "cancelled",
-            Some(_) => "still running",
+        let (status, message) = match script {
+            _ if was_done => ("had ended before", None),
+            // It was not sent.
+            None => ("cancelled", None),
+            Some(script) => ended(runs_in.as_ref().unwrap_or(&job.blender).as_ref(), &script).await,
         };
         Ok(Cancelled { status, job: id.to_owned(), message })
     }
@@ -214,5 +195,32 @@ impl Jobs {
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Job>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a script that was cancelled, and what to make of that.
+async fn ended(blender: &dyn Blender, script: &str) -> (&'static str, Option<String>) {
+    if blender.foreign().is_some() {
+        return (
+            "still running",
+            Some("the add-on at the port cannot cancel: the script goes on to its end".to_owned()),
+        );
+    }
+    let deadline = Instant::now() + CANCELLED_WITHIN;
+    loop {
+        let running = match blender.status().await {
+            Ok(status) => status.running.filter(|running| running.id.as_ref().is_some_and(|id| id == script)),
+            Err(why) => return ("unknown", Some(format!("Blender does not say whether the script has ended: {why}"))),
+        };
+        let Some(running) = running else { return ("cancelled", None) };
+        if Instant::now() >= deadline {
+            let message = format!(
+                "Blender is inside a call that cannot be interrupted ({}); the script ends when that returns. \
+                 get_blender_status says when",
+                running.first_line
+            );
+            return ("still running", Some(message));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }

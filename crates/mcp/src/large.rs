@@ -138,9 +138,12 @@ impl LargeResults {
 
     fn keep(&self, text: String) -> u64 {
         let mut kept = self.kept();
-        // A job that is asked for again answers the same.
-        if let Some((number, _)) = kept.results.iter().find(|(_, known)| **known == *text) {
-            return *number;
+        // A job that is asked for again answers the same, under the same address, as if it were new.
+        let known = kept.results.iter().position(|(_, known)| **known == *text);
+        if let Some(result) = known.and_then(|at| kept.results.remove(at)) {
+            let number = result.0;
+            kept.results.push_back(result);
+            return number;
         }
         let bytes = |kept: &Kept| kept.results.iter().map(|(_, text)| text.len()).sum::<usize>();
         while kept.results.len() >= MOST_KEPT || bytes(&kept) > MOST_KEPT_BYTES {

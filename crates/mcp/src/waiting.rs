@@ -142,11 +142,14 @@ impl<'a> Waiter<'a> {
             let params = ProgressNotificationParam::new(token.clone(), made.value).with_total(1.0);
             progress = Some(params.with_message(made.message.clone()));
         }
-        // Counted with the job: the next wait for it goes on from there.
-        let mut told_bytes = job.told_bytes.load(Ordering::Relaxed);
-        let printed = heard.printed_since(&mut told_bytes);
-        job.told_bytes.store(told_bytes, Ordering::Relaxed);
-        let printed = (self.wants_output && !printed.is_empty()).then(|| printed.to_owned());
+        let printed = self.wants_output.then(|| {
+            // Counted with the job: the next wait for it goes on from there.
+            let mut told_bytes = job.told_bytes.load(Ordering::Relaxed);
+            let printed = heard.printed_since(&mut told_bytes).to_owned();
+            job.told_bytes.store(told_bytes, Ordering::Relaxed);
+            printed
+        });
+        let printed = printed.filter(|printed| !printed.is_empty());
         (progress, printed, heard.question.clone())
     }
 }

@@ -108,7 +108,7 @@ where
     F: Future<Output = Response<AnyBody>>,
 {
     let totals = &shared.activity.totals;
-    let ends_with_its_client = asks_for_what_is_mounted(&first, shared);
+    let ends_with_its_client = ends_with_its_client(&first, shared);
     // A client that takes nothing of its answer is given up, as over JSON.
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(PATIENCE));
@@ -138,11 +138,11 @@ where
     served.map_err(io::Error::other).and(closed)
 }
 
-/// Whether the first request is for what is mounted, which a client takes back by ending its connection. One whose first
-/// packet does not tell is noticed when it is written to.
-fn asks_for_what_is_mounted(first: &[u8], shared: &Shared) -> bool {
+/// Whether the first request is one that its client takes back by ending the connection. Where the first packet does not
+/// tell, that is noticed when the client is written to.
+fn ends_with_its_client(first: &[u8], shared: &Shared) -> bool {
     let Some((mount, _)) = &shared.mounted else { return false };
-    first.split(|byte| *byte == b' ').nth(1) == Some(mount.path.as_bytes())
+    first.split(|byte| *byte == b' ').nth(1) == Some(mount.path.as_bytes()) && (mount.ends_with_client)(first)
 }
 
 /// Has browsers keep every answer from pages, also what they asked for without saying so: as a picture or a script, by

@@ -36,6 +36,9 @@ pub struct Mount {
     pub path: &'static str,
     /// What its clients speak, for the journal.
     pub dialect: Dialect,
+    /// Whether a request whose head begins so is taken back when its client ends the connection, which for others may be no more
+    /// than the end of what it sends.
+    pub ends_with_client: fn(&[u8]) -> bool,
     /// Makes the service, when the server listens.
     pub make: fn(At) -> Box<dyn HttpService>,
 }

@@ -62,12 +62,14 @@ pub(super) async fn index(caller: &Caller, tool: &'static str) -> Result<Arc<Ind
                 break;
             }
         }
-        let rows = begun.take().map(|begun| begun.rows).unwrap_or_default();
         if self::fingerprint(caller, tool).await? == fingerprint {
-            let made = tokio::task::spawn_blocking(move || Index::new(rows)).await;
-            let made = made.map_err(|error| Failure(format!("the documentation could not be indexed: {error}")))?;
-            return Ok(library.keep(fingerprint, made));
+            let rows = begun.take().map(|begun| begun.rows).unwrap_or_default();
+            // Kept by that task: it goes on where the call is cancelled.
+            let library = library.clone();
+            let kept = tokio::task::spawn_blocking(move || library.keep(fingerprint, Index::new(rows))).await;
+            return kept.map_err(|error| Failure(format!("the documentation could not be indexed: {error}")));
         }
+        *begun = None;
     }
     Err(Failure("Blender's add-ons change while its API is read; try again when they have settled".to_owned()))
 }

@@ -86,10 +86,10 @@ pub(crate) struct Progressed {
 /// A job that was ended.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Cancelled {
-    /// `cancelled`, `had ended before`, or `still running` where Blender is in a call that cannot be interrupted
+    /// `cancelled`, `had ended before`, `still running` where nothing can interrupt it, or `unknown`
     pub(crate) status: &'static str,
     pub(crate) job: String,
-    /// What still runs, and until when
+    /// What still runs and until when, or why that is not known
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
 }

@@ -39,10 +39,23 @@ def is_drawn(scene, seen):
     if render.engine != "CYCLES" or any(item.type in DRAWN_TYPES for item in scene.objects):
         return True
     # Since 5.0 a scene's compositor is a group of nodes like others.
-    has_compositor = getattr(scene, "compositing_node_group", None) or getattr(scene, "node_tree", None)
-    if render.use_compositing and has_compositor and getattr(render, "compositor_device", "CPU") == "GPU":
+    compositor = getattr(scene, "compositing_node_group", None) or getattr(scene, "node_tree", None)
+    if render.use_compositing and compositor and getattr(render, "compositor_device", "CPU") == "GPU":
         return True
     editor = scene.sequence_editor if render.use_sequencer else None
     strips = getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", ())
     others = {strip.scene for strip in strips if strip.type == "SCENE" and strip.scene}
+    if render.use_compositing and compositor:
+        others |= scenes_in(compositor, set())
     return any(is_drawn(other, seen) for other in others - seen)
+
+
+def scenes_in(tree, seen):
+    """The scenes that a compositor has rendered, those in its groups too."""
+    seen.add(tree)
+    scenes = {node.scene for node in tree.nodes if node.type == "R_LAYERS" and node.scene}
+    for node in tree.nodes:
+        group = node.node_tree if node.type == "GROUP" else None
+        if group is not None and group not in seen:
+            scenes |= scenes_in(group, seen)
+    return scenes
