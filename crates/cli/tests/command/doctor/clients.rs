@@ -39,6 +39,10 @@ fn with_entry(user: &User, client: &str, name: &str, entry: &Value) {
 
 #[test]
 fn an_entry_over_http_is_asked_at_its_address() {
+    super::with_a_port_that_stays(asked_over_http);
+}
+
+fn asked_over_http() -> Option<()> {
     let user = User::new();
     let over_http = OverHttp::start(&user);
     let token = std::fs::read_to_string(user.home.path().join("config/token")).unwrap();
@@ -54,6 +58,8 @@ fn an_entry_over_http_is_asked_at_its_address() {
     user.found(&["clients"]).expect("clients", "failure", "refuses the token", "blendwire token");
     with_entry(&user, "cursor", "blender", &entry(&right));
     drop(over_http);
+    let port = at.trim_end_matches("/mcp").rsplit_once(':').unwrap().1.parse().unwrap();
+    let _nobody = super::held(port)?;
     let found = user.found(&["clients"]);
     found.expect("clients", "failure", "nothing takes connections there", "blendwire launch");
     // What it says mends it does so.
@@ -61,17 +67,23 @@ fn an_entry_over_http_is_asked_at_its_address() {
     user.setup(&["cursor", "--name", "blender", "--remove"]);
     user.setup(&["cursor", "--name", "blender"]);
     user.found(&["clients"]).expect("clients", "ok", "Cursor: blendwire", "");
+    Some(())
 }
 
 #[test]
 fn another_server_at_the_address_is_told() {
     let user = User::new();
-    let port = super::stranger(|mut stream| {
+    let web = super::stranger(|mut stream| {
         if super::read_to(&mut stream, b"\r\n\r\n").is_some() {
             super::say(&mut stream, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         }
     });
-    with_entry(&user, "vscode", "blender", &json!({"type": "http", "url": format!("http://localhost:{port}/mcp")}));
+    with_entry(
+        &user,
+        "vscode",
+        "blender",
+        &json!({"type": "http", "url": format!("http://localhost:{}/mcp", web.port)}),
+    );
     user.found(&["clients"]).expect("clients", "failure", "no MCP server answers there, but HTTP/1.1 404", "");
 }
 

@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Nothing at the port, or something that is not Blendwire.
 
-use super::{lend_main_thread, read_to, say, server, stranger};
+use super::{held, lend_main_thread, read_to, say, server, server_at, stranger, with_a_port_that_stays};
 use crate::free_port;
 use crate::setup::User;
 
 #[test]
 fn nothing_listens_until_a_server_does() {
-    let user = User::new();
-    let port = free_port();
-    let found = user.found(&["--port", &port]);
-    found.expect("listens", "failure", "nothing listens", &format!("blendwire launch --port {port}"));
-    assert_eq!(found.state("protocol"), "not_looked_at");
-    assert_eq!(found.of_id("round-trip")["because"], serde_json::json!(["listens"]));
-    assert_eq!(found.code, Some(1));
-    let (server, _) = server(&user, |config| config.port = port.parse().unwrap());
-    lend_main_thread(&server);
-    let found = user.found(&["--port", &port, "round-trip"]);
-    assert_eq!((found.state("listens"), found.state("round-trip"), found.code), ("ok", "ok", Some(0)));
+    with_a_port_that_stays(|| {
+        let (user, nobody) = (User::new(), held(0)?);
+        let port = nobody.local_addr().unwrap().as_socket().unwrap().port().to_string();
+        let found = user.found(&["--port", &port]);
+        found.expect("listens", "failure", "nothing listens", &format!("blendwire launch --port {port}"));
+        assert_eq!(found.state("protocol"), "not_looked_at");
+        assert_eq!(found.of_id("round-trip")["because"], serde_json::json!(["listens"]));
+        assert_eq!(found.code, Some(1));
+        drop(nobody);
+        let server = server_at(&user, &port)?;
+        lend_main_thread(&server);
+        let found = user.found(&["--port", &port, "round-trip"]);
+        assert_eq!((found.state("listens"), found.state("round-trip"), found.code), ("ok", "ok", Some(0)));
+        Some(())
+    });
 }
 
 #[test]
@@ -75,6 +79,10 @@ fn one_that_says_nothing_on_both_loopbacks_is_told_within_the_deadline() {
 
 #[test]
 fn a_web_server_is_one_until_it_is_quit() {
+    with_a_port_that_stays(web_server_until_it_is_quit);
+}
+
+fn web_server_until_it_is_quit() -> Option<()> {
     let web = stranger(|mut stream| {
         if read_to(&mut stream, b"\r\n\r\n").is_some() {
             say(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
@@ -90,10 +98,11 @@ fn a_web_server_is_one_until_it_is_quit() {
     #[cfg(target_os = "linux")]
     found.expect("owner", "warning", &std::process::id().to_string(), "quit it");
     drop(web);
-    let (_server, _) = server(&user, |config| config.port = port.parse().unwrap());
+    let _server = server_at(&user, &port)?;
     let found = look();
     found.expect("protocol", "ok", "Blendwire", "");
     assert_eq!(found.state("owner"), "ok", "{}", found.of_id("owner"));
+    Some(())
 }
 
 #[test]
@@ -158,6 +167,11 @@ fn a_server_on_loopback_alone_is_told_when_another_address_is_asked() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_tunnel_through_which_nothing_comes_back_is_told_until_another_leads_there() {
+    with_a_port_that_stays(tunnel_until_another_leads_there);
+}
+
+#[cfg(target_os = "linux")]
+fn tunnel_until_another_leads_there() -> Option<()> {
     use std::os::unix::process::CommandExt as _;
     let user = User::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -170,7 +184,8 @@ fn a_tunnel_through_which_nothing_comes_back_is_told_until_another_leads_there()
     look().expect("tunnel", "warning", "nothing came back", "blendwire tunnel USER@HOST");
     ssh.kill().unwrap();
     ssh.wait().unwrap();
-    let (_server, _) = server(&user, |config| config.port = port.parse().unwrap());
+    let _server = server_at(&user, &port)?;
     let found = look();
     assert_eq!((found.state("tunnel"), found.state("protocol")), ("ok", "ok"), "{}", found.of_id("tunnel"));
+    Some(())
 }

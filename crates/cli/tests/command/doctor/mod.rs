@@ -9,18 +9,19 @@ mod healthy;
 mod refused;
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use blendwire_bridge::{Config, Server};
+use blendwire_bridge::{Config, Server, StartError};
 use blendwire_credentials::Folder;
 use blendwire_protocol::Reply;
 use blendwire_state::Instances;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::setup::User;
 use crate::text;
@@ -78,6 +79,33 @@ impl Findings {
 
 /// A server of ours in this process, whose host answers 1 to every script. It announces itself to `user`.
 pub(crate) fn server(user: &User, change: impl FnOnce(&mut Config)) -> (Server, String) {
+    try_server(user, change).unwrap()
+}
+
+/// The same, at a port that was given up just now; `None` where another program was faster.
+fn server_at(user: &User, port: &str) -> Option<Server> {
+    match try_server(user, |config| config.port = port.parse().unwrap()) {
+        Ok((server, _)) => Some(server),
+        Err(StartError::PortTaken { .. }) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A test that needs a port again which it has given up: tried anew, with another one, where that was taken meanwhile.
+fn with_a_port_that_stays(attempt: impl Fn() -> Option<()>) {
+    assert!((0..5).any(|_| attempt().is_some()), "other programs take every port that this test gives up");
+}
+
+/// Keeps a port to itself at which nothing listens, until it is dropped; `None` where another program has it.
+fn held(port: u16) -> Option<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    // Connections of whoever had it before may not have ended quite. On Windows this would let others in.
+    #[cfg(unix)]
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).ok().map(|()| socket)
+}
+
+fn try_server(user: &User, change: impl FnOnce(&mut Config)) -> Result<(Server, String), StartError> {
     let mut config = Config {
         host: "127.0.0.1".to_owned(),
         port: 0,
@@ -86,9 +114,9 @@ pub(crate) fn server(user: &User, change: impl FnOnce(&mut Config)) -> (Server, 
         ..Config::default()
     };
     change(&mut config);
-    let server = Server::start(config).unwrap();
+    let server = Server::start(config)?;
     let port = server.shared().endpoint_names()[0].rsplit_once(':').unwrap().1.to_owned();
-    (server, port)
+    Ok((server, port))
 }
 
 /// Its main thread comes round, until the test ends.
