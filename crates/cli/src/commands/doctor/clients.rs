@@ -4,8 +4,6 @@
 use std::path::Path;
 use std::thread;
 
-use anyhow::Result;
-
 use super::context::Context;
 use super::finding::{Finding, State};
 use super::handshake::{self, Answer};
@@ -61,12 +59,9 @@ fn together(parts: &[Part]) -> Finding {
     if mendable.is_empty() {
         return finding;
     }
-    finding.remedy("blendwire doctor clients --fix: sets up anew what starts a program that is not there").fix(
-        move || {
-            let mended: Result<Vec<_>> = mendable.iter().map(|(client, name)| setup::mend(client, name)).collect();
-            Ok(mended?.join("; "))
-        },
-    )
+    finding
+        .remedy("blendwire doctor clients --fix: sets up anew what starts a program that is not there")
+        .fix(move || setup::mend(&mendable))
 }
 
 fn look(client: &Seen, is_any_set_up: bool) -> Vec<Part> {
@@ -131,12 +126,24 @@ fn started_part(client: &Seen, entry: &Ours, words: &[String], variables: &[(Str
         Ok(server) => server,
         Err(error) => return failure(&format!("its entry starts {program}: {error:#}")),
     };
-    if entry.meant.is_elsewhere()
-        && let Err(error) = handshake::lets_in(words, variables)
-    {
-        let seen =
-            format!("{server} answers, and cannot reach the Blender that its entry {:?} names: {error:#}", entry.name);
-        return Part::new(State::Failure, client, &seen, of_another_machine(client, words));
+    if entry.meant.is_elsewhere() {
+        match handshake::lets_in(words, variables) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                let name = &entry.name;
+                let seen =
+                    format!("{server} answers, and cannot reach the Blender that its entry {name:?} names: {error:#}");
+                return Part::new(State::Failure, client, &seen, of_another_machine(client, words));
+            }
+            None => {
+                let seen = format!(
+                    "{server} answers; whether it reaches the Blender that its entry {:?} names is not looked at, since its \
+                     command is a script",
+                    entry.name
+                );
+                return Part::new(State::Ok, client, &seen, Vec::new());
+            }
+        }
     }
     if entry.form == Form::OfSetup && client.is_on_desktop && is_searched_for(program) {
         let seen = format!(
@@ -172,7 +179,7 @@ fn of_another_machine(client: &Seen, words: &[String]) -> Vec<String> {
 fn http_part(client: &Seen, entry: &Ours, url: &hyper::Uri, headers: &[(String, String)]) -> Part {
     let at = setup::shown(url);
     let brings_token =
-        headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("authorization") && !value.contains("${"));
+        headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("authorization") && !has_variable(value));
     let (state, seen) = match handshake::ask(url, headers) {
         Ok(Answer::Greets(server)) => (State::Ok, format!("{server} answers at {at}")),
         Ok(Answer::InTls) => (State::Ok, format!("{at} takes connections; what is inside TLS is not looked at")),
@@ -184,6 +191,11 @@ fn http_part(client: &Seen, entry: &Ours, url: &hyper::Uri, headers: &[(String, 
     };
     let remedies = if state == State::Ok { Vec::new() } else { remedies(client, entry) };
     Part::new(state, client, &seen, remedies)
+}
+
+/// Whether the client puts something in: `${NAME}` in most, `$NAME` in Gemini CLI, `%NAME%` on Windows. No token has such signs.
+fn has_variable(value: &str) -> bool {
+    value.contains('$') || value.matches('%').count() > 1
 }
 
 /// What mends an entry, by whose it is.

@@ -14,7 +14,7 @@ const WHY: &str = "a firewall that drops what is sent lets clients wait until th
 pub(super) fn firewall(context: &Context) -> Finding {
     let endpoint = context.endpoint();
     let seen = match context.connected.get() {
-        Some(Ok(())) if !endpoint.is_this_machine() && network::is_here(context) => return for_others(endpoint.port),
+        Some(Ok(())) if !endpoint.is_this_machine() && network::is_here(context) => return for_others(context),
         Some(Ok(())) => return Finding::ok("none is in the way: connections are taken"),
         Some(Err(ErrorKind::ConnectionRefused)) => {
             return Finding::ok("none drops what is sent: it is refused at once");
@@ -37,13 +37,18 @@ pub(super) fn firewall(context: &Context) -> Finding {
         }
         None => return Finding::ok("not asked: whether anything takes connections there is not known"),
     };
-    if network::is_here(context) { on_this_machine(&seen, endpoint.port) } else { elsewhere(&seen, endpoint.port) }
+    if network::is_here(context) {
+        of_this_machine(&seen, endpoint.port, &here(context))
+    } else {
+        elsewhere(&seen, endpoint.port)
+    }
 }
 
 /// What this machine sends to its own address passes by most firewalls; what others send does not.
-fn for_others(port: u16) -> Finding {
-    let opened: Vec<_> =
-        Here::look(port).walls.iter().map(|wall| format!("{} ({})", wall.name(), wall.opened(port))).collect();
+fn for_others(context: &Context) -> Finding {
+    let port = context.endpoint().port;
+    let walls = here(context).walls;
+    let opened: Vec<_> = walls.iter().map(|wall| format!("{} ({})", wall.name(), wall.opened(port))).collect();
     Finding::ok(if opened.is_empty() {
         "none is in the way: connections of this machine are taken".to_owned()
     } else {
@@ -54,8 +59,8 @@ fn for_others(port: u16) -> Finding {
     })
 }
 
-fn on_this_machine(seen: &str, port: u16) -> Finding {
-    of_this_machine(seen, port, &Here::look(port))
+fn here(context: &Context) -> Here {
+    Here::look(context.endpoint().port, context.addresses.get().map_or(&[], Vec::as_slice))
 }
 
 fn of_this_machine(seen: &str, port: u16, Here { walls, suspects, hidden }: &Here) -> Finding {

@@ -70,15 +70,17 @@ pub(super) fn greet(words: &[String], variables: &[(String, String)]) -> Result<
     }
 }
 
-/// Whether the Blender that these words and variables mean answers them.
-///
-/// # Errors
-/// What `blendwire status` says is wrong.
-pub(super) fn lets_in(words: &[String], variables: &[(String, String)]) -> Result<()> {
-    let (program, args) = words.split_first().context("the entry has no command")?;
-    let before = args.iter().position(|word| word == "mcp").context("the entry does not start `blendwire mcp`")?;
+/// Whether the Blender that these words and variables mean answers them, or what `blendwire status` says is wrong. `None`
+/// where no word is `mcp`, as in a shell's script: what would ask in its place is not known.
+pub(super) fn lets_in(words: &[String], variables: &[(String, String)]) -> Option<Result<()>> {
+    let (program, args) = words.split_first()?;
+    let before = args.iter().position(|word| word == "mcp")?;
     let asking = [std::slice::from_ref(program), &args[..before], &["status".to_owned()], &args[before + 1..]].concat();
-    let mut started = start(&asking, variables, |command| command.stderr(Stdio::piped()))?;
+    Some(is_let_in(&asking, variables))
+}
+
+fn is_let_in(asking: &[String], variables: &[(String, String)]) -> Result<()> {
+    let mut started = start(asking, variables, |command| command.stderr(Stdio::piped()))?;
     let stderr = started.0.stderr.take().context("it has no stderr")?;
     let told = in_background(move || {
         let mut said = Vec::new();

@@ -12,9 +12,9 @@ const DEEPEST: usize = 16;
 /// That a connection is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drops {
-    /// By a rule or a policy that holds for it, unless what may hold lets it in before.
+    /// By a rule or a policy that holds for it.
     Plainly,
-    /// By a rule that may hold for it.
+    /// By a rule that may hold for it, or unless one that may hold lets it in before.
     Perhaps,
 }
 
@@ -22,6 +22,8 @@ pub(super) enum Drops {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Holds {
     No,
+    /// For what this machine sends to itself, at most.
+    ToItself,
     Perhaps,
     Yes,
 }
@@ -43,7 +45,10 @@ struct Rules(HashMap<String, Vec<(Holds, Verdict)>>);
 struct Walked {
     /// Whether it was dropped, where one of its rules has decided.
     is_dropped: Option<bool>,
+    /// Whether a rule that may hold drops it.
     may_drop: bool,
+    /// Whether a rule that may hold lets it in, or passes by the one that has dropped it.
+    may_accept: bool,
 }
 
 impl Rules {
@@ -56,28 +61,42 @@ impl Rules {
 
     /// What this chain does, whose policy holds where no rule has decided.
     fn drops(&self, chain: &str, by_policy: bool) -> Option<Drops> {
-        let Walked { is_dropped, may_drop } = self.walk(chain, 0);
-        if is_dropped.unwrap_or(by_policy) { Some(Drops::Plainly) } else { may_drop.then_some(Drops::Perhaps) }
+        let Walked { is_dropped, may_drop, may_accept } = self.walk(chain, 0);
+        match is_dropped.unwrap_or(by_policy) {
+            true if !may_accept => Some(Drops::Plainly),
+            true => Some(Drops::Perhaps),
+            false => may_drop.then_some(Drops::Perhaps),
+        }
     }
 
     fn walk(&self, chain: &str, depth: usize) -> Walked {
         let mut walked = Walked::default();
+        let mut may_return = false;
         for (holds, verdict) in self.0.get(chain).into_iter().flatten() {
+            // What is only let in from this machine itself is dropped from others all the same.
+            let is_for_others = *holds > Holds::ToItself;
             let is_dropped = match verdict {
                 Verdict::Accept => Some(false),
                 Verdict::Drop => Some(true),
                 Verdict::Jump(chain) if depth < DEEPEST => {
                     let inner = self.walk(chain, depth + 1);
                     walked.may_drop |= inner.may_drop;
+                    walked.may_accept |= inner.may_accept && is_for_others;
                     inner.is_dropped
                 }
                 Verdict::Return if *holds == Holds::Yes => break,
-                Verdict::Jump(_) | Verdict::Return => None,
+                Verdict::Return => {
+                    may_return |= is_for_others;
+                    None
+                }
+                Verdict::Jump(_) => None,
             };
             if *holds == Holds::Yes && is_dropped.is_some() {
-                return Walked { is_dropped, ..walked };
+                let may_accept = walked.may_accept || may_return;
+                return Walked { is_dropped, may_accept, ..walked };
             }
             walked.may_drop |= is_dropped == Some(true);
+            walked.may_accept |= is_dropped == Some(false) && is_for_others;
         }
         walked
     }
@@ -120,6 +139,7 @@ fn iptables_rule(rule: &[String], port: u16) -> (Holds, Vec<Verdict>) {
                 yes(rest.next().is_some_and(|ports| ports.split(',').any(|one| is_in(one, port))))
             }
             "--state" | "--ctstate" => yes(rest.next().is_some_and(|all| all.split(',').any(|state| state == "NEW"))),
+            "-i" => by_interface(rest.next() == Some("lo")),
             // Its value, or what it negates, is passed over as one more that is not known.
             _ => Holds::Perhaps,
         };
@@ -150,6 +170,11 @@ const fn yes(is_so: bool) -> Holds {
     if is_so { Holds::Yes } else { Holds::No }
 }
 
+/// Which of the others a connection comes in by is not known.
+const fn by_interface(is_loopback: bool) -> Holds {
+    if is_loopback { Holds::ToItself } else { Holds::Perhaps }
+}
+
 /// One port, or a range as `8000:8100`.
 fn is_in(range: &str, port: u16) -> bool {
     let (first, last) = range.split_once(':').unwrap_or((range, range));
@@ -164,9 +189,33 @@ fn is_in(range: &str, port: u16) -> bool {
 /// A chain of nft's: family, table, name.
 pub(super) type ChainName = [String; 3];
 
+/// The tables of nft that are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tables {
+    /// Those for IPv4, and those for IPv6: what passes only the others is not what is asked about.
+    pub(super) ipv4: bool,
+    pub(super) ipv6: bool,
+    /// Whether those of `iptables`, which keeps its rules in tables of nft's, are left to that: it was asked itself.
+    pub(super) but_iptables: bool,
+}
+
+impl Tables {
+    fn have(self, family: &str, table: &str) -> bool {
+        let is_of_iptables = ["filter", "nat", "mangle", "raw", "security"].contains(&table);
+        match family {
+            "inet" => true,
+            "ip" => self.ipv4 && !(self.but_iptables && is_of_iptables),
+            // `iptables` says nothing of these, which `ip6tables` makes.
+            "ip6" => self.ipv6,
+            // Bridges and ARP: no connection to this machine.
+            _ => false,
+        }
+    }
+}
+
 /// The first chain of incoming packets that drops it, by what `nft -j list ruleset` prints; one that plainly does before one
 /// that perhaps does.
-pub(super) fn by_nft(text: &str, port: u16) -> Option<(ChainName, Drops)> {
+pub(super) fn by_nft(text: &str, port: u16, looked_at: Tables) -> Option<(ChainName, Drops)> {
     let ruleset: Value = serde_json::from_str(text).ok()?;
     let all = ruleset["nftables"].as_array()?;
     // Chains are called within their table alone.
@@ -181,7 +230,7 @@ pub(super) fn by_nft(text: &str, port: u16) -> Option<(ChainName, Drops)> {
     let none = Rules::default();
     let incoming = all.iter().filter_map(|item| item.get("chain")).filter(|chain| chain["hook"] == "input");
     let dropping = incoming.filter_map(|chain| {
-        let [family, table, name] = names(chain, "name")?;
+        let [family, table, name] = names(chain, "name").filter(|[family, table, _]| looked_at.have(family, table))?;
         let rules = tables.get(&[family, table]).unwrap_or(&none);
         Some(([family, table, name].map(str::to_owned), rules.drops(name, chain["policy"] == "drop")?))
     });
@@ -237,9 +286,9 @@ fn nft_condition(left: &Value, right: &Value, port: u16) -> Holds {
     match (payload["protocol"].as_str(), payload["field"].as_str()) {
         (Some("tcp" | "th"), Some("dport")) => nft_port(right, port),
         (Some("udp" | "udplite" | "sctp" | "dccp" | "icmp" | "icmpv6"), _) => Holds::No,
-        _ if left["meta"]["key"] == "l4proto" => {
-            yes(one_of(right).any(|protocol| *protocol == "tcp" || *protocol == 6))
-        }
+        (Some("ip"), Some("protocol")) | (Some("ip6"), Some("nexthdr")) => nft_protocol(right),
+        _ if left["meta"]["key"] == "l4proto" => nft_protocol(right),
+        _ if left["meta"]["key"] == "iif" || left["meta"]["key"] == "iifname" => by_interface(*right == "lo"),
         _ if left["ct"]["key"] == "state" => yes(one_of(right).any(|state| *state == "new")),
         _ => Holds::Perhaps,
     }
@@ -249,6 +298,10 @@ fn nft_condition(left: &Value, right: &Value, port: u16) -> Holds {
 fn one_of(value: &Value) -> impl Iterator<Item = &Value> {
     let several = value.as_array().or_else(|| value["set"].as_array());
     several.map_or_else(|| std::slice::from_ref(value), Vec::as_slice).iter()
+}
+
+fn nft_protocol(protocols: &Value) -> Holds {
+    yes(one_of(protocols).any(|protocol| *protocol == "tcp" || *protocol == 6))
 }
 
 fn nft_port(ports: &Value, port: u16) -> Holds {
@@ -264,6 +317,8 @@ fn nft_port(ports: &Value, port: u16) -> Holds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ALL: Tables = Tables { ipv4: true, ipv6: true, but_iptables: false };
 
     /// As `iptables -S` prints them, of a machine with fail2ban.
     const IPTABLES: &str = "\
@@ -312,6 +367,51 @@ mod tests {
         assert_eq!(by_iptables(gone, 9876), None, "nothing comes back from there");
     }
 
+    /// Advice to open the port to everybody is wrong where it is open to those who are meant.
+    #[test]
+    fn what_may_be_let_in_before_is_only_perhaps_dropped() {
+        for condition in ["-s 192.168.0.0/16", "-i eth0", "--syn", "! -i lo"] {
+            let accept = format!("-A INPUT {condition} -p tcp -m tcp --dport 9876 -j ACCEPT\n");
+            for (policy, drop) in [("DROP", ""), ("ACCEPT", "-A INPUT -j DROP\n")] {
+                let rules = format!("-P INPUT {policy}\n{accept}{drop}");
+                assert_eq!(by_iptables(&rules, 9876), Some(Drops::Perhaps), "{rules}");
+                assert_eq!(by_iptables(&rules, 9877), Some(Drops::Plainly), "{rules}");
+            }
+        }
+        let called = "-P INPUT DROP\n-A INPUT -j lan\n-A lan -s 192.168.0.0/16 -j ACCEPT\n-A lan -j DROP\n";
+        assert_eq!(by_iptables(called, 9876), Some(Drops::Perhaps));
+        let passed_by = "-P INPUT ACCEPT\n-A INPUT -j lan\n-A lan -s 192.168.0.0/16 -j RETURN\n-A lan -j DROP\n";
+        assert_eq!(by_iptables(passed_by, 9876), Some(Drops::Perhaps));
+        let by_policy = "-P INPUT DROP\n-A INPUT -j lan\n-A lan -s 192.168.0.0/16 -j RETURN\n";
+        assert_eq!(by_iptables(by_policy, 9876), Some(Drops::Plainly), "what returns from there is dropped too");
+        let itself = "-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n";
+        assert_eq!(by_iptables(itself, 9876), Some(Drops::Plainly));
+        assert_eq!(by_iptables("-P INPUT ACCEPT\n-A INPUT -i lo -j DROP\n", 9876), Some(Drops::Perhaps));
+    }
+
+    #[test]
+    fn only_tables_that_the_connection_passes_are_looked_at() {
+        let found = |family: &str, table: &str, looked_at| {
+            let chain = format!(
+                r#"{{"chain": {{"family": "{family}", "table": "{table}", "name": "in", "hook": "input", "policy": "drop"}}}}"#
+            );
+            by_nft(&format!(r#"{{"nftables": [{chain}]}}"#), 9876, looked_at).is_some()
+        };
+        let (ipv4, ipv6) = (Tables { ipv6: false, ..ALL }, Tables { ipv4: false, ..ALL });
+        for (family, by_ipv4, by_ipv6) in [
+            ("ip", true, false),
+            ("ip6", false, true),
+            ("inet", true, true),
+            ("arp", false, false),
+            ("bridge", false, false),
+        ] {
+            assert_eq!((found(family, "wall", ipv4), found(family, "wall", ipv6)), (by_ipv4, by_ipv6), "{family}");
+        }
+        let asked = Tables { but_iptables: true, ..ALL };
+        assert!(!found("ip", "filter", asked) && found("ip", "wall", asked), "iptables has told of its own");
+        assert!(found("ip6", "filter", asked) && found("inet", "filter", asked), "and of nothing else");
+    }
+
     /// As `nft -j list ruleset` prints them: those of the example that it comes with, grown.
     fn nft(policy: &str, more: &[&str]) -> String {
         let rule = |chain: &str, expressions: &str| {
@@ -343,12 +443,12 @@ mod tests {
 
     #[test]
     fn nft_drops_what_its_rules_are_about_also_in_chains_that_are_called() {
-        let drops = |more: &[&str], port| by_nft(&nft("accept", more), port).map(|(_, drops)| drops);
+        let drops = |more: &[&str], port| by_nft(&nft("accept", more), port, ALL).map(|(_, drops)| drops);
         assert_eq!(drops(&[], 9876), None, "only other ports are dropped, and what is no new connection");
         assert_eq!(drops(&[], 22), Some(Drops::Plainly));
         let counted =
             r#"{"counter": {"packets": 3, "bytes": 180}}, {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}"#;
-        let (chain, plainly) = by_nft(&nft("accept", &[counted]), 9876).unwrap();
+        let (chain, plainly) = by_nft(&nft("accept", &[counted]), 9876, ALL).unwrap();
         assert_eq!(
             (chain.join(" ").as_str(), plainly),
             ("inet filter input", Drops::Plainly),
@@ -365,9 +465,15 @@ mod tests {
 
     #[test]
     fn nft_drops_by_policy_what_nothing_lets_in() {
-        let drops = |port| by_nft(&nft("drop", &[]), port).map(|(_, drops)| drops);
+        let drops = |port| by_nft(&nft("drop", &[]), port, ALL).map(|(_, drops)| drops);
         assert_eq!((drops(9876), drops(8080)), (Some(Drops::Plainly), None));
-        assert_eq!(by_nft("", 9876), None);
-        assert_eq!(by_nft(r#"{"nftables": [{"metainfo": {}}]}"#, 9876), None);
+        let lan = r#"{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "eth0"}}, {"accept": null}"#;
+        let lan = by_nft(&nft("drop", &[lan]), 9876, ALL).map(|(_, drops)| drops);
+        assert_eq!(lan, Some(Drops::Perhaps), "it may come in by another interface");
+        let ping = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "protocol"}}, "right": "icmp"}}, {"accept": null}"#;
+        let ping = by_nft(&nft("drop", &[ping]), 9876, ALL).map(|(_, drops)| drops);
+        assert_eq!(ping, Some(Drops::Plainly));
+        assert_eq!(by_nft("", 9876, ALL), None);
+        assert_eq!(by_nft(r#"{"nftables": [{"metainfo": {}}]}"#, 9876, ALL), None);
     }
 }

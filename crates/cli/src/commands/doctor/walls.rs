@@ -2,10 +2,11 @@
 //! The firewalls of the systems: which are active on this machine, and what opens a port in each. Nothing is changed, and
 //! nobody is asked for a password.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use super::rules::{self, Drops};
+use super::rules::{self, Drops, Tables};
 
 /// One that lets packets in or not.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,12 +109,12 @@ impl Chain {
 }
 
 impl Here {
-    /// Looks for what is in the way of connections to this port.
-    pub(super) fn look(port: u16) -> Self {
+    /// Looks for what is in the way of connections to this port, at these addresses where any are known.
+    pub(super) fn look(port: u16, addresses: &[SocketAddr]) -> Self {
         match std::env::consts::OS {
             "windows" => Self::windows(),
             "macos" => Self::macos(),
-            _ => Self::linux(port),
+            _ => Self::linux(port, addresses),
         }
     }
 
@@ -130,8 +131,11 @@ impl Here {
         Self { walls: is_on.then_some(Wall::Application).into_iter().collect(), ..Self::default() }
     }
 
-    fn linux(port: u16) -> Self {
+    fn linux(port: u16, addresses: &[SocketAddr]) -> Self {
         let mut here = Self::default();
+        let is_any = |is_so: fn(&SocketAddr) -> bool| addresses.is_empty() || addresses.iter().any(is_so);
+        let (ipv4, ipv6) = (is_any(SocketAddr::is_ipv4), is_any(SocketAddr::is_ipv6));
+        let mut tables = Tables { ipv4, ipv6, but_iptables: false };
         if std::fs::read_to_string("/etc/ufw/ufw.conf").is_ok_and(|conf| is_ufw_on(&conf)) {
             here.walls.push(Wall::Ufw);
         }
@@ -139,36 +143,40 @@ impl Here {
             here.walls.push(Wall::Firewalld);
         }
         // These two make rules of the others, which are better left to them.
-        if here.walls.is_empty() {
-            here.ask("iptables", &["-S"], "sudo iptables -S", |rules| {
+        // The rules of iptables are those for IPv4.
+        if here.walls.is_empty() && ipv4 {
+            tables.but_iptables = here.ask("iptables", &["-S"], "sudo iptables -S", |rules| {
                 rules::by_iptables(rules, port).map(|drops| (Wall::Iptables, drops))
             });
         }
         if here.walls.is_empty() {
             here.ask("nft", &["-j", "list", "ruleset"], "sudo nft list ruleset", |rules| {
-                let ([family, table, name], drops) = rules::by_nft(rules, port)?;
+                let ([family, table, name], drops) = rules::by_nft(rules, port, tables)?;
                 Some((Wall::Nft(Chain { family, table, name }), drops))
             });
         }
         here
     }
 
+    /// Gives whether the program has told its rules.
     fn ask(
         &mut self,
         program: &str,
         arguments: &[&str],
         as_root: &'static str,
         wall: impl Fn(&str) -> Option<(Wall, Drops)>,
-    ) {
-        match said(program, arguments) {
-            Some(output) if output.status.success() => match wall(&text(&output)) {
-                Some((wall, Drops::Plainly)) => self.walls.push(wall),
-                Some((wall, Drops::Perhaps)) => self.suspects.push(wall),
-                None => {}
-            },
-            Some(_) => self.hidden.push(as_root),
+    ) -> bool {
+        let Some(output) = said(program, arguments) else { return false };
+        if !output.status.success() {
+            self.hidden.push(as_root);
+            return false;
+        }
+        match wall(&text(&output)) {
+            Some((wall, Drops::Plainly)) => self.walls.push(wall),
+            Some((wall, Drops::Perhaps)) => self.suspects.push(wall),
             None => {}
         }
+        true
     }
 }
 

@@ -92,8 +92,13 @@ fn only(table: &CstObject, key: &str) -> Result<Option<CstObjectProp>> {
 
 fn input(value: &Value) -> CstInputValue {
     match value {
-        Value::Array(items) => CstInputValue::Array(items.iter().map(input).collect()),
+        Value::Null => CstInputValue::Null,
+        Value::Bool(is_so) => CstInputValue::Bool(*is_so),
+        Value::Number(number) => CstInputValue::Number(number.to_string()),
         Value::String(text) => CstInputValue::String(text.clone()),
-        other => unreachable!("an entry holds strings and lists of them, and not {other}"),
+        Value::Array(items) => CstInputValue::Array(items.iter().map(input).collect()),
+        Value::Object(fields) => {
+            CstInputValue::Object(fields.iter().map(|(name, value)| (name.clone(), input(value))).collect())
+        }
     }
 }

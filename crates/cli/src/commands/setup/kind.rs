@@ -28,7 +28,8 @@ impl Kind {
         let words = words(entry);
         let Started { names, command } = Started::by(&words);
         if is_mcp(&command) {
-            return if command.len() == words.len() { Self::Ours } else { Self::OursByHand };
+            // A shell's script can have as many words as the entry itself.
+            return if command == words { Self::Ours } else { Self::OursByHand };
         }
         if names.iter().any(|name| names_a_rival(name)) { Self::Rival } else { Self::Other }
     }
@@ -80,16 +81,29 @@ fn names_a_rival(word: &str) -> bool {
     word.to_lowercase().split(['/', '\\']).any(|part| part.contains("blender") && part.contains("mcp"))
 }
 
-/// What tells what an entry is, for people: its address, or the command and the argument that says most. The other
-/// arguments may be keys and passwords.
+/// What tells what an entry is, for people: its address, or the command and the name of what that starts, else the argument
+/// that says most. The other arguments, and the rest of a shell's script, may be keys and passwords.
 pub(super) fn line(entry: &Value) -> String {
     if let Some(url) = address(entry) {
         return shown(&url);
     }
     let words = words(entry);
     let (program, args) = words.split_first().map_or(("", &[][..]), |(program, args)| (program.as_str(), args));
-    let telling = args.iter().find(|word| names_a_rival(word)).map(|word| format!(" {word}"));
-    format!("{program}{}", telling.unwrap_or_default())
+    let names = Started::by(&words).names;
+    let telling = names.iter().skip(1).chain(args).find(|word| names_a_rival(word)).map(|word| format!(" {word}"));
+    without_credentials(&format!("{program}{}", telling.unwrap_or_default()))
+}
+
+/// A text in which addresses have no `user:password@`.
+fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| {
+        // Behind the host an @ begins the name of a version.
+        let end = part.find(|sign: char| sign.is_whitespace() || "/?#".contains(sign)).unwrap_or(part.len());
+        let rest = part[..end].rfind('@').map_or(part, |at| &part[at + 1..]);
+        format!("{shown}://{rest}")
+    })
 }
 
 /// All text under `command` and `args`: Zed once had `{"command": {"path": …, "args": […]}}`.
@@ -110,9 +124,10 @@ pub(super) fn words(entry: &Value) -> Vec<String> {
     words
 }
 
-/// The environment variables that the client sets.
+/// The environment variables that the client sets; in Zed's older form they are beside the arguments.
 pub(super) fn variables(entry: &Value) -> Vec<(String, String)> {
-    texts(entry, "env")
+    let older = entry.get("command").map(|command| texts(command, "env")).unwrap_or_default();
+    [texts(entry, "env"), older].concat()
 }
 
 /// The texts of a table in an entry.
@@ -187,7 +202,27 @@ mod tests {
         let entry = json!({"command": "uvx", "args": ["--token", "s3cret", "blender-mcp", "--key=s3cret"]});
         assert_eq!(line(&entry), "uvx blender-mcp");
         assert_eq!(line(&json!({"command": "npx", "args": ["s3cret"]})), "npx");
+        for word in [
+            "--from=git+https://x-access-token:s3cret@github.com/me/blender-mcp",
+            "--from=git+https://me:s3cr@et@github.com/me/blender-mcp",
+        ] {
+            let line = line(&json!({"command": "uvx", "args": [word, "serve"]}));
+            assert_eq!(line, "uvx git+https://github.com/me/blender-mcp", "{word}");
+        }
+        let version = json!({"command": "uvx", "args": ["git+https://s3cret@example.com/blender-mcp@v1"]});
+        assert_eq!(line(&version), "uvx git+https://example.com/blender-mcp@v1");
+        let package = json!({"command": "uvx", "args": ["--with=git+https://s3cret@example.com/blender-mcp"]});
+        assert_eq!(line(&package), "uvx --with=git+https://example.com/blender-mcp");
+        let script = json!({"command": "sh", "args": ["-c", "export KEY=s3cret; uvx blender-mcp"]});
+        assert_eq!(line(&script), "sh blender-mcp");
         assert_eq!(line(&json!(1)), "");
+    }
+
+    /// Setup would take the options of the shell for those of the server.
+    #[test]
+    fn a_script_with_as_many_words_as_its_entry_is_none_of_setups() {
+        let script = json!({"command": "bash", "args": ["-lc", "blendwire mcp --plain"]});
+        assert_eq!(Kind::of("x", &script), Kind::OursByHand);
     }
 
     /// Whoever follows docs/setup.md has one of these.

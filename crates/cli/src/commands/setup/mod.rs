@@ -108,16 +108,31 @@ fn set_up(args: &SetupArgs, entry: &Entry, client: &Client, asks: bool) -> Resul
     Ok(report)
 }
 
-/// Mends one entry in the way of `setup CLIENT --name NAME`, without asking: its program becomes this executable, and what
-/// else it says stays. Says what was done.
+/// Mends entries, each named by its client and its name, in the way of `setup CLIENT --name NAME`, without asking: their
+/// program becomes this executable, and what else they say stays. Says what was done, and what could not be.
 ///
 /// # Errors
-/// Like those of setup.
-pub(crate) fn mend(client: &str, name: &str) -> Result<String> {
+/// When none could be mended: like those of setup.
+pub(crate) fn mend(entries: &[(String, String)]) -> Result<String> {
     let places = Places::here()?;
-    let client = Client::all(&places).find(|known| known.name() == client).context("no such client")?;
+    let entry = Entry::new(&EndpointArgs::default())?;
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for (client, name) in entries {
+        match mend_one(&places, &entry, client, name) {
+            Ok(what) => done.push(what),
+            Err(error) => failed.push(format!("{client}'s entry {name:?}: {error:#}")),
+        }
+    }
+    ensure!(!done.is_empty(), "{}", failed.join("; "));
+    done.extend(failed.into_iter().map(|why| format!("could not mend {why}")));
+    done.extend(entry.warning().map(|warning| format!("warning: {warning}")));
+    Ok(done.join("; "))
+}
+
+fn mend_one(places: &Places, entry: &Entry, client: &str, name: &str) -> Result<String> {
+    let client = Client::all(places).find(|known| known.name() == client).context("no such client")?;
     let file = File::read(&client.place.file)?;
-    let Plan { text, .. } = plan::put(&client, &file, name, &Entry::new(&EndpointArgs::default())?, false)?;
+    let Plan { text, .. } = plan::put(&client, &file, name, entry, false)?;
     file.check_writable()?;
     let backup = file.replace(text.as_deref())?;
     let kept = backup.map_or_else(String::new, |path| format!("; the file as it was is kept: {}", path.display()));

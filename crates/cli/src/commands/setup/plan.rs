@@ -124,10 +124,27 @@ pub(super) fn put(client: &Client, file: &File, name: &str, entry: &Entry, retir
         command(client, name)
     );
     let notes = (args != entry.args).then_some(stay);
-    let notes = notes.into_iter().chain(meant::missing_token(&args, &variables, &client.name())?).collect();
-    let text = client.format.put(&text, &table(client), name, &entry.fields(&args, client.has_type))?;
+    let missing = match meant::missing_token(&args, &variables, &client.name()) {
+        Ok(missing) => missing,
+        Err(error) if entry.has_options() => return Err(error),
+        // The entry may be for a terminal with other settings than this one: its program can be mended all the same.
+        Err(error) => {
+            Some(format!("warning: whether the token of the Blender that it is for is there is not known: {error:#}"))
+        }
+    };
+    let notes = notes.into_iter().chain(missing).collect();
+    let mut fields = entry.fields(&args, client.has_type);
+    fields.extend(found.as_ref().and_then(env_of_older_form));
+    let text = client.format.put(&text, &table(client), name, &fields)?;
     let change = if file.text.as_ref() == Some(&text) { Change::None } else { change };
     Ok(Plan { change, text: Some(text), rivals, args, notes })
+}
+
+/// The variables that Zed's older form has inside `command`, which the new one replaces.
+fn env_of_older_form(found: &Value) -> Option<(&'static str, Value)> {
+    let mut env = found.get("command")?.get("env")?.as_object()?.clone();
+    env.extend(found.get("env").and_then(Value::as_object).cloned().unwrap_or_default());
+    Some(("env", Value::Object(env)))
 }
 
 /// Beside an extension of ours an entry for the same Blender would give the assistant each tool twice.
@@ -188,6 +205,11 @@ pub(super) fn take(client: &Client, file: &File, name: &str) -> Result<Plan> {
 fn without(client: &Client, file: &File, text: &str, name: &str, entry: &Value) -> Result<Option<String>> {
     let fields: Fields =
         ["type", "command", "args"].into_iter().filter_map(|key| Some((key, entry.get(key)?.clone()))).collect();
+    // Setup writes nothing else: what has come of another form was put in by somebody else.
+    let is_written = |value: &Value| value.as_array().map_or(value.is_string(), |all| all.iter().all(Value::is_string));
+    if !fields.iter().all(|(_, value)| is_written(value)) {
+        return client.format.take(text, &table(client), name).map(Some);
+    }
     let leads_here = |before: &str| {
         let had_it = found(client, before, name).map_or(true, |found| found.is_some());
         !had_it && client.format.put(before, &table(client), name, &fields).is_ok_and(|put| put == text)

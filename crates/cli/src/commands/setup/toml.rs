@@ -110,6 +110,10 @@ fn after_a_blank_line(is_first: bool) -> Item {
 fn set(entry: &mut dyn TableLike, key: &str, value: &Value) {
     let mut new: toml_edit::Value = match value {
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Array>().into(),
+        Value::Object(fields) => {
+            let texts = fields.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+            texts.collect::<InlineTable>().into()
+        }
         value => value.as_str().unwrap_or_default().into(),
     };
     if let Some(old) = entry.get(key).and_then(Item::as_value) {

@@ -50,7 +50,9 @@ fn asked_over_http() -> Option<()> {
     let entry = |token: &str| json!({"url": at, "headers": {"Authorization": token}});
     with_entry(&user, "cursor", "blender", &entry(&right));
     user.found(&["clients"]).expect("clients", "ok", "Cursor: blendwire", "");
-    for entry in [json!({"url": at}), entry("Bearer ${input:blender}")] {
+    let variables = ["${input:blender}", "$BLENDWIRE_TOKEN", "%BLENDWIRE_TOKEN%"];
+    let without = variables.map(|variable| entry(&format!("Bearer {variable}")));
+    for entry in [json!({"url": at})].into_iter().chain(without) {
         with_entry(&user, "cursor", "blender", &entry);
         user.found(&["clients"]).expect("clients", "ok", "the token, which is not in the entry, is not looked at", "");
     }
@@ -175,6 +177,15 @@ mod unix {
         look().expect("clients", "ok", "Cursor: blendwire", "");
     }
 
+    /// What would ask in place of its `mcp` is inside a word.
+    #[test]
+    fn whether_a_script_reaches_its_blender_is_not_looked_at() {
+        let user = User::new();
+        let script = format!("exec '{}' mcp --host render7 --plain", env!("CARGO_BIN_EXE_blendwire"));
+        with_entry(&user, "cursor", "blender", &json!({"command": "/bin/sh", "args": ["-c", script]}));
+        user.found(&["clients"]).expect("clients", "ok", "is not looked at, since its command is a script", "");
+    }
+
     #[test]
     fn what_mends_an_entry_can_be_typed_as_it_stands_there() {
         let user = User::new();
@@ -204,8 +215,28 @@ fn entries_whose_program_is_gone_are_set_up_anew_where_that_is_wanted() {
     fixed.expect("clients", "ok", "VS Code: blendwire", "");
     let done = fixed.of_id("clients")["fixed"].as_str().unwrap();
     assert!(done.contains("Cursor's entry \"blender\"") && done.contains("blendwire-backup-1"), "{done}");
+    assert!(done.contains("build folder"), "the executable of tests is in one: {done}");
     let file = user.with_file("windsurf", "{}").parent().unwrap().join("../../.cursor/mcp.json");
     let written: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let entry = &written["mcpServers"]["blender"];
     assert_eq!((&entry["args"], &entry["env"]), (&json!(["mcp", "--port", "9877"]), &json!({"A": "1"})));
+}
+
+/// One that cannot be mended is no reason to leave the others, nor to keep silent about them.
+#[test]
+fn what_is_mended_is_told_beside_what_cannot_be() {
+    let user = User::new();
+    let gone = user.home.path().join("gone/blendwire").display().to_string();
+    let entry = json!({"command": gone, "args": ["mcp", "--profile", "of-another-terminal"]});
+    let twice =
+        format!(r#"{{"mcpServers": {{"blender": {{"command": {gone:?}, "args": ["mcp"], "args": ["mcp"]}}}}}}"#);
+    user.with_file("cursor", &twice);
+    let fixed = user.found(&["clients", "--fix"]);
+    let said = fixed.of_id("clients")["fixed"].as_str().unwrap().to_owned();
+    assert!(said.contains("could not be mended: cursor's entry \"blender\": \"args\" is in it twice"), "{said}");
+    with_entry(&user, "gemini", "blender", &entry);
+    let fixed = user.found(&["clients", "--fix"]);
+    let said = fixed.of_id("clients")["fixed"].as_str().unwrap();
+    assert!(said.contains("set up Gemini CLI's entry \"blender\" anew"), "its profile is not here: {said}");
+    assert!(said.contains("could not mend cursor's entry \"blender\": \"args\" is in it twice"), "{said}");
 }

@@ -139,6 +139,47 @@ fn an_older_form_of_an_entry_keeps_its_options_too() {
     let document: Value = serde_json::from_str(&read(&file)).unwrap();
     let entry = &document["context_servers"]["blender"];
     assert_eq!(*entry, json!({"command": executable(), "args": ["mcp", "--port", "9877"]}));
+    let with_env = old.replace("]}", "], \"env\": {\"A\": \"1\"}}");
+    let file = user.with_file("zed", &with_env);
+    user.setup(&["zed"]);
+    let document: Value = serde_json::from_str(&read(&file)).unwrap();
+    let entry = &document["context_servers"]["blender"];
+    assert_eq!((&entry["command"], &entry["env"]), (&json!(executable()), &json!({"A": "1"})));
+}
+
+#[test]
+fn entries_of_forms_that_setup_does_not_write_are_taken_out_too() {
+    let number = r#"{"context_servers": {"blender": {"command": "/old/blendwire", "args": ["mcp", "--port", 9877]}}}"#;
+    let older = r#"{"context_servers": {"blender": {"command": {"path": "/old/blendwire", "args": ["mcp"]}}}}"#;
+    for content in [number, older] {
+        let user = User::new();
+        let file = user.with_file("zed", content);
+        assert!(user.setup(&["zed", "--remove"]).contains("removed"), "{content}");
+        let document: Value = serde_json::from_str(&read(&file)).unwrap();
+        assert_eq!(document, json!({"context_servers": {}}), "{content}");
+    }
+}
+
+/// Its settings may be those of another terminal, where `BLENDWIRE_CONFIG` says where they are.
+#[test]
+fn an_entry_whose_profile_is_not_here_is_mended_all_the_same() {
+    let user = User::new();
+    let old = r#"{"mcpServers": {"blender": {"command": "/old/blendwire", "args": ["mcp", "--profile", "render7"]}}}"#;
+    let file = user.with_file("cursor", old);
+    let said = user.setup(&["cursor"]);
+    assert!(said.contains("updated") && said.contains("names the profile \"render7\""), "{said}");
+    assert!(read(&file).contains(&executable()) && read(&file).contains("render7"));
+    let output = user.run(&["cursor", "--profile", "render7"]);
+    assert_eq!(output.status.code(), Some(2), "what is asked for now has to be right: {output:?}");
+}
+
+#[test]
+fn a_script_stays_as_it_is() {
+    let user = User::new();
+    let script = r#"{"mcpServers": {"blender": {"command": "bash", "args": ["-lc", "blendwire mcp --plain"]}}}"#;
+    let file = user.with_file("cursor", script);
+    assert!(user.setup(&["cursor"]).contains("left as it is"));
+    assert_eq!(read(&file), script);
 }
 
 #[test]
