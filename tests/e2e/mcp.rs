@@ -24,6 +24,7 @@ use blendwire_e2e::{Blender, Display, Environment, Flavour, McpSession, Settings
 use serde_json::json;
 
 pub(crate) use self::http::HttpClient;
+pub(crate) use self::viewport::sides as each_side;
 use crate::suite::Suite;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -92,7 +93,7 @@ fn session(environment: &Environment, port: u16) -> Result<McpSession> {
     McpSession::start(command)
 }
 
-fn every_tool(environment: &Environment, flavour: Flavour) -> Result<()> {
+pub(crate) fn every_tool(environment: &Environment, flavour: Flavour) -> Result<()> {
     let blender = Blender::start(environment, flavour, &Settings::default())?;
     let session = session(environment, blender.port)?;
     let mut names: Vec<String> = session.tools()?.iter().map(|tool| tool.name.to_string()).collect();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Windowed Blenders of other versions: what differs between them is the interface that they draw, how add-ons are
-//! installed, and what becomes of data-blocks and of unsaved changes behind Blender's own operators.
+//! installed, what the tools of MCP find in them, and what becomes of data-blocks and of unsaved changes behind Blender's own
+//! operators.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
 use serde_json::json;
 
 use crate::suite::Suite;
-use crate::{addon_command, panel};
+use crate::{addon_command, mcp, panel};
 
 pub(crate) fn add(suite: &mut Suite) {
     for (name, blender) in suite.other_blenders() {
@@ -22,6 +23,8 @@ pub(crate) fn add(suite: &mut Suite) {
         own("a_fresh_account_gets_to_its_first_call", addon_command::fresh);
         own("scripts_are_run_and_taken_back", scripts);
         own("a_copy_leaves_unsaved_changes_unsaved", copies);
+        own("every_mcp_tool_answers", |environment| mcp::every_tool(environment, Flavour::Windowed));
+        own("each_side_shows_its_own_colour", |environment| mcp::each_side(environment, Flavour::Windowed));
     }
 }
 

@@ -173,7 +173,7 @@ fn seen(session: &McpSession, arguments: Value) -> Result<(Picture, String)> {
     Ok((Picture::from_png(&bytes)?, said))
 }
 
-fn sides(environment: &Environment, flavour: Flavour) -> Result<()> {
+pub(crate) fn sides(environment: &Environment, flavour: Flavour) -> Result<()> {
     let (blender, session) = start(environment, flavour)?;
     blender.result(PAINT)?;
     let sides = [
