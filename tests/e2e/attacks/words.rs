@@ -138,7 +138,7 @@ const NOTHING_TO_OPEN: [&str; 14] = [
 /// Paths that would have Blender write over `precious.png` or over what a link leads to, or that name no new picture.
 const NO_NEW_PICTURE: [&str; 17] = [
     "",
-    "relative.png",
+    "relative/new.png",
     "../relative.png",
     "//beside.png",
     "FOLDER",
