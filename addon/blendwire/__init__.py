@@ -33,7 +33,6 @@ if f"{__package__}.server" in sys.modules:
         "changes",
         "beyond_undo",
         "history",
-        "first_client",
         "snapshot",
         "drawing",
         "consent",

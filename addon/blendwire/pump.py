@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import bpy
 
-from . import bridge, consent, first_client, logs, snapshot, status_bar
+from . import bridge, consent, logs, snapshot, status_bar
 from .findings import Finding
 from .wake import WindowTimer
 
@@ -88,8 +88,6 @@ class Pump:
         self._has_failed = False
         if snapshot.refresh():
             snapshot.redraw()
-        if snapshot.current().last_line or snapshot.current().running_line:
-            first_client.remember()
         status_bar.redraw()
         consent.pop_up(snapshot.current().consent)
 

@@ -158,11 +158,8 @@ pub(crate) fn panel(environment: &Environment) -> Result<()> {
     busy(environment, &blender, &mut look)?;
     undo(&blender, &hand, &mut look)?;
 
-    hand.restarts_with("prefs.had_client = False")?;
+    hand.restarts_with("")?;
     look("before-the-first-client", &blender)?;
-    // Told once for all, and not at each start.
-    hand.restarts_with("prefs.had_client = True")?;
-    look("before-the-first-client-of-this-start", &blender)?;
     hand.restarts_with("prefs.require_token = True")?;
     look("token-required", &blender)?;
     // Where the server listens is told by the environment, which goes before the preferences.
