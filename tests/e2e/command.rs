@@ -175,13 +175,19 @@ fn launch(environment: &Environment, arguments: &[&str], background: bool) -> Re
     })
 }
 
-fn with_a_file(environment: &Environment) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("a scene.blend").display().to_string();
+/// A file that this Blender has saved, with an object named `Saved` in it.
+pub(crate) fn saved_scene(python: &Path, folder: &Path) -> Result<String> {
+    let file = folder.join("a scene.blend").display().to_string();
     let code =
         format!("import bpy\nbpy.data.objects['Cube'].name = 'Saved'\nbpy.ops.wm.save_as_mainfile(filepath={file:?})");
-    let saved = Command::new(&environment.bpy_5_2).args(["-c", &code]).output()?;
+    let saved = Command::new(python).args(["-c", &code]).output()?;
     ensure!(Path::new(&file).exists(), "{saved:?}");
+    Ok(file)
+}
+
+fn with_a_file(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = saved_scene(&environment.bpy_5_2, folder.path())?;
     launched(environment, &["--embedded", &file], |wire, _| {
         let found = wire.result("result = [bpy.data.filepath, 'Saved' in bpy.data.objects]")?;
         ensure!(found == json!([file, true]), "{found}");

@@ -195,12 +195,8 @@ fn launcher(environment: &Environment, folder: &Path, arguments: &[&str]) -> Res
 
 fn with_a_window(environment: &Environment) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let file = folder.path().join("a scene.blend").display().to_string();
-    let save =
-        format!("import bpy\nbpy.data.objects['Cube'].name = 'Saved'\nbpy.ops.wm.save_as_mainfile(filepath={file:?})");
     // Saved by an older Blender than the one that is to open it.
-    let saved = Command::new(&environment.bpy_4_2).args(["-c", &save]).output()?;
-    ensure!(Path::new(&file).exists(), "{saved:?}");
+    let file = crate::command::saved_scene(&environment.bpy_4_2, folder.path())?;
     let display = Display::start(&environment.xvfb)?;
     let port = free_port()?.to_string();
     let mut command = launcher(environment, folder.path(), &["--port", &port])?;

@@ -16,7 +16,7 @@ import bpy
 
 NAME = "<request>"
 DEEPEST = 100
-
+# A client asks ten times a second for an answer that is to be waited for; one that has not for so long has gone.
 FORGOTTEN_SECS = 60
 
 
@@ -70,7 +70,7 @@ def main(code, name):
     kept, now = waiting(), time.monotonic()
     for other, (_, _, seen) in list(kept.items()):
         if now - seen > FORGOTTEN_SECS:
-            # Its client has gone. What ends with the function, as another process does, ends here.
+            # What ends with the function, as another process does, ends here.
             del kept[other]
     printed = io.StringIO()
     linecache.cache[NAME] = (len(code), None, code.splitlines(True), NAME)
@@ -80,7 +80,7 @@ def main(code, name):
         exec(compile(code, NAME, "exec"), namespace)
         check = namespace.get("check_is_finished")
         if callable(check):
-            # Not before: it may have taken long, or opened another file.
+            # Looked up after the script: that may have taken long, or opened another file.
             waiting()[name] = (check, printed, time.monotonic())
             return {"status": "unfinished"}
         return {"status": "ok", "result": plain(namespace.get("result"))}

@@ -255,23 +255,21 @@ impl Blender {
         request: &ClientRequest<'_>,
         on_event: Option<OnEvent<'_>>,
     ) -> Result<Bytes, ClientError> {
+        let mut turn = Some(lane.turn.lock().await);
         if self.server() == Some(ServerKind::McpForBlender) {
-            let turn = lane.turn.lock().await;
             let there = tokio::time::timeout(BUSY_TIMEOUT, Bare::open(&self.endpoint)).await;
             if let Some(bare) = there.unwrap_or(Ok(None))? {
-                return self.call_bare(bare, request, Some(turn)).await;
+                return self.call_bare(bare, request, turn).await;
             }
-            drop(turn);
             // It has gone, and another may be there.
             self.is_server(None);
         }
         tokio::select! {
             biased;
-            reply = self.call_framed(lane, request, on_event) => reply,
+            reply = self.call_framed(lane, request, on_event, &mut turn) => reply,
             Some(bare) = self.bare_instead() => {
                 self.is_server(Some(ServerKind::McpForBlender));
-                // The framed call, which has the turn, is not dropped before this has its answer.
-                self.call_bare(bare, request, None).await
+                self.call_bare(bare, request, turn).await
             }
         }
     }
@@ -329,8 +327,8 @@ impl Blender {
         lane: &Arc<Lane>,
         request: &ClientRequest<'_>,
         mut on_event: Option<OnEvent<'_>>,
+        turn: &mut Option<MutexGuard<'_, ()>>,
     ) -> Result<Bytes, ClientError> {
-        let mut turn = Some(lane.turn.lock().await);
         let in_use = InUse::begin(lane);
         // One of a server that ends each connection with its reply still looks sound for a moment.
         let kept = lane.take().filter(|_| !self.ends_connections());
@@ -345,12 +343,12 @@ impl Blender {
             opened
         };
         let request = request.encode();
-        let mut reply = self.send(&mut connection, &request, &mut on_event, &mut turn).await?;
+        let mut reply = self.send(&mut connection, &request, &mut on_event, turn).await?;
         if unauthorized(&reply).is_some() {
             // The server has said that nothing was done, so this is no second time. Its token may have been replaced since
             // this connection proved itself.
             connection = self.connect_and_prove().await?;
-            reply = self.send(&mut connection, &request, &mut on_event, &mut turn).await?;
+            reply = self.send(&mut connection, &request, &mut on_event, turn).await?;
             if let Some(message) = unauthorized(&reply) {
                 let (endpoint, refusal) = (self.endpoint.clone(), Refusal::Token);
                 return Err(ClientError::TurnedAway { endpoint, refusal, message });

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use rmcp::model::ProtocolVersion;
+use rmcp::transport::common::http_header::{HEADER_MCP_PROTOCOL_VERSION, HEADER_SESSION_ID};
 use rmcp::transport::streamable_http_server::session::SessionManager as _;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
@@ -34,9 +36,6 @@ const MOST_SESSIONS: usize = 256;
 
 /// From this many requests on a session is somebody's: it began, said that it had, listed what there is, and called.
 const CONVERSATION: usize = 5;
-
-/// Of the headers, the one that names the session.
-const SESSION: &str = "mcp-session-id";
 
 /// Where a page may come from that asks: this machine, as tools in a browser do. Any port, since they choose one.
 const ORIGINS: [&str; 6] = [
@@ -64,6 +63,25 @@ pub fn refusal(status: StatusCode, why: &'static str) -> Response<UnsyncBoxBody<
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Whether a request has no session, so that its client takes it back by going away. With a session, going away says nothing.
+pub fn stands_alone(headers: &HeaderMap) -> bool {
+    let revision = headers.get(HEADER_MCP_PROTOCOL_VERSION);
+    revision.and_then(|revision| revision.to_str().ok()).is_some_and(is_without_sessions)
+}
+
+/// The same of the beginning of a request, as far as it is there.
+pub fn begins_alone(request: &[u8]) -> bool {
+    let mut headers =
+        request.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok()?.split_once(':'));
+    let revision = headers.find(|(name, _)| name.eq_ignore_ascii_case(HEADER_MCP_PROTOCOL_VERSION));
+    revision.is_some_and(|(_, revision)| is_without_sessions(revision.trim()))
+}
+
+/// Revisions are dates.
+fn is_without_sessions(revision: &str) -> bool {
+    revision >= ProtocolVersion::NO_INITIALIZE.as_str()
 }
 
 /// One MCP server for any number of clients over HTTP.
@@ -111,13 +129,13 @@ impl HttpServer {
         B::Error: Display,
     {
         let ends_session = request.method() == Method::DELETE;
-        let session = request.headers().get(SESSION).cloned();
+        let session = request.headers().get(HEADER_SESSION_ID).cloned();
         let mut response = self.service.handle(request).await.map(BodyExt::boxed_unsync);
         if ends_session && response.status() == StatusCode::ACCEPTED {
             // MCP names no status for this. Clients take any other for a failure, and warn their user.
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
-        let named = response.headers().get(SESSION).or(session.as_ref());
+        let named = response.headers().get(HEADER_SESSION_ID).or(session.as_ref());
         if let Some(id) = named.and_then(|id| id.to_str().ok())
             && response.status().is_success()
         {
@@ -160,11 +178,25 @@ mod tests {
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream");
         if let Some(session) = session {
-            request = request.header(SESSION, session);
+            request = request.header(HEADER_SESSION_ID, session);
         }
         let response = server.handle(request.body(Full::new(Bytes::from(message))).unwrap()).await;
-        let named = response.headers().get(SESSION).map(|id| id.to_str().unwrap().to_owned());
+        let named = response.headers().get(HEADER_SESSION_ID).map(|id| id.to_str().unwrap().to_owned());
         (response.status(), named)
+    }
+
+    #[test]
+    fn the_revision_tells_whether_a_request_stands_alone() {
+        let alone = |revision: &'static str| {
+            let headers = [(HEADER_MCP_PROTOCOL_VERSION.to_lowercase(), revision)];
+            let parsed = headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+            let written = format!("POST /mcp HTTP/1.1\r\nHost: a:1\r\nmcp-protocol-VERSION:{revision}\r\n\r\n{{");
+            assert_eq!(stands_alone(&parsed.collect()), begins_alone(written.as_bytes()), "{revision}");
+            begins_alone(written.as_bytes())
+        };
+        assert!(alone("2026-07-28") && alone("2027-01-01"));
+        assert!(!alone("2025-11-25") && !alone(""));
+        assert!(!begins_alone(b"POST /mcp HTTP/1.1\r\nMCP-Prot") && !stands_alone(&HeaderMap::new()));
     }
 
     #[tokio::test]

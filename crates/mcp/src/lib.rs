@@ -31,7 +31,7 @@ mod waiting;
 pub use blender::{Blender, Call, Launch, NoReply, OnEvent, Running, Travel};
 pub use docs::api_changes;
 pub use greeting::{greeted, greeting};
-pub use http::{Hosts, HttpServer, refusal};
+pub use http::{Hosts, HttpServer, begins_alone, refusal, stands_alone};
 pub use server::{INSTRUCTIONS, ServeError, Server, other_definitions, revisions, serve_stdio, tool_definitions};
 pub use tools::{Answer, answers, glance, glanced};
 pub use visitor::OnBehalf;

@@ -200,7 +200,7 @@ impl Server {
 
 /// Whether each request of this client stands alone, by its revision of MCP.
 pub(crate) fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+    context.protocol_version().is_some_and(|version| !version.has_initialize())
 }
 
 /// How long Blender's main thread may take to go on with a script that was waiting for consent.

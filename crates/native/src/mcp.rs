@@ -12,18 +12,13 @@ use std::time::Duration;
 use blendwire_bridge::{Answering, At, Behalf, HttpService, Incoming, Mount, Request, StatusCode};
 use blendwire_client::{Access, Blender, Endpoint, Tls, TokenSource};
 use blendwire_journal::Dialect;
-use blendwire_mcp::{Hosts, HttpServer, OnBehalf, Server, refusal};
+use blendwire_mcp::{Hosts, HttpServer, OnBehalf, Server, begins_alone, refusal, stands_alone};
 use blendwire_state::fault;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Where it is.
 pub(crate) const MOUNT: Mount = Mount { path: "/mcp", dialect: Dialect::Mcp, ends_with_client: begins_alone, make };
-
-/// The header that names the revision of MCP, and the first one in which a request has no session and is taken back by going
-/// away. In those before, going away says nothing. Revisions are dates.
-const REVISION: &str = "mcp-protocol-version";
-const FIRST_ALONE: &str = "2026-07-28";
 
 /// Clients over HTTP come and go without a word, and the panel counts connections: the one that their calls share is there only
 /// while they ask.
@@ -49,8 +44,7 @@ impl HttpService for Mcp {
             let started = start();
             started.inspect_err(|error| log::error!("/mcp has no thread to run on: {error}")).ok()
         });
-        let is_alone =
-            request.headers().get(REVISION).is_some_and(|revision| revision.as_bytes() >= FIRST_ALONE.as_bytes());
+        let is_alone = stands_alone(request.headers());
         let server = self.server.clone();
         Box::pin(async move {
             let answered = match runtime {
@@ -80,13 +74,6 @@ impl Drop for Mcp {
             runtime.shutdown_background();
         }
     }
-}
-
-/// The same of a head, as far as it is there.
-fn begins_alone(head: &[u8]) -> bool {
-    let mut headers = head.split(|byte| *byte == b'\n').filter_map(|line| str::from_utf8(line).ok()?.split_once(':'));
-    let revision = headers.find(|(name, _)| name.eq_ignore_ascii_case(REVISION));
-    revision.is_some_and(|(_, revision)| revision.trim() >= FIRST_ALONE)
 }
 
 fn start() -> io::Result<Runtime> {

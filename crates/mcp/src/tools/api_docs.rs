@@ -42,12 +42,13 @@ struct Part {
 /// The documentation of the Blender that runs, read where it was not read yet. Who asks meanwhile waits for the same.
 pub(super) async fn index(caller: &Caller, tool: &'static str) -> Result<Arc<Index>, Failure> {
     let library = &caller.docs;
-    if let Some(index) = library.finished(&fingerprint(caller, tool).await?) {
-        return Ok(index);
-    }
-    let mut begun = library.begun.lock().await;
     for _ in 0..MOST_BEGINNINGS {
         let fingerprint = fingerprint(caller, tool).await?;
+        if let Some(index) = library.finished(&fingerprint) {
+            return Ok(index);
+        }
+        let mut begun = library.begun.lock().await;
+        // Whoever was waited for may have read it.
         if let Some(index) = library.finished(&fingerprint) {
             return Ok(index);
         }
@@ -62,14 +63,14 @@ pub(super) async fn index(caller: &Caller, tool: &'static str) -> Result<Arc<Ind
                 break;
             }
         }
+        // Read to its end, it is nothing to go on from.
+        let rows = begun.take().map(|begun| begun.rows).unwrap_or_default();
         if self::fingerprint(caller, tool).await? == fingerprint {
-            let rows = begun.take().map(|begun| begun.rows).unwrap_or_default();
             // Kept by that task: it goes on where the call is cancelled.
             let library = library.clone();
             let kept = tokio::task::spawn_blocking(move || library.keep(fingerprint, Index::new(rows))).await;
             return kept.map_err(|error| Failure(format!("the documentation could not be indexed: {error}")));
         }
-        *begun = None;
     }
     Err(Failure("Blender's add-ons change while its API is read; try again when they have settled".to_owned()))
 }

@@ -10,6 +10,7 @@ import bpy
 
 if TYPE_CHECKING:
     from rendering import why_busy
+    from still_there import at
 
 # Some five seconds.
 MOST_POLLS = 250
@@ -34,8 +35,7 @@ class Switch:
     def __call__(self):
         """The answer, or None until the window shows the workspace."""
         self.polls += 1
-        windows = bpy.context.window_manager.windows
-        window = next((window for window in windows if window.as_pointer() == self.window), None)
+        window = at(bpy.context.window_manager.windows, self.window)
         workspace = bpy.data.workspaces.get(self.workspace)
         if window is None or workspace is None:
             return error(

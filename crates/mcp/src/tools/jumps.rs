@@ -55,7 +55,13 @@ const OBJECT_NAME: &str = "jump_to_view3d_object_by_name";
 
 const OBJECT_DATA_NAME: &str = "jump_to_view3d_object_data_by_name";
 
-const TO_TAB: &str = concat!(include_str!("rendering.py"), "\n\n", include_str!("jump_to_tab.py"));
+const TO_TAB: &str = concat!(
+    include_str!("still_there.py"),
+    "\n\n",
+    include_str!("rendering.py"),
+    "\n\n",
+    include_str!("jump_to_tab.py")
+);
 
 const TO_OBJECT: &str = concat!(
     include_str!("finite.py"),

@@ -14,6 +14,7 @@ import bpy
 
 if TYPE_CHECKING:
     from picture import PNG, Problem, folder_for_a_moment, png_of, size_of_png, within
+    from still_there import at
 
 # What most clients take as one message, the text around the picture included.
 LIMIT_BYTES = 700_000
@@ -88,11 +89,6 @@ class Screenshot:
             "mime_type": mime_type,
             "data": base64.b64encode(picture).decode(),
         }
-
-
-def at(things, pointer):
-    """The one of these windows or editors that lies there; what is gone must not be touched."""
-    return next((thing for thing in things if thing.as_pointer() == pointer), None)
 
 
 def taken_by(window, area):

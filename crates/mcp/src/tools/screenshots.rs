@@ -41,7 +41,8 @@ const AREA_NAME: &str = "get_screenshot_of_area_as_image";
 
 const LAYOUT_NAME: &str = "get_screenshot_of_window_as_json";
 
-const PICTURE: &str = concat!(include_str!("picture.py"), "\n\n", include_str!("screenshots.py"));
+const PICTURE: &str =
+    concat!(include_str!("still_there.py"), "\n\n", include_str!("picture.py"), "\n\n", include_str!("screenshots.py"));
 
 const DESCRIBED: &str = concat!(include_str!("finite.py"), "\n\n", include_str!("get_screenshot_of_window_as_json.py"));
 
