@@ -3,8 +3,9 @@
 
 `server` starts and stops it; in a background Blender, where timers never fire, `command_line` takes its place. There
 is never more than one: which one counts is kept on `sys`, so that the pump of a reloaded module finds itself replaced
-and ends. After work it keeps Blender's loop awake for a moment (`wake`); a few times a second it prints the core's
-messages and refreshes the panel's snapshot. No exception leaves the timer. Main thread only.
+and ends; so does a timer from before the system's clock was set back (`clock`). After work it keeps Blender's loop
+awake for a moment (`wake`); a few times a second it prints the core's messages and refreshes the panel's snapshot. No
+exception leaves the timer. Main thread only, but for what `clock` calls.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from functools import partial
 
 import bpy
 
-from . import bridge, consent, logs, snapshot, status_bar
+from . import bridge, clock, consent, logs, snapshot, status_bar
 from .findings import Finding
 from .wake import WindowTimer
 
@@ -36,8 +38,13 @@ class Pump:
     """The state of one timer."""
 
     def __init__(self) -> None:
-        # One object for good: Blender tells timers apart by identity, and `self._run` is a new one each time.
-        self.callback = self._run
+        # Counts the timers that this had, and how often the last of them was called.
+        self._number = 0
+        self._calls = 0
+        self._is_running = False
+        self._woken_for = 0
+        # One object for each: Blender tells timers apart by identity.
+        self.callback = partial(self._run, self._number)
         self._wake = WindowTimer()
         self._awake_until = 0.0
         self._next_refresh = 0.0
@@ -49,23 +56,60 @@ class Pump:
         """Lets go of the window timer; it comes back with the next request."""
         self._wake.remove()
 
-    def _run(self) -> float | None:
+    def begin_anew(self) -> None:
+        """Goes on with a timer that Blender calls at once, whatever became of the one before.
+
+        For `clock`, on its thread. Blender keeps its timers in a list that only the main thread takes out of, and that
+        this appends to with Python's lock held, when nobody else does.
+        """
+        self._number += 1
+        self._calls = 0
+        self.callback = partial(self._run, self._number)
+        bpy.app.timers.register(self.callback, first_interval=0.0, persistent=True)
+
+    def is_stuck(self) -> bool:
+        """Whether the timer of `begin_anew` may have stopped like the one before; for `clock`, too.
+
+        Blender may have called it first in the round that it was in when the clock was set back, and counts from the
+        time at which that round began. A timer that is called twice goes on.
+        """
+        return self._number > 0 and self._calls == 1 and not self._is_running
+
+    def is_current(self) -> bool:
+        """Whether no other has taken its place."""
+        return vars(sys).get(_SLOT) is self
+
+    def _run(self, number: int) -> float | None:
         """What Blender calls: 0.0 to be called again as soon as it comes round, None to be forgotten."""
+        if number != self._number:
+            return None
+        self._calls += 1
+        self._is_running = True
+        try:
+            return self._step(number)
+        finally:
+            self._is_running = False
+
+    def _step(self, number: int) -> float | None:
         for step in (self._serve, self._refresh):
             # A script that ran in the first step may have stopped the server, or registered the add-on anew.
-            if not self._is_current():
+            if number != self._number or not self.is_current():
                 return None
             try:
                 step()
             except BaseException as error:
                 # Blender drops a timer that raises.
                 self._report(error)
-        return 0.0 if self._is_current() else None
+        return 0.0 if number == self._number and self.is_current() else None
 
     def _serve(self) -> None:
         worked = bridge.tick(BUDGET_SECS, LINGER_SECS)
         now = time.monotonic()
-        if worked and self._is_current():
+        if self._woken_for != self._number:
+            # The window timer goes by the same clock.
+            self._wake.remove()
+            self._woken_for = self._number
+        if worked and self.is_current():
             self._awake_until = now + AWAKE_SECS
             self._wake.add()
         elif now > self._awake_until:
@@ -103,9 +147,6 @@ class Pump:
         with suppress(Exception):
             logs.write("error", "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip())
 
-    def _is_current(self) -> bool:
-        return vars(sys).get(_SLOT) is self
-
 
 def start() -> None:
     """Starts the pump, unless this module's own runs already; one of an earlier load of the module is replaced."""
@@ -116,6 +157,7 @@ def start() -> None:
     pump = Pump()
     vars(sys)[_SLOT] = pump
     bpy.app.timers.register(pump.callback, first_interval=0.0, persistent=True)
+    clock.watch(pump)
 
 
 def stop() -> None:

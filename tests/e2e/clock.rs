@@ -30,6 +30,9 @@ pub(crate) fn add(suite: &mut Suite) {
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// Longer than Blender's main thread waits for the next request.
+const PAUSE: Duration = Duration::from_millis(300);
+
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
@@ -175,24 +178,34 @@ fn jumps(environment: &Environment, flavour: Flavour) -> Result<()> {
         ids.push(id);
         fs_err::write(format!("{go}{seconds}"), "")?;
     }
-    let reply = running.reply()?;
+    let reply = running.reply().context("what jumped")?;
     ensure!(reply["result"] == "jumped", "{reply}");
     for mut wire in waiting {
-        let reply = wire.reply()?;
+        let reply = wire.reply().context("what was queued")?;
         ensure!(reply["result"] == "was queued", "{reply}");
     }
     // Requests that begin while it is elsewhere, over connections of all ages.
     for seconds in [-DAY, DAY, -HOUR] {
+        // Else Blender's main thread still waits for the next request of those before, and its timer is not needed.
+        std::thread::sleep(PAUSE);
         clock.set(seconds)?;
-        is_ahead(&blender, seconds)?;
+        is_ahead(&blender, seconds).with_context(|| format!("ahead by {seconds} s"))?;
         for (name, wire) in [("kept", &mut kept), ("greeted", &mut greeted), ("new", &mut blender.wire()?)] {
             let id = format!("{name} at {seconds}");
-            let reply = wire.answer(&json!({"type": "execute", "id": id, "code": "result = 1"}))?;
+            let ask = json!({"type": "execute", "id": id, "code": "result = 1"});
+            let reply = wire.answer(&ask).with_context(|| id.clone())?;
             ensure!(reply["result"] == 1, "{id}: {reply}");
             ids.push(id);
         }
         health(&mut http)?;
     }
+    // While Blender's main thread runs a script.
+    let code = jump(&clock) + &format!("jump({})\ntime.sleep(2)\nresult = 'back'", -2 * DAY);
+    let reply = blender.wire()?.answer(&json!({"type": "execute", "id": "goes back", "code": code}))?;
+    ensure!(reply["result"] == "back", "{reply}");
+    std::thread::sleep(PAUSE);
+    is_ahead(&blender, -2 * DAY).context("after a script during which it went back")?;
+    ids.push("goes back".to_owned());
     // The core goes by that clock too, where it tells the time.
     let (later, earlier) =
         (told(&blender, &format!("new at {DAY}"))?.0, told(&blender, &format!("new at {}", -HOUR))?.0);

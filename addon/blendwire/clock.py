@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Notices that the system's clock was set back, which stops every timer of Blender's.
+
+Before 5.2, on Linux and macOS, Blender keeps its timers by that clock: one that has just been called is not called
+again until the clock shows that time once more, be it tomorrow. A timer that is registered after the jump is. So `pump`
+has this thread look, which no timer can, and begins anew when told.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from threading import Thread
+from typing import Protocol
+
+import bpy
+
+# A client waits about this long for a Blender whose timers have stopped.
+LOOK_EVERY_SECS = 0.5
+# Timers that stop for so long are not missed. It is also more than the two clocks are read apart.
+SLACK_SECS = 0.02
+
+
+class Watched(Protocol):
+    """What ends with its timers."""
+
+    def is_current(self) -> bool:
+        """Whether it is to be watched any longer."""
+
+    def is_stuck(self) -> bool:
+        """Whether it has begun anew, and that may have been in vain."""
+
+    def begin_anew(self) -> None:
+        """Gets itself another timer."""
+
+
+def watch(watched: Watched) -> None:
+    """Has it begin anew each time that the clock was set back, on a thread of its own, as long as it is current."""
+    if sys.platform != "win32" and bpy.app.version < (5, 2, 0):
+        Thread(target=_look, args=(watched,), name="blendwire-clock", daemon=True).start()
+
+
+def _look(watched: Watched) -> None:
+    ahead = _ahead()
+    while watched.is_current():
+        time.sleep(LOOK_EVERY_SECS)
+        before, ahead = ahead, _ahead()
+        if (ahead < before - SLACK_SECS or watched.is_stuck()) and watched.is_current():
+            watched.begin_anew()
+
+
+def _ahead() -> float:
+    """By how much the system's clock is ahead of one that nobody sets."""
+    return time.time() - time.monotonic()
