@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The add-on's life in a windowed Blender: start, stop, restart, reload, disable, load, quit.
 
+mod refusals;
+
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("addon::quits_cleanly_with_clients_connected", quits);
     suite.own("addon::validates_its_address", refuses_address);
     suite.own("addon::says_that_its_core_is_missing_or_of_another_version", other_core);
+    refusals::add(suite);
 }
 
 fn started(environment: &Environment) -> Result<Blender> {

@@ -42,6 +42,13 @@ pub enum StartError {
         /// As given.
         host: String,
     },
+    /// The address is another machine's, or was this one's in another network.
+    #[error(
+        "{0} is no address that this machine has now: use \"localhost\" for clients of this machine, one that {tool} shows, \
+         or 0.0.0.0 for all of them",
+        tool = if cfg!(windows) { "`ipconfig`" } else if cfg!(target_os = "macos") { "`ifconfig`" } else { "`ip address`" }
+    )]
+    NotOurs(IpAddr),
     /// The rules about who may connect do not allow that.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -70,7 +77,7 @@ impl StartError {
         match self {
             Self::PortTaken { .. } => "owner",
             Self::PortReserved { .. } => "reserved-port",
-            Self::NotAnAddress { .. } => "name",
+            Self::NotAnAddress { .. } | Self::NotOurs(_) => "name",
             Self::Access(_) => "config",
             Self::Token(_) => "token-file",
             Self::Tls(_) => "tls",
@@ -152,6 +159,7 @@ fn refusal(address: SocketAddr, source: io::Error) -> StartError {
     match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortTaken { port: address.port(), holder: holder_of(address.port()) },
         io::ErrorKind::PermissionDenied => StartError::PortReserved { address, source },
+        io::ErrorKind::AddrNotAvailable => StartError::NotOurs(address.ip()),
         _ => StartError::Listen { address, source },
     }
 }
