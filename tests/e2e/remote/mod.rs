@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Clients on other machines: who is let in, what they must bring, and what those are told that are not.
 
+mod container;
 mod doctor;
 mod gone;
 mod machines;
@@ -42,6 +43,9 @@ pub(crate) fn add(suite: &mut Suite) {
         on_machines(environment, gone::are_given_up)
     });
     suite.own("bpy_5_2::remote::the_same_by_ipv6", |environment| on_machines(environment, by_ipv6));
+    suite.own("bpy_5_2::remote::the_containers_entry_point_serves_other_machines", |environment| {
+        on_machines(environment, container::serves)
+    });
     suite.own("bpy_5_2::remote::one_address_is_served_and_no_other", |environment| {
         on_machines(environment, one_address)
     });
