@@ -2,8 +2,8 @@
 //! `cargo xtask addon`: the native core, optimised, packed with the add-on into one zip for this platform.
 //!
 //! The zip has one top folder, `blendwire/`, and installs both as an extension (Blender 4.2 and later) and as
-//! a legacy add-on. Equal input gives an equal file: entries are sorted and carry a fixed time. `build`,
-//! `test` and `bench` call `pack`. Whether versions agree is checked by `tidy`, not here.
+//! a legacy add-on. Equal input gives an equal file: entries are sorted and carry a fixed time. `build`
+//! calls `pack`. Whether versions agree is checked by `tidy`, not here.
 
 use std::env::consts::{ARCH, DLL_EXTENSION, OS};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use toml_edit::{Array, DocumentMut, value};
 
-use crate::build::{TOGETHER, WORKSPACE};
+use crate::build::{QUICK, RELEASE, TOGETHER, WORKSPACE};
 use crate::dist::archive::{self, Entries, Entry};
 use crate::dist::flags::Flags;
 use crate::process;
@@ -31,13 +31,13 @@ pub(crate) fn run(workspace: &Workspace, out: Option<PathBuf>) -> Result<()> {
 
 /// Builds the core, packs the add-on into `out`, and returns the zip's absolute path.
 pub(crate) fn pack(workspace: &Workspace, out: &Path) -> Result<PathBuf> {
-    let core = build_core(workspace, &[&["--release"][..], &TOGETHER].concat(), &Flags::default())?;
+    let core = build_core(workspace, &[&QUICK[..], &TOGETHER].concat(), &Flags::default())?;
     pack_with(workspace, &core, out)
 }
 
 /// Packs the one that is given away, whose core is built with `flags`.
 pub(crate) fn pack_to_give_away(workspace: &Workspace, flags: &Flags, out: &Path) -> Result<PathBuf> {
-    let core = build_core(workspace, &["--release", "--locked", "--package", "blendwire-native"], flags)?;
+    let core = build_core(workspace, &[&RELEASE[..], &["--package", "blendwire-native"]].concat(), flags)?;
     pack_with(workspace, &core, out)
 }
 

@@ -2,7 +2,8 @@
 //! `cargo xtask build`: the add-on's zip, and the one executable that carries it.
 //!
 //! `crates/cli` embeds the zip named by `BLENDWIRE_ADDON_ZIP` at compile time, which is why the order matters
-//! and why users of the executable need nothing else. `test`, `demo` and `bench` call `build`.
+//! and why users of the executable need nothing else. `test` and `demo` call `build`, `dist` and `bench` what is optimised
+//! as what is given away.
 
 use std::path::{Path, PathBuf};
 
@@ -27,22 +28,31 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 /// then, and are compiled once.
 pub(crate) const TOGETHER: [&str; 4] = ["--package", "blendwire-native", "--package", "blendwire"];
 
+/// How that is built, and what drives it.
+pub(crate) const QUICK: [&str; 2] = ["--profile", "quick"];
+
+/// How what is given away is built.
+pub(crate) const RELEASE: [&str; 2] = ["--release", "--locked"];
+
 pub(crate) fn build(workspace: &Workspace) -> Result<Built> {
     let zip = addon::pack(workspace, &workspace.dist())?;
     let mut command = process::cargo(workspace);
-    command.args(["build", "--release", "--bin", "blendwire"]).args(TOGETHER).env("BLENDWIRE_ADDON_ZIP", &zip);
+    command.arg("build").args(QUICK).args(["--bin", "blendwire"]).args(TOGETHER).env("BLENDWIRE_ADDON_ZIP", &zip);
     let executable =
         process::build_artifact(&mut command, "blendwire")?.pop().context("building blendwire made no executable")?;
     Ok(Built { zip, executable })
 }
 
-/// The executable that is given away, with the zip in it.
-pub(crate) fn to_give_away(workspace: &Workspace, flags: &Flags, zip: &Path) -> Result<PathBuf> {
+/// What is given away: the zip, in `out`, and the executable with it inside.
+pub(crate) fn to_give_away(workspace: &Workspace, flags: &Flags, out: &Path) -> Result<Built> {
+    let zip = addon::pack_to_give_away(workspace, flags, out)?;
     let mut command = process::cargo(workspace);
-    command.args(["build", "--profile", "dist", "--locked", "--package", "blendwire", "--bin", "blendwire"]);
-    command.env("BLENDWIRE_ADDON_ZIP", zip);
+    command.arg("build").args(RELEASE).args(["--package", "blendwire", "--bin", "blendwire"]);
+    command.env("BLENDWIRE_ADDON_ZIP", &zip);
     flags.apply(&mut command);
-    process::build_artifact(&mut command, "blendwire")?.pop().context("building blendwire made no executable")
+    let executable =
+        process::build_artifact(&mut command, "blendwire")?.pop().context("building blendwire made no executable")?;
+    Ok(Built { zip, executable })
 }
 
 /// What is not optimised: the whole workspace, whichever of it is built, so that crates that several use are compiled once. The

@@ -12,8 +12,7 @@ use crate::{build, process};
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let built = build::build(workspace)?;
     let mut command = process::cargo(workspace);
-    command.args(["run", "--release", "--package", "blendwire-demo", "--"]);
-    command.args(args);
+    command.arg("run").args(build::QUICK).args(["--package", "blendwire-demo", "--"]).args(args);
     command.env("BLENDWIRE_TEST_BIN", &built.executable);
     command.env("BLENDWIRE_WORKSPACE", &workspace.root);
     process::run(&mut command)

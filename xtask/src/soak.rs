@@ -20,7 +20,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let built = build::build(workspace)?;
     let provided = provide::provide()?;
     let mut command = process::cargo(workspace);
-    command.args(["test", "--release", "--package", "blendwire-e2e", "--test", "e2e", "--", "soak::"]);
+    command.arg("test").args(build::QUICK).args(["--package", "blendwire-e2e", "--test", "e2e", "--", "soak::"]);
     command.envs(provide::test_environment(workspace, &built, &provided)?);
     command.env("BLENDWIRE_SOAK_SECS", (options.minutes * 60).to_string());
     process::run(&mut command)
