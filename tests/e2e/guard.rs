@@ -137,7 +137,8 @@ fn windowed(environment: &Environment, rules: &[(&str, &str)]) -> Result<Blender
     let preferences = format!("p = {PREFERENCES}");
     let rules = rules.iter().map(|(kind, rule)| format!("p.guard_{kind} = '{rule}'"));
     let wish = std::iter::once(preferences).chain(rules).collect::<Vec<_>>().join("\n");
-    Blender::start(environment, Flavour::Windowed, &Settings { python_expr: Some(wish), ..Settings::default() })
+    let settings = Settings { python_expr: Some(wish), large_window: true, ..Settings::default() };
+    Blender::start(environment, Flavour::Windowed, &settings)
 }
 
 fn waiting(blender: &Blender) -> Result<Value> {

@@ -47,13 +47,18 @@ pub(crate) fn add(suite: &mut Suite) {
 
 /// The lines of the journal so far.
 fn lines(state: &Path) -> Result<Vec<Value>> {
+    lines_with(state, "")
+}
+
+/// Those that `words` are in. A journal that others share may have tens of megabytes, too many to be read again and again.
+fn lines_with(state: &Path, words: &str) -> Result<Vec<Value>> {
     let Ok(folder) = fs_err::read_dir(state.join("journal")) else { return Ok(Vec::new()) };
     let mut lines = Vec::new();
     for file in folder {
         let text = fs_err::read_to_string(file?.path())?;
         // Blender may be writing the last one.
         let whole = &text[..text.rfind('\n').map_or(0, |at| at + 1)];
-        for line in whole.lines() {
+        for line in whole.lines().filter(|line| line.contains(words)) {
             lines.push(serde_json::from_str(line).with_context(|| line.to_owned())?);
         }
     }
@@ -62,16 +67,17 @@ fn lines(state: &Path) -> Result<Vec<Value>> {
 
 fn begin(blender: &Blender, id: &str) -> Result<Value> {
     wait_until("a request to be in the journal", SOON, || {
-        lines(&blender.state).ok()?.into_iter().find(|line| line["event"] == "begin" && line["id"] == id)
+        lines_with(&blender.state, id).ok()?.into_iter().find(|line| line["event"] == "begin" && line["id"] == id)
     })
 }
 
 /// The begin and the end of the request of this id.
 pub(crate) fn told(blender: &Blender, id: &str) -> Result<(Value, Value)> {
     let begin = begin(blender, id)?;
+    let number = format!("\"number\":{}", begin["number"]);
     let same = |line: &Value| line["instance"] == begin["instance"] && line["number"] == begin["number"];
     let end = wait_until("its end to be in the journal", SOON, || {
-        lines(&blender.state).ok()?.into_iter().find(|line| line["event"] == "end" && same(line))
+        lines_with(&blender.state, &number).ok()?.into_iter().find(|line| line["event"] == "end" && same(line))
     })?;
     Ok((begin, end))
 }

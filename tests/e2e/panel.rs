@@ -129,8 +129,12 @@ impl Hand {
     }
 }
 
+fn large() -> Settings {
+    Settings { large_window: true, ..Settings::default() }
+}
+
 pub(crate) fn panel(environment: &Environment) -> Result<()> {
-    let mut blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    let mut blender = Blender::start(environment, Flavour::Windowed, &large())?;
     blender.result("bpy.ops.mesh.primitive_monkey_add(); result = 1")?;
     let hand = Hand::lend(&blender)?;
     let closed = shoot(environment, &blender, "panel-closed.png")?;
@@ -249,7 +253,7 @@ fn copies(environment: &Environment) -> Result<()> {
     /// From the top of the sidebar: below the panel's title, and not as far down as Stop and Restart.
     const LINES_PIXELS: std::ops::Range<usize> = 40..90;
     let blender_arguments = vec!["--enable-event-simulate".to_owned()];
-    let settings = Settings { blender_arguments, ..Settings::default() };
+    let settings = Settings { blender_arguments, ..large() };
     let blender = Blender::start(environment, Flavour::Windowed, &settings)?;
     blender.result(OPEN_PANEL)?;
     let [left, top, width, _] = opened(&blender)?;
@@ -279,7 +283,7 @@ fn copies(environment: &Environment) -> Result<()> {
 }
 
 pub(crate) fn preferences(environment: &Environment) -> Result<()> {
-    let blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    let blender = Blender::start(environment, Flavour::Windowed, &large())?;
     let before = shoot(environment, &blender, "preferences-closed.png")?;
     let windows = blender.result(
         "module = next(m for m in bpy.context.preferences.addons.keys() if m.endswith('blendwire'))\n\

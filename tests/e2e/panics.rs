@@ -21,7 +21,7 @@ pub(crate) fn add(suite: &mut Suite) {
 fn network_tasks(environment: &Environment) -> Result<()> {
     let faults = tempfile::tempdir()?;
     let variables = vec![("BLENDWIRE_FAULTS".to_owned(), faults.path().display().to_string())];
-    let settings = Settings { variables, ..Settings::default() };
+    let settings = Settings { variables, large_window: true, ..Settings::default() };
     let mut blender = Blender::start(&environment.with_faults()?, Flavour::Windowed, &settings)?;
     blender.result(OPEN_PANEL)?;
     let words = panel_says(&blender)?;

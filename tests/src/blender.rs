@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::display::Display;
 use crate::environment::Environment;
 use crate::process::{Process, wait_until};
+use crate::template::Kind;
 use crate::wire::{Wire, http};
 
 /// Software rendering and a cold disk make a first start slow.
@@ -70,6 +71,9 @@ pub struct Settings {
     pub user: Option<String>,
     /// Environment variables.
     pub variables: Vec<(String, String)>,
+    /// A window of 1600 by 1000 pixels, in which panels and editors have room, instead of one that is drawn in a third of the
+    /// time.
+    pub large_window: bool,
     /// Python that a windowed Blender runs at its start.
     pub python_expr: Option<String>,
 }
@@ -163,12 +167,12 @@ impl Blender {
             Flavour::Bpy50 => module(&environment.bpy_5_0, environment, folder.path(), port)?,
             Flavour::Bpy52 => module(&environment.bpy_5_2, environment, folder.path(), port)?,
             Flavour::Windowed => {
-                install(environment, &resources, settings)?;
+                with_addon(environment, &resources, settings)?;
                 let display = display.insert(Display::start(&environment.xvfb)?);
                 windowed(environment, &display.name, settings)?
             }
             Flavour::Background => {
-                install(environment, &resources, settings)?;
+                with_addon(environment, &resources, settings)?;
                 let mut command = Command::new(&environment.blender);
                 command.arg("--background").args(&settings.blender_arguments);
                 command.args(["--command", "blendwire", "--port", &port.to_string()]);
@@ -263,7 +267,8 @@ fn as_user(user: &str, command: &Command, folder: &Path) -> Result<Command> {
 /// `python -m blendwire` with the add-on unpacked next to it.
 fn module(python: &Path, environment: &Environment, folder: &Path, port: u16) -> Result<Command> {
     let addon = folder.join("addon");
-    unpack(&environment.addon_zip, &addon, python)?;
+    let kind = Kind::Unpacked { zip: environment.addon_zip.clone() };
+    environment.templates.copy(&kind, &addon, |into| unpack(&environment.addon_zip, into, python))?;
     let mut command = Command::new(python);
     command.args(["-m", "blendwire", "--port", &port.to_string()]).env("PYTHONPATH", addon).current_dir(folder);
     Ok(command)
@@ -285,7 +290,8 @@ fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Re
     // The splash would lie over the panel, and a fixed size makes pictures comparable. Without a graphics card the
     // viewport's anti-aliasing keeps the main thread busy for seconds after each change. What lies under the pointer would
     // explain itself in some of the pictures.
-    command.args(["--window-geometry", "0", "0", "1600", "1000", "--python-expr"]);
+    let (width, height) = if settings.large_window { ("1600", "1000") } else { ("800", "600") };
+    command.args(["--window-geometry", "0", "0", width, height, "--python-expr"]);
     let quiet = "import bpy\nbpy.context.preferences.view.show_splash = False\n\
         bpy.context.preferences.view.show_tooltips = False\n\
         bpy.context.preferences.system.viewport_aa = 'OFF'";
@@ -297,15 +303,23 @@ fn windowed(environment: &Environment, display: &str, settings: &Settings) -> Re
     Ok(command)
 }
 
-/// Installs and enables the add-on as a user would, by Blender's own means.
-fn install(environment: &Environment, resources: &Path, settings: &Settings) -> Result<()> {
+/// The settings of a Blender that the add-on was installed in.
+fn with_addon(environment: &Environment, resources: &Path, settings: &Settings) -> Result<()> {
     if resources.exists() {
         return Ok(());
     }
+    let (blender, zip) = (environment.blender.clone(), environment.addon_zip.clone());
+    let is_legacy = settings.legacy || !environment.has_extensions()?;
+    let kind = if is_legacy { Kind::Legacy { blender, zip } } else { Kind::Extension { blender, zip } };
+    environment.templates.copy(&kind, resources, |into| install(environment, into, is_legacy))
+}
+
+/// Installs and enables the add-on as a user would, by Blender's own means.
+fn install(environment: &Environment, resources: &Path, is_legacy: bool) -> Result<()> {
     fs_err::create_dir_all(resources)?;
     let mut command = Command::new(&environment.blender);
     command.env("BLENDER_USER_RESOURCES", resources);
-    if settings.legacy || !environment.has_extensions()? {
+    if is_legacy {
         let zip = serde_json::to_string(&environment.addon_zip)?;
         let install = format!(
             "import bpy\nbpy.ops.preferences.addon_install(filepath={zip})\n\

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 
+use crate::template::Templates;
+
 /// Paths of everything that the tests start.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -56,6 +58,7 @@ pub struct Environment {
     pub artefacts: PathBuf,
     /// The root of the repository.
     pub workspace: PathBuf,
+    pub(crate) templates: Templates,
 }
 
 /// Windowed Blenders of other versions: what they are called in the names of tests, and the variables that name them.
@@ -97,6 +100,7 @@ impl Environment {
             sshd: path("BLENDWIRE_TEST_SSHD")?,
             artefacts: path("BLENDWIRE_TEST_ARTEFACTS")?,
             workspace: path("BLENDWIRE_WORKSPACE")?,
+            templates: Templates::default(),
         })
     }
 

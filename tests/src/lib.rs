@@ -11,6 +11,7 @@ mod gate;
 mod mcp;
 mod process;
 mod stall;
+mod template;
 mod wire;
 
 pub use blender::{ALLOW_ONLINE_ACCESS, Blender, Flavour, PREFERENCES, Settings, free_port};

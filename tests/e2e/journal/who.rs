@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, McpSession, wait_until};
 use serde_json::{Value, json};
 
-use super::{SOON, lines, logs, told};
+use super::{SOON, lines_with, logs, told};
 use crate::http::bearer;
 use crate::mcp::HttpClient;
 use crate::suite::{EVERYWHERE, Suite};
@@ -25,7 +25,8 @@ pub(super) fn add(suite: &mut Suite) {
 /// The begin of the request with this code.
 pub(crate) fn of_code(blender: &Blender, code: &str) -> Result<Value> {
     wait_until("a request to be in the journal", SOON, || {
-        lines(&blender.state).ok()?.into_iter().find(|line| line["event"] == "begin" && line["code"] == code)
+        let found = lines_with(&blender.state, &json!(code).to_string()).ok()?;
+        found.into_iter().find(|line| line["event"] == "begin" && line["code"] == code)
     })
 }
 

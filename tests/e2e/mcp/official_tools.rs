@@ -41,7 +41,11 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 pub(super) fn start(environment: &Environment, flavour: Flavour) -> Result<(Blender, McpSession)> {
-    let blender = Blender::start(environment, flavour, &Settings::default())?;
+    start_with(environment, flavour, &Settings::default())
+}
+
+fn start_with(environment: &Environment, flavour: Flavour, settings: &Settings) -> Result<(Blender, McpSession)> {
+    let blender = Blender::start(environment, flavour, settings)?;
     let session = session(environment, blender.port)?;
     Ok((blender, session))
 }

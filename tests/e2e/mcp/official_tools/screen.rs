@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
-use blendwire_e2e::{Environment, Flavour, McpSession};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings};
 use serde_json::{Value, json};
 
-use super::{failure, start, value};
+use super::{failure, start, start_with, value};
 use crate::suite::Suite;
 
 pub(super) fn add(suite: &mut Suite) {
@@ -25,6 +25,10 @@ pub(super) fn add(suite: &mut Suite) {
         let name = format!("{}::official_tools::without_a_window_it_is_said_what_to_use", flavour.name());
         suite.own(&name, move |environment| without_window(environment, flavour));
     }
+}
+
+fn large(environment: &Environment) -> Result<(Blender, McpSession)> {
+    start_with(environment, Flavour::Windowed, &Settings { large_window: true, ..Settings::default() })
 }
 
 /// A picture as it crossed the wire, and the text beside it.
@@ -52,7 +56,7 @@ const WINDOW: &str = "get_screenshot_of_window_as_image";
 const AREA: &str = "get_screenshot_of_area_as_image";
 
 fn screenshots(environment: &Environment) -> Result<()> {
-    let (_blender, session) = start(environment, Flavour::Windowed)?;
+    let (_blender, session) = large(environment)?;
     // What was changed just before is on it.
     let before = shot(environment, &session, "screenshot-window-before", WINDOW, json!({}))?;
     ensure!((before.width, before.height) == (1600, 1000), "{}", before.caption);
@@ -77,7 +81,7 @@ fn screenshots(environment: &Environment) -> Result<()> {
 }
 
 fn scaled(environment: &Environment) -> Result<()> {
-    let (blender, session) = start(environment, Flavour::Windowed)?;
+    let (blender, session) = large(environment)?;
     for limit in [120_000_u32, 30_000] {
         let call = session.call(WINDOW, json!({"size_limit_in_bytes": limit}))?;
         let data = call.image_base64().with_context(|| format!("no picture: {}", call.text()))?;
@@ -112,7 +116,7 @@ fn jpeg_size(jpeg: &[u8]) -> Option<(u16, u16)> {
 }
 
 fn described(environment: &Environment) -> Result<()> {
-    let (_blender, session) = start(environment, Flavour::Windowed)?;
+    let (_blender, session) = large(environment)?;
     let told = value(&session, "get_screenshot_of_window_as_json", json!({}))?;
     ensure!(told["window_width"] == 1600 && told["window_height"] == 1000, "{told}");
     ensure!(told["workspace"] == "Layout" && told["scene"] == "Scene", "{told}");
@@ -128,7 +132,7 @@ fn described(environment: &Environment) -> Result<()> {
 }
 
 fn tabs(environment: &Environment) -> Result<()> {
-    let (blender, session) = start(environment, Flavour::Windowed)?;
+    let (blender, session) = large(environment)?;
     let shown = || blender.result("result = bpy.context.window.workspace.name");
     let by_name = |name: &str| json!({"name": name});
     ensure!(value(&session, "jump_to_tab_by_name", by_name("Shading"))?["workspace"] == "Shading");
@@ -166,7 +170,7 @@ fn tabs(environment: &Environment) -> Result<()> {
 fn objects(environment: &Environment) -> Result<()> {
     const OBJECT: &str = "jump_to_view3d_object_by_name";
     const DATA: &str = "jump_to_view3d_object_data_by_name";
-    let (blender, session) = start(environment, Flavour::Windowed)?;
+    let (blender, session) = large(environment)?;
     blender.result(
         "bpy.ops.mesh.primitive_torus_add(location=(40, 0, 0))\nbpy.context.object.name = 'Ring'\n\
          bpy.context.object.data.name = 'Band'\nbpy.ops.mesh.primitive_cone_add(location=(0, 40, 0))\n\
@@ -219,7 +223,7 @@ fn objects(environment: &Environment) -> Result<()> {
 /// The windows that a poll has seen before are gone then, and to touch them has Blender crash.
 fn loaded_meanwhile(environment: &Environment) -> Result<()> {
     const ROUNDS: usize = 4;
-    let (blender, session) = start(environment, Flavour::Windowed)?;
+    let (blender, session) = large(environment)?;
     let mut other = blender.wire()?;
     for round in 0..ROUNDS {
         let name = ["Shading", "Scripting"][round % 2];
