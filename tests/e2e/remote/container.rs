@@ -74,7 +74,7 @@ pub(super) fn serves(environment: &Environment, machines: &Machines) -> Result<(
         Ok(command.env("BLENDWIRE_FINGERPRINT", fingerprint).stdin(std::process::Stdio::null()).output()?)
     };
     let answered = exec(friend, &token, "import os\nresult = [bpy.app.background, os.getuid()]")?;
-    ensure!(told(&answered).trim() == "[true,10001]", "{answered:?}");
+    ensure!(told(&answered).trim() == "[true, 10001]", "{answered:?}");
     let guarded = exec(friend, &token, "import subprocess\nsubprocess.run('true')")?;
     ensure!(!guarded.status.success() && told(&guarded).contains("PermissionError"), "{guarded:?}");
     for (machine, token) in [(friend, "0".repeat(64)), (stranger, token)] {
