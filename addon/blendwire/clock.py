@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Notices that the system's clock was set back, which stops every timer of Blender's.
 
-Before 5.2, on Linux and macOS, Blender keeps its timers by that clock: one that has just been called is not called
-again until the clock shows that time once more, be it tomorrow. A timer that is registered after the jump is. So `pump`
-has this thread look, which no timer can, and begins anew when told.
+On Linux and macOS Blender 4 keeps its timers by that clock (4.3 was tried; 5.2 does not, and those between were not
+tried): one that has just been called is not called again until the clock shows that time once more, be it tomorrow. A
+timer that is registered after the jump is. So `pump` has this thread look, which no timer can, and begins anew when
+told.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Protocol
 
 import bpy
 
-# A client waits about this long for a Blender whose timers have stopped.
+# A client waits about this long for a Blender whose timers have stopped. It takes looks: systems do not tell programs that
+# the clock was set back.
 LOOK_EVERY_SECS = 0.5
 # Timers that stop for so long are not missed. It is also more than the two clocks are read apart.
 SLACK_SECS = 0.02

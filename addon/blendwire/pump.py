@@ -42,7 +42,6 @@ class Pump:
         self._number = 0
         self._calls = 0
         self._is_running = False
-        self._woken_for = 0
         # One object for each: Blender tells timers apart by identity.
         self.callback = partial(self._run, self._number)
         self._wake = WindowTimer()
@@ -85,6 +84,9 @@ class Pump:
             return None
         self._calls += 1
         self._is_running = True
+        if self._calls == 1:
+            # The window timer of the time before goes by the same clock.
+            self._wake.remove()
         try:
             return self._step(number)
         finally:
@@ -105,10 +107,6 @@ class Pump:
     def _serve(self) -> None:
         worked = bridge.tick(BUDGET_SECS, LINGER_SECS)
         now = time.monotonic()
-        if self._woken_for != self._number:
-            # The window timer goes by the same clock.
-            self._wake.remove()
-            self._woken_for = self._number
         if worked and self.is_current():
             self._awake_until = now + AWAKE_SECS
             self._wake.add()

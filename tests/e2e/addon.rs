@@ -256,25 +256,13 @@ blendwire.server_stop()
 
 /// A zip of another system, and an update while the earlier core is loaded: said so, until the right one is there.
 fn other_core(environment: &Environment) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let python = |arguments: &[&str]| -> Result<()> {
-        let mut command = std::process::Command::new(&environment.bpy_5_2);
-        command
-            .args(arguments)
-            .current_dir(folder.path())
-            .env("BLENDER_USER_RESOURCES", folder.path().join("resources"));
-        command
-            .env("BLENDWIRE_STATE_DIR", folder.path().join("state"))
-            .env("BLENDWIRE_BIND", format!("localhost:{}", free_port()?));
-        let output = command.env("BLENDWIRE_CONFIG_DIR", folder.path().join("config")).output()?;
-        ensure!(output.status.success(), "{output:?}");
-        Ok(())
-    };
+    let folder = refusals::unpacked(environment)?;
     let shown = || -> Result<Value> {
-        python(&["-B", "-c", SHOWN, ".", "shown.json"])?;
+        let mut command = refusals::python(environment, &format!("localhost:{}", free_port()?), folder.path());
+        let output = command.args(["-B", "-c", SHOWN, ".", "shown.json"]).output()?;
+        ensure!(output.status.success(), "{output:?}");
         Ok(serde_json::from_str(&fs_err::read_to_string(folder.path().join("shown.json"))?)?)
     };
-    python(&["-m", "zipfile", "-e", &environment.addon_zip.display().to_string(), "."])?;
     let addon = folder.path().join("blendwire");
     let mut files = fs_err::read_dir(&addon)?.filter_map(|file| Some(file.ok()?.path()));
     let core = files.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("_core.")));

@@ -59,8 +59,8 @@ fn refusals(taken: u16) -> Vec<Refusal> {
     ]
 }
 
-/// A folder with the add-on, that it starts anew in.
-fn unpacked(environment: &Environment) -> Result<TempDir> {
+/// A folder with the add-on, unpacked, and later with all that it keeps.
+pub(super) fn unpacked(environment: &Environment) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     let mut unpack = python(environment, "localhost:0", folder.path());
     let unpack = unpack.args(["-m", "zipfile", "-e"]).arg(&environment.addon_zip).arg(".");
@@ -68,7 +68,8 @@ fn unpacked(environment: &Environment) -> Result<TempDir> {
     Ok(folder)
 }
 
-fn python(environment: &Environment, bind: &str, folder: &Path) -> Command {
+/// The Python of Blender's module, there.
+pub(super) fn python(environment: &Environment, bind: &str, folder: &Path) -> Command {
     within(Command::new(&environment.bpy_5_2), bind, folder)
 }
 

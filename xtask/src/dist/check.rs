@@ -35,7 +35,7 @@ pub(crate) fn pack(workspace: &Workspace, built: &Built) -> Result<Assembled> {
 
 pub(crate) fn check(workspace: &Workspace, built: &Built, made: &Assembled, mcpb: &Command) -> Result<()> {
     let folder = made.bundle.parent().context("the bundle lies in no folder")?;
-    made.tell(&built.executable, QUICK_EXECUTABLE_BYTES)?;
+    made.weigh(&built.executable, QUICK_EXECUTABLE_BYTES)?;
     ensure!(made.seen >= SEEN_AT_LEAST, "only {} crates were seen in the executable", made.seen);
     let again = tempfile::tempdir()?;
     assemble(workspace, &built.executable, &built.zip, again.path())?;
