@@ -16,11 +16,9 @@ from typing import Protocol
 
 import bpy
 
-# A client waits about this long for a Blender whose timers have stopped. It takes looks: systems do not tell programs that
-# the clock was set back.
+# A client waits about this long for a Blender whose timers have stopped. It takes looks: systems do not tell programs
+# that the clock was set back.
 LOOK_EVERY_SECS = 0.5
-# Timers that stop for so long are not missed. It is also more than the two clocks are read apart.
-SLACK_SECS = 0.02
 
 
 class Watched(Protocol):
@@ -29,8 +27,8 @@ class Watched(Protocol):
     def is_current(self) -> bool:
         """Whether it is to be watched any longer."""
 
-    def is_stuck(self) -> bool:
-        """Whether it has begun anew, and that may have been in vain."""
+    def has_stopped(self) -> bool:
+        """Whether the clock shows an earlier time than when its timer was called."""
 
     def begin_anew(self) -> None:
         """Gets itself another timer."""
@@ -43,14 +41,7 @@ def watch(watched: Watched) -> None:
 
 
 def _look(watched: Watched) -> None:
-    ahead = _ahead()
     while watched.is_current():
         time.sleep(LOOK_EVERY_SECS)
-        before, ahead = ahead, _ahead()
-        if (ahead < before - SLACK_SECS or watched.is_stuck()) and watched.is_current():
+        if watched.has_stopped() and watched.is_current():
             watched.begin_anew()
-
-
-def _ahead() -> float:
-    """By how much the system's clock is ahead of one that nobody sets."""
-    return time.time() - time.monotonic()

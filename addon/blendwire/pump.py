@@ -42,6 +42,8 @@ class Pump:
         self._number = 0
         self._calls = 0
         self._is_running = False
+        # What the clock showed when Blender began the round in which it called that last, or later.
+        self._due = 0.0
         # One object for each: Blender tells timers apart by identity.
         self.callback = partial(self._run, self._number)
         self._wake = WindowTimer()
@@ -66,13 +68,12 @@ class Pump:
         self.callback = partial(self._run, self._number)
         bpy.app.timers.register(self.callback, first_interval=0.0, persistent=True)
 
-    def is_stuck(self) -> bool:
-        """Whether the timer of `begin_anew` may have stopped like the one before; for `clock`, too.
+    def has_stopped(self) -> bool:
+        """Whether Blender does not call its timer now, since the clock shows an earlier time; for `clock`, too.
 
-        Blender may have called it first in the round that it was in when the clock was set back, and counts from the
-        time at which that round began. A timer that is called twice goes on.
+        One that was not called yet will be. While it is called it cannot be told.
         """
-        return self._number > 0 and self._calls == 1 and not self._is_running
+        return self._calls > 0 and not self._is_running and time.time() < self._due
 
     def is_current(self) -> bool:
         """Whether no other has taken its place."""
@@ -87,6 +88,10 @@ class Pump:
         if self._calls == 1:
             # The window timer of the time before goes by the same clock.
             self._wake.remove()
+            # It may be the round of the timer before, which began when the clock showed more than now.
+            self._due = max(self._due, time.time())
+        else:
+            self._due = time.time()
         try:
             return self._step(number)
         finally:
