@@ -28,7 +28,7 @@ class Watched(Protocol):
         """Whether it is to be watched any longer."""
 
     def has_stopped(self) -> bool:
-        """Whether the clock shows an earlier time than when its timer was called."""
+        """Whether its timer is not called, since the clock shows an earlier time."""
 
     def begin_anew(self) -> None:
         """Gets itself another timer."""

@@ -38,14 +38,13 @@ class Pump:
     """The state of one timer."""
 
     def __init__(self) -> None:
-        # Counts the timers that this had, and how often the last of them was called.
+        # Counts the timers that this had. Each is an object of its own, by which Blender tells it from others.
         self._number = 0
-        self._calls = 0
-        self._is_running = False
-        # What the clock showed when Blender began the round in which it called that last, or later.
-        self._due = 0.0
-        # One object for each: Blender tells timers apart by identity.
         self.callback = partial(self._run, self._number)
+        self._is_running = False
+        # What the clock has to show before Blender calls the timer: not less than at the beginning of the round in
+        # which it did so last. And the same of the timer before, until this one is called.
+        self._due = self._due_before = 0.0
         self._wake = WindowTimer()
         self._awake_until = 0.0
         self._next_refresh = 0.0
@@ -60,20 +59,20 @@ class Pump:
     def begin_anew(self) -> None:
         """Goes on with a timer that Blender calls at once, whatever became of the one before.
 
-        For `clock`, on its thread. Blender keeps its timers in a list that only the main thread takes out of, and that
-        this appends to with Python's lock held, when nobody else does.
+        Also called by `clock`, on its thread. Blender keeps its timers in a list that only the main thread takes out
+        of, and that this appends to with Python's lock held, when nobody else does.
         """
         self._number += 1
-        self._calls = 0
+        self._due_before, self._due = max(self._due_before, self._due), time.time()
         self.callback = partial(self._run, self._number)
         bpy.app.timers.register(self.callback, first_interval=0.0, persistent=True)
 
     def has_stopped(self) -> bool:
-        """Whether Blender does not call its timer now, since the clock shows an earlier time; for `clock`, too.
+        """Whether Blender does not call the timer now, since the clock shows an earlier time; for `clock`, too.
 
-        One that was not called yet will be. While it is called it cannot be told.
+        While it is called, that cannot be told.
         """
-        return self._calls > 0 and not self._is_running and time.time() < self._due
+        return not self._is_running and time.time() < self._due
 
     def is_current(self) -> bool:
         """Whether no other has taken its place."""
@@ -83,15 +82,12 @@ class Pump:
         """What Blender calls: 0.0 to be called again as soon as it comes round, None to be forgotten."""
         if number != self._number:
             return None
-        self._calls += 1
         self._is_running = True
-        if self._calls == 1:
+        if self._due_before:
             # The window timer of the time before goes by the same clock.
             self._wake.remove()
-            # It may be the round of the timer before, which began when the clock showed more than now.
-            self._due = max(self._due, time.time())
-        else:
-            self._due = time.time()
+        # The first call may be in a round of the timer before, which began when the clock showed more than now.
+        self._due, self._due_before = max(self._due_before, time.time()), 0.0
         try:
             return self._step(number)
         finally:
@@ -159,7 +155,7 @@ def start() -> None:
     stop()
     pump = Pump()
     vars(sys)[_SLOT] = pump
-    bpy.app.timers.register(pump.callback, first_interval=0.0, persistent=True)
+    pump.begin_anew()
     clock.watch(pump)
 
 

@@ -196,7 +196,8 @@ fn cancelled(environment: &Environment) -> Result<()> {
         ensure!(told["status"] == status, "{told}");
         ensure!((status == "cancelled") == told["message"].is_null(), "{told}");
     }
-    Ok(())
+    // It ends when that call returns: on a busy machine in half a minute.
+    wait_until("it to end", SOON * 6, || last_line(&blender).filter(|last| last == "nothing runs").map(drop))
 }
 
 /// All clients of `/mcp` share what goes to Blender.
