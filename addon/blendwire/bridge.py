@@ -161,6 +161,11 @@ def tick(budget_secs: float, linger_secs: float) -> bool:
     return core.tick(budget_secs, linger_secs)
 
 
+def is_idle() -> bool:
+    """Whether a tick would find nothing to do; costs much less than one."""
+    return core.is_idle()
+
+
 def end_tick() -> None:
     """Has Blender come round before the next request runs."""
     core.end_tick()

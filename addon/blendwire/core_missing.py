@@ -3,7 +3,7 @@
 
 `bridge` imports it in that case and nobody else does. It has the same functions, never runs anything, and refuses to
 start with the reason, so that the add-on still registers and its panel can say what is wrong. It leaves out what is
-only called while a server runs (`tick`, `serve`, `modified`).
+only called while a server runs (`tick`, `is_idle`, `serve`, `modified`).
 """
 
 from __future__ import annotations

@@ -52,6 +52,11 @@ pub(crate) fn file(shared: &Shared, job: Job, check: Py<PyAny>, effects: Effects
     with_waiting(|waiting| waiting.push(deferred));
 }
 
+/// Whether no request waits for its result.
+pub(crate) fn is_empty() -> bool {
+    with_waiting(|waiting| waiting.is_empty())
+}
+
 /// When the next poll is due; `None` when nothing waits.
 pub(crate) fn next_due() -> Option<Instant> {
     with_waiting(|waiting| waiting.iter().map(|deferred| deferred.next_poll).min())

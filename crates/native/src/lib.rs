@@ -82,6 +82,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(guard::consent::answer_consent, module)?)?;
     module.add_function(wrap_pyfunction!(changes::modified, module)?)?;
     module.add_function(wrap_pyfunction!(pump::tick, module)?)?;
+    module.add_function(wrap_pyfunction!(pump::is_idle, module)?)?;
     module.add_function(wrap_pyfunction!(pump::serve, module)?)?;
     module.add_function(wrap_pyfunction!(pump::end_tick, module)?)?;
     module.add_function(wrap_pyfunction!(pump::request_stop, module)?)?;

@@ -83,6 +83,11 @@ pub(crate) fn admit(py: Python<'_>, shared: &Arc<Shared>, job: Job) -> Option<Jo
     None
 }
 
+/// Whether no request waits for an answer.
+pub(crate) fn is_empty() -> bool {
+    with_waiting(|waiting| waiting.is_empty())
+}
+
 impl Waiting {
     fn code(&self) -> &str {
         if let Task::Script(script) = &self.job.task { &script.code } else { "" }
