@@ -33,6 +33,7 @@ if f"{__package__}.server" in sys.modules:
         "changes",
         "beyond_undo",
         "history",
+        "first_client",
         "snapshot",
         "drawing",
         "consent",

@@ -16,6 +16,9 @@ from .snapshot import PROBLEM, RUNNING, STOPPED, Snapshot
 
 # What the frame of a box takes of the width, at scale 1.
 BOX_PIXELS = 16
+# What leads to the first client: the command, and where it is written how to get that, and what else connects.
+SETUP = "blendwire setup"
+GUIDE = "https://github.com/blendwire/blendwire/blob/main/docs/install.md"
 # The mark in front of the state says it by shape, not by colour alone.
 STATES = {RUNNING: "● Running", STOPPED: "○ Stopped", PROBLEM: "▲ Problem"}
 
@@ -55,6 +58,19 @@ def paragraph(layout: bpy.types.UILayout, text: str, width: float, *, alert: boo
     column.scale_y = 0.8
     for line in wrapped(text, width):
         column.label(text=line)
+
+
+def first_client(layout: bpy.types.UILayout, now: Snapshot, width: float) -> None:
+    """What to do next, until a first client has come."""
+    if now.had_client or not now.is_running:
+        return
+    frame, width = box(layout, width)
+    paragraph(frame, "No client has connected yet. Where the program blendwire is installed, in a terminal:", width)
+    row = frame.row(align=True)
+    row.label(text=SETUP, icon="CONSOLE")
+    row.operator("blendwire.copy", text="", icon="COPYDOWN").text = SETUP
+    paragraph(frame, "How to get it, and how to do without:", width)
+    frame.operator("wm.url_open", text="How to Connect a Client", icon="HELP").url = GUIDE
 
 
 def box(layout: bpy.types.UILayout, width: float) -> tuple[bpy.types.UILayout, float]:

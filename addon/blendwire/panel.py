@@ -14,9 +14,6 @@ from .snapshot import Snapshot
 
 # What a panel's frame, its padding and the tabs beside it take of the sidebar's width, at scale 1.
 MARGIN_PIXELS = 56
-# What leads to the first client: the command, and where everything about that is written.
-SETUP = "blendwire setup"
-GUIDE = "https://github.com/blendwire/blendwire/blob/main/docs/install.md#the-client"
 
 
 class BLENDWIRE_PT_server(bpy.types.Panel):
@@ -40,24 +37,13 @@ class BLENDWIRE_PT_server(bpy.types.Panel):
         drawing.buttons(self.layout, now)
         if now.is_running:
             _activity(self.layout, now, width)
-            if not (now.clients or now.running_line or now.last_line):
-                _first_client(self.layout, width)
+            drawing.first_client(self.layout, now, width)
 
 
 def _endpoint(layout: bpy.types.UILayout, now: Snapshot) -> None:
     row = layout.row(align=True)
     row.label(text=now.endpoint, icon="LINKED")
     row.operator("blendwire.copy", text="", icon="COPYDOWN").text = now.endpoint
-
-
-def _first_client(layout: bpy.types.UILayout, width: float) -> None:
-    """What to do next, until the first client has come."""
-    box, width = drawing.box(layout, width)
-    drawing.paragraph(box, "No client has connected yet. In a terminal, this sets one up:", width)
-    row = box.row(align=True)
-    row.label(text=SETUP, icon="CONSOLE")
-    row.operator("blendwire.copy", text="", icon="COPYDOWN").text = SETUP
-    box.operator("wm.url_open", text="How to Connect a Client", icon="HELP").url = GUIDE
 
 
 def _activity(layout: bpy.types.UILayout, now: Snapshot, width: float) -> None:

@@ -155,6 +155,8 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
         options={"ENUM_FLAG"},
         default=set(settings.DEFAULTS.features),
     )
+    # No choice of the user's, and not drawn: see `first_client`.
+    had_client: BoolProperty(name="A Client Has Connected", default=False, options={"HIDDEN"})
     log_level: EnumProperty(
         name="Log Level",
         description="What is written to the console that Blender was started from",
@@ -171,6 +173,8 @@ class BlendwirePreferences(bpy.types.AddonPreferences):
     def draw(self, context: bpy.types.Context) -> None:
         now = snapshot.current()
         width = context.region.width - MARGIN_PIXELS * context.preferences.system.ui_scale
+        # First of all: whoever looks here has often just enabled it.
+        drawing.first_client(self.layout, now, width)
         self._draw_fields(width)
         box = self.layout.box()
         drawing.state_line(box, now, width)

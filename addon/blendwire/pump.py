@@ -18,7 +18,7 @@ from functools import partial
 
 import bpy
 
-from . import bridge, clock, consent, logs, snapshot, status_bar
+from . import bridge, clock, consent, first_client, logs, snapshot, status_bar
 from .findings import Finding
 from .wake import WindowTimer
 
@@ -144,6 +144,8 @@ class Pump:
         self._has_failed = False
         if snapshot.refresh():
             snapshot.redraw()
+        if snapshot.current().last_line or snapshot.current().running_line:
+            first_client.remember()
         status_bar.redraw()
         consent.pop_up(snapshot.current().consent)
 

@@ -125,13 +125,17 @@ def checked(settings: Settings) -> Settings:
     return settings
 
 
-def stored() -> Settings:
-    """The user's preferences, unchecked; the defaults where Blender keeps none for this add-on.
+def preferences() -> Any:
+    """What Blender keeps for this add-on with the user's preferences; None where it keeps nothing.
 
     That is so when a script enabled it with `default_set=False`, and in `python -m blendwire`.
     """
-    entry = bpy.context.preferences.addons.get(__package__)
-    values = getattr(entry, "preferences", None)
+    return getattr(bpy.context.preferences.addons.get(__package__), "preferences", None)
+
+
+def stored() -> Settings:
+    """The user's preferences, unchecked; the defaults where there are none."""
+    values = preferences()
     if values is None:
         return DEFAULTS
     found = {name: _value(values, name) for name in Settings.__dataclass_fields__}

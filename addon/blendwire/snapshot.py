@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from . import bridge, history
+from . import bridge, first_client, history
 from .findings import Finding
 
 RUNNING, STOPPED, PROBLEM = "running", "stopped", "problem"
@@ -51,6 +51,8 @@ class Snapshot:
     findings: tuple[Finding, ...] = ()
     endpoints: tuple[str, ...] = ()
     clients: int = 0
+    # Now or ever: without one, how one is set up is shown.
+    had_client: bool = True
     # What a user should know about who may connect; a warning where anyone on some network can.
     access_line: str = ""
     is_open: bool = False
@@ -127,6 +129,7 @@ def _take() -> Snapshot:
         findings=findings,
         endpoints=tuple(status["endpoints"]),
         clients=status["clients"],
+        had_client=first_client.has_come(status),
         access_line=_access_line(status["access"]),
         is_open=bool(status["access"]["open_networks"]),
         queued=status["queue"]["length"],

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Process, Settings, free_port, http, wait_until};
+use blendwire_e2e::{Blender, Environment, Flavour, PREFERENCES, Process, Settings, free_port, http, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -23,6 +23,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("addon::moves_to_the_next_free_port_when_told", next_free_port);
     suite.own("addon::quits_cleanly_with_clients_connected", quits);
     suite.own("addon::validates_its_address", refuses_address);
+    suite.own("addon::remembers_that_a_client_has_come", remembers_a_client);
     suite.own("addon::says_that_its_core_is_missing_or_of_another_version", other_core);
     refusals::add(suite);
 }
@@ -238,6 +239,22 @@ fn quits(environment: &Environment) -> Result<()> {
     let output = blender.process.output();
     ensure!(!output.contains("Traceback") && !output.contains("panicked"), "{output}");
     TcpListener::bind(("127.0.0.1", blender.port)).context("the port is free again")?;
+    Ok(())
+}
+
+/// How one is set up is told until then, in each Blender that is started: it is kept with the user's preferences.
+fn remembers_a_client(environment: &Environment) -> Result<()> {
+    let had_client = format!("result = {PREFERENCES}.had_client");
+    let mut first = started(environment)?;
+    ensure!(first.result(&had_client)? == false, "nobody had anything run before");
+    wait_until("it to be remembered", SOON, || first.result(&had_client).is_ok_and(|had| had == true).then_some(()))?;
+    // As a user does, or Blender where preferences were changed by hand, as by enabling the add-on.
+    first.result("bpy.ops.wm.save_userpref()")?;
+    later(&first, "bpy.ops.wm.quit_blender()")?;
+    first.process.wait(SOON)?;
+    let settings = Settings { resources: Some(first.resources.clone()), ..Settings::default() };
+    let second = Blender::start(environment, Flavour::Windowed, &settings)?;
+    ensure!(second.result(&had_client)? == true, "it was forgotten");
     Ok(())
 }
 

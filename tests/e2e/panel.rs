@@ -162,9 +162,10 @@ pub(crate) fn panel(environment: &Environment) -> Result<()> {
     busy(environment, &blender, &mut look)?;
     undo(&blender, &hand, &mut look)?;
 
-    hand.restarts_with("")?;
+    hand.restarts_with("prefs.had_client = False")?;
     look("before-the-first-client", &blender)?;
-    hand.restarts_with("prefs.require_token = True")?;
+    // Told once for all, and not at each start.
+    hand.restarts_with("prefs.had_client = True\nprefs.require_token = True")?;
     look("token-required", &blender)?;
     // Where the server listens is told by the environment, which goes before the preferences.
     let listen = |on: &str| format!("import os\nos.environ['BLENDWIRE_BIND'] = '{on}:{}'\n", blender.port);
