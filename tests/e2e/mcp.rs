@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
-use blendwire_e2e::{Blender, Display, Environment, Flavour, McpSession, Settings, free_port, wait_until};
+use blendwire_e2e::{Blender, Display, Environment, Flavour, Gate, McpSession, Settings, free_port, wait_until};
 use serde_json::json;
 
 pub(crate) use self::http::HttpClient;
@@ -73,6 +73,7 @@ pub(crate) fn add(suite: &mut Suite) {
     api_docs::add(suite);
     docs_of_addons::add(suite);
     suite.own("mcp::a_cancelled_call_stops_blender", cancelled);
+    suite.own("windowed::mcp::a_cancelled_undo_undoes_nothing", cancelled_undo);
     suite.own("mcp::starts_with_blender_closed_and_finds_it_later", starts_closed);
     suite.own("mcp::launch_blender_starts_one_and_drives_it", |environment| launches(environment, true));
     suite.own("mcp::launch_blender_needs_no_port", |environment| launches(environment, false));
@@ -175,6 +176,33 @@ fn cancelled(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
+/// The user's work is not undone by a call that was taken back while it waited.
+fn cancelled_undo(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
+    let session = session(environment, blender.port)?;
+    let edited = json!({"code": "bpy.data.objects['Cube'].location.x = 5"});
+    ensure!(!session.call("execute_blender_code", edited)?.is_error());
+    let status = || -> Option<serde_json::Value> {
+        let (_, status) = blendwire_e2e::http(blender.port, "GET /status", "").ok()?;
+        serde_json::from_str(&status).ok()
+    };
+    let wait_for = |waiting: u64| move |status: serde_json::Value| (status["queue"]["length"] == waiting).then_some(());
+    let gate = Gate::closed(blender.file("script"));
+    let mut other = blender.wire()?;
+    other.send(&blendwire_e2e::execute_request(&gate.wait()))?;
+    wait_until("the script to run", SOON, || status().filter(|status| status["running"].is_object()))?;
+    session.call_and_cancel("undo", json!({}), || {
+        wait_until("the undo to wait", SOON, || status().and_then(wait_for(1)))
+    })?;
+    wait_until("the undo to be taken out", SOON, || status().and_then(wait_for(0)))?;
+    gate.open()?;
+    ensure!(other.reply()?["status"] == "ok");
+    let there =
+        session.call("execute_blender_code", json!({"code": "result = bpy.data.objects['Cube'].location.x"}))?;
+    ensure!(there.value()["result"] == 5.0, "{}", there.text());
+    Ok(())
+}
+
 /// A session that finds the tests' own Blenders and starts the windowed one.
 fn launching(environment: &Environment, folder: &Path, arguments: &[&str]) -> Result<McpSession> {
     McpSession::start(launcher(environment, folder, arguments)?)
@@ -260,10 +288,12 @@ fn launches(environment: &Environment, at_port: bool) -> Result<()> {
 fn starts_closed(environment: &Environment) -> Result<()> {
     let port = free_port()?;
     let session = session(environment, port)?;
-    println!("initialize with Blender closed took {:?}", session.handshake);
     let before = std::time::Instant::now();
     ensure!(session.tools()?.len() == TOOLS.len());
-    println!("tools/list with Blender closed took {:?}", before.elapsed());
+    let (handshake, listing) = (session.handshake, before.elapsed());
+    println!("with Blender closed initialize took {handshake:?}, tools/list {listing:?}");
+    // Milliseconds, on a machine that does nothing else besides.
+    ensure!(handshake.max(listing) < Duration::from_secs(2), "initialize {handshake:?}, tools/list {listing:?}");
     let closed = session.call("get_objects_summary", json!({}))?;
     ensure!(closed.is_error() && closed.text().contains("call launch_blender"), "{}", closed.text());
 

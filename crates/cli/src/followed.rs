@@ -149,7 +149,7 @@ impl Followed {
         Ok(command)
     }
 
-    /// Notes which Blender a script runs in.
+    /// Notes which Blender a request runs in.
     fn begin(&self, id: &str, blender: &Arc<Blender>) -> UnderWay<'_> {
         self.running().insert(id.to_owned(), blender.clone());
         UnderWay { followed: self, id: id.to_owned() }
@@ -189,8 +189,12 @@ impl blendwire_mcp::Blender for Followed {
         })
     }
 
-    fn travel<'a>(&'a self, way: Travel, steps: u32, sent_by: SentBy<'a>) -> Call<'a, Outcome> {
-        Box::pin(async move { blendwire_mcp::Blender::travel(&*self.blender()?, way, steps, sent_by).await })
+    fn travel<'a>(&'a self, way: Travel, steps: u32, id: &'a str, sent_by: SentBy<'a>) -> Call<'a, Outcome> {
+        Box::pin(async move {
+            let blender = self.blender()?;
+            let _running = self.begin(id, &blender);
+            blendwire_mcp::Blender::travel(&*blender, way, steps, id, sent_by).await
+        })
     }
 
     fn consent<'a>(&'a self, id: &'a str, answer: ConsentAnswer) -> Call<'a, ()> {

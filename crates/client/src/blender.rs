@@ -42,7 +42,7 @@ pub struct Blender {
     server: Known<Option<ServerKind>>,
 }
 
-/// Cancels a script whose caller has gone away before its end, over a connection of its own.
+/// Cancels a request whose caller has gone away before its end, over a connection of its own.
 struct CancelOnDrop<'a> {
     /// `None` once there is nothing to cancel.
     blender: Option<&'a Blender>,
@@ -162,24 +162,28 @@ impl Blender {
         Ok(outcome)
     }
 
-    /// Undoes up to `steps` of Blender's steps, whoever made them. The result is `{"steps": how many there were}`.
+    /// Undoes up to `steps` of Blender's steps, whoever made them, under the name `id`, which is used once ([`crate::unique_id`]).
+    /// The result is `{"steps": how many there were}`. Dropping the future takes it out of Blender's queue.
     ///
     /// # Errors
     /// When no reply came, or when the server cannot do that. That there was nothing to undo is [`Outcome::Failed`].
-    pub async fn undo(&self, steps: u32, sent_by: SentBy<'_>) -> Result<Outcome, ClientError> {
-        self.travel(&ClientRequest::Undo { steps, sent_by }, "undo").await
+    pub async fn undo(&self, steps: u32, id: &str, sent_by: SentBy<'_>) -> Result<Outcome, ClientError> {
+        self.travel(&ClientRequest::Undo { id: Some(id), steps, sent_by }, id, "undo").await
     }
 
     /// The same the other way.
     ///
     /// # Errors
     /// As [`Self::undo`].
-    pub async fn redo(&self, steps: u32, sent_by: SentBy<'_>) -> Result<Outcome, ClientError> {
-        self.travel(&ClientRequest::Redo { steps, sent_by }, "redo").await
+    pub async fn redo(&self, steps: u32, id: &str, sent_by: SentBy<'_>) -> Result<Outcome, ClientError> {
+        self.travel(&ClientRequest::Redo { id: Some(id), steps, sent_by }, id, "redo").await
     }
 
-    async fn travel(&self, request: &ClientRequest<'_>, asked: &'static str) -> Result<Outcome, ClientError> {
-        match self.outcome(&self.call(&self.scripts, request, None).await?)? {
+    async fn travel(&self, request: &ClientRequest<'_>, id: &str, asked: &'static str) -> Result<Outcome, ClientError> {
+        let mut cancel = CancelOnDrop { blender: Some(self), id };
+        let reply = self.call(&self.scripts, request, None).await;
+        cancel.blender = None;
+        match self.outcome(&reply?)? {
             // Ours says of each of its refusals of what kind it is.
             Outcome::Failed { message, code: None, .. } => {
                 Err(ClientError::Unsupported { endpoint: self.endpoint.clone(), asked, message })

@@ -27,5 +27,5 @@ pub use blendwire_protocol::{Event, Progress, SentBy};
 pub use endpoint::Endpoint;
 pub use error::{ClientError, Refusal};
 pub use outcome::{Effects, Outcome};
-pub use script::{Options, Script};
+pub use script::{Options, Script, unique_id};
 pub use server_kind::ServerKind;

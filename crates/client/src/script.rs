@@ -64,8 +64,9 @@ impl<'a> Script<'a> {
     }
 }
 
-/// No two clients of one server may use the same name at a time: process, start and count make it unlike any other.
-fn unique_id() -> String {
+/// A name for one request. No two clients of one server may use the same at a time: process, start and count make it unlike any
+/// other.
+pub fn unique_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     format!("{:x}-{now:x}-{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))

@@ -55,8 +55,8 @@ pub trait Blender: Send + Sync + Debug {
     /// Runs a script on Blender's main thread and waits for its end; `on_event` is told what comes before.
     fn run<'a>(&'a self, script: Script<'a>, on_event: Option<OnEvent<'a>>) -> Call<'a, Outcome>;
 
-    /// Undoes or redoes up to `steps` steps; the result is `{"steps": how many there were}`.
-    fn travel<'a>(&'a self, way: Travel, steps: u32, sent_by: SentBy<'a>) -> Call<'a, Outcome>;
+    /// Undoes or redoes up to `steps` steps under the name `id`; the result is `{"steps": how many there were}`.
+    fn travel<'a>(&'a self, way: Travel, steps: u32, id: &'a str, sent_by: SentBy<'a>) -> Call<'a, Outcome>;
 
     /// Answers for the user the script of this id, which waits for consent.
     fn consent<'a>(&'a self, id: &'a str, answer: ConsentAnswer) -> Call<'a, ()>;
@@ -64,7 +64,7 @@ pub trait Blender: Send + Sync + Debug {
     /// What Blender and the server in it are doing; answered also while a script runs.
     fn status(&self) -> Call<'_, Status>;
 
-    /// The one Blender that the script of this id is under way in; `None` where this is one Blender only.
+    /// The one Blender that the request of this id is under way in; `None` where this is one Blender only.
     fn of_script(&self, _id: &str) -> Option<Arc<dyn Blender>> {
         None
     }
@@ -115,11 +115,11 @@ impl Blender for blendwire_client::Blender {
         })
     }
 
-    fn travel<'a>(&'a self, way: Travel, steps: u32, sent_by: SentBy<'a>) -> Call<'a, Outcome> {
+    fn travel<'a>(&'a self, way: Travel, steps: u32, id: &'a str, sent_by: SentBy<'a>) -> Call<'a, Outcome> {
         Box::pin(async move {
             let outcome = match way {
-                Travel::Undo => self.undo(steps, sent_by).await,
-                Travel::Redo => self.redo(steps, sent_by).await,
+                Travel::Undo => self.undo(steps, id, sent_by).await,
+                Travel::Redo => self.redo(steps, id, sent_by).await,
             };
             outcome.map_err(NoReply::from)
         })

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use blendwire_client::{Event, Options, Outcome, Progress, Script};
+use blendwire_client::{Event, Options, Outcome, Progress, Script, unique_id};
 use blendwire_protocol::{Instance, Status, first_line};
 use tokio::sync::watch;
 
@@ -22,8 +22,10 @@ pub(crate) struct Heard {
     output: String,
     /// Bytes of everything that they have printed.
     printed_bytes: usize,
-    /// The last script's name on the wire.
-    pub(crate) script: Option<String>,
+    /// The last request's name on the wire.
+    pub(crate) request: Option<String>,
+    /// A Blender is being started, which nobody takes back.
+    pub(crate) launches: bool,
     /// What Blender waits for the user's consent to.
     pub(crate) question: Option<Arc<Question>>,
 }
@@ -97,7 +99,7 @@ impl Caller {
         let title = options.title.map_or_else(|| first_line(code), str::to_owned);
         let script = Script::new(code).with_options(Options { sent_by: self.visitor.sent_by(), ..options });
         let id = script.id().to_owned();
-        self.heard.send_modify(|heard| heard.script = Some(id.clone()));
+        self.heard.send_modify(|heard| heard.request = Some(id.clone()));
         let on_event = |event| match event {
             Event::Progress(made) => self.heard.send_modify(|heard| heard.progress = Some(made)),
             Event::Output { text } => self.heard.send_modify(|heard| heard.print(&text)),
@@ -120,7 +122,9 @@ impl Caller {
 
     /// See [`Blender::travel`].
     pub(crate) async fn travel(&self, way: Travel, steps: u32) -> Result<Outcome, NoReply> {
-        self.blender.travel(way, steps, self.visitor.sent_by()).await
+        let id = unique_id();
+        self.heard.send_modify(|heard| heard.request = Some(id.clone()));
+        self.blender.travel(way, steps, &id, self.visitor.sent_by()).await
     }
 
     /// See [`Blender::status`].
@@ -140,6 +144,9 @@ impl Caller {
 
     /// See [`Blender::launch`].
     pub(crate) async fn launch(&self, launch: Launch) -> Result<Status, NoReply> {
-        self.blender.launch(launch).await
+        self.heard.send_modify(|heard| heard.launches = true);
+        let launched = self.blender.launch(launch).await;
+        self.heard.send_modify(|heard| heard.launches = false);
+        launched
     }
 }

@@ -169,14 +169,19 @@ impl Jobs {
     /// As [`Self::named`].
     pub(crate) async fn cancel(&self, id: &str) -> Result<Cancelled, Failure> {
         let job = self.named(id)?;
-        let (was_done, script) = (job.is_done(), job.heard.borrow().script.clone());
-        let runs_in = script.as_ref().and_then(|script| job.blender.of_script(script));
+        let was_done = job.is_done();
+        let (request, launches) = {
+            let heard = job.heard.borrow();
+            (heard.request.clone(), heard.launches)
+        };
+        let runs_in = request.as_ref().and_then(|request| job.blender.of_script(request));
         self.end(&job);
-        let (status, message) = match script {
+        let (status, message) = match request {
             _ if was_done => ("had ended before", None),
+            _ if launches => ("still running", Some(LAUNCHES.to_owned())),
             // It was not sent.
             None => ("cancelled", None),
-            Some(script) => ended(runs_in.as_ref().unwrap_or(&job.blender).as_ref(), &script).await,
+            Some(request) => ended(runs_in.as_ref().unwrap_or(&job.blender).as_ref(), &request).await,
         };
         Ok(Cancelled { status, job: id.to_owned(), message })
     }
@@ -197,6 +202,10 @@ impl Jobs {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What is said of a start of Blender that was cancelled: nobody waits for it any longer, that is all.
+const LAUNCHES: &str =
+    "Blender is being started and comes up all the same: list_blender_instances says when it is there";
 
 /// What became of a script that was cancelled, and what to make of that.
 async fn ended(blender: &dyn Blender, script: &str) -> (&'static str, Option<String>) {

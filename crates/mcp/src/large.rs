@@ -28,6 +28,9 @@ const BEGINNING_BYTES: usize = 1000;
 /// How the addresses of results begin.
 const ADDRESS: &str = "blender://result/";
 
+/// A page is a piece of a text: what is JSON as a whole is none in pieces.
+pub(crate) const PAGE: &str = "text/plain";
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct LargeResults {
@@ -55,8 +58,7 @@ impl LargeResults {
             text,
             "read the pages as resources, or ask for less; max_result_bytes of execute_blender_code sets the limit",
         );
-        let link = Resource::new(format!("{ADDRESS}{number}/1"), format!("result {number}"))
-            .with_mime_type("application/json");
+        let link = Resource::new(format!("{ADDRESS}{number}/1"), format!("result {number}")).with_mime_type(PAGE);
         let mut shown = CallToolResult::structured(told);
         shown.content.push(ContentBlock::resource_link(link));
         shown
@@ -130,7 +132,7 @@ impl LargeResults {
             let pages = pages(text).len();
             Resource::new(format!("{ADDRESS}{number}/1"), format!("result {number}"))
                 .with_description(format!("A large result, page 1 of {pages}"))
-                .with_mime_type("application/json")
+                .with_mime_type(PAGE)
         };
         let kept = self.kept();
         kept.results.iter().skip(kept.results.len().saturating_sub(MOST_LISTED)).map(describe).collect()

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Blender;
 use crate::caller::Caller;
-use crate::large::LargeResults;
+use crate::large::{LargeResults, PAGE};
 use crate::tools::{self, Failure};
 use crate::visitor::Visitor;
 
@@ -121,7 +121,7 @@ pub(crate) async fn read(
         ReadResourceResult::new(vec![contents])
     };
     if let Some(page) = large.read(uri) {
-        return page.map(|page| contents(page, JSON)).map_err(not_found);
+        return page.map(|page| contents(page, PAGE)).map_err(not_found);
     }
     let matches = |entry: &&Entry| match entry.key {
         None => uri == entry.address,

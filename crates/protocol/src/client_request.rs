@@ -40,6 +40,9 @@ pub enum ClientRequest<'a> {
     },
     /// See [`crate::Body::Undo`].
     Undo {
+        /// See [`crate::Request::id`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
         /// How many.
         steps: u32,
         /// Who wants it.
@@ -48,6 +51,9 @@ pub enum ClientRequest<'a> {
     },
     /// See [`crate::Body::Redo`].
     Redo {
+        /// See [`crate::Request::id`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
         /// How many.
         steps: u32,
         /// Who wants it.

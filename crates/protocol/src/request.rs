@@ -377,7 +377,8 @@ mod tests {
         assert_eq!(*nul, 0);
         assert_eq!(Request::parse(text), Ok(plain("print('ü\0')")));
         assert_eq!(ClientRequest::Status.encode(), b"{\"type\":\"status\"}\0");
-        assert_eq!(parsed(&ClientRequest::Undo { steps: 3, sent_by: SentBy::default() }).body, Body::Undo { steps: 3 });
+        let undo = ClientRequest::Undo { id: None, steps: 3, sent_by: SentBy::default() };
+        assert_eq!(parsed(&undo).body, Body::Undo { steps: 3 });
         let features = &["stream", "telepathy"][..];
         let hello = parsed(&ClientRequest::Hello { protocol_version: PROTOCOL_VERSION, features, token: None });
         assert_eq!(hello.body, Body::Hello { features: vec![Feature::Stream], token: None });

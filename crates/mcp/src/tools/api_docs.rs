@@ -22,6 +22,9 @@ const KEPT_AS: &str = concat!("blendwire_api_docs_", env!("CARGO_PKG_VERSION"));
 /// How long a part takes in Blender, apart from the last thing in it.
 const PART_MILLISECONDS: u32 = 8;
 
+/// The same where each request takes long, whatever is in it: a foreign add-on looks for one a few times a second at most.
+const PART_MILLISECONDS_OF_FOREIGN: u32 = 500;
+
 /// How long Blender is left alone between two parts, so that its window draws.
 const PAUSE: Duration = Duration::from_millis(4);
 
@@ -82,7 +85,9 @@ async fn fingerprint(caller: &Caller, tool: &'static str) -> Result<String, Fail
 
 /// What comes after `at`.
 async fn part(caller: &Caller, tool: &'static str, at: &Value) -> Result<Part, Failure> {
-    let parameters = json!({"kept_as": KEPT_AS, "at": at, "milliseconds": PART_MILLISECONDS});
+    let milliseconds =
+        if caller.blender().foreign().is_some() { PART_MILLISECONDS_OF_FOREIGN } else { PART_MILLISECONDS };
+    let parameters = json!({"kept_as": KEPT_AS, "at": at, "milliseconds": milliseconds});
     // Blender draws its viewports anew after each part with nodes, unless the next is there already.
     let pause = if at.get(0).is_some_and(|stage| stage == "nodes") { Duration::ZERO } else { PAUSE };
     for _ in 0..MOST_BEGINNINGS {

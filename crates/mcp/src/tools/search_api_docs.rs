@@ -37,7 +37,7 @@ struct Parameters {
     query: String,
     #[serde(default = "usual")]
     #[schemars(with = "serde_json::Number")]
-    max_results: u8,
+    max_results: u64,
 }
 
 const CHANGED: &str = "changed between versions: see get_python_api_docs";
@@ -69,7 +69,7 @@ struct Hit {
     note: Option<&'static str>,
 }
 
-fn usual() -> u8 {
+fn usual() -> u64 {
     10
 }
 
@@ -89,7 +89,7 @@ async fn call(caller: &Caller, arguments: JsonObject) -> Result<CallToolResult, 
     let ranked = ranked.map_err(|error| Failure(format!("the documentation could not be searched: {error}")))?;
     let best = ranked.first().map_or(0.0, |(_, score)| *score);
     let worth = ranked.iter().take_while(|(_, score)| *score >= best * WORST).count();
-    let shown = worth.min(usize::from(max_results).clamp(1, MOST_RESULTS));
+    let shown = worth.min(usize::try_from(max_results).unwrap_or(MOST_RESULTS).clamp(1, MOST_RESULTS));
     let hits: Vec<Hit> = ranked[..shown]
         .iter()
         .map(|(entry, _)| {

@@ -24,8 +24,8 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
         0 => ClientRequest::Hello { protocol_version: dice.number() % 3, features: &features, token },
         1 => ClientRequest::Cancel { id: &id },
         2 => ClientRequest::Outcome { id: &id },
-        3 => ClientRequest::Undo { steps: dice.number() % 1003, sent_by },
-        4 => ClientRequest::Redo { steps: dice.number(), sent_by },
+        3 => ClientRequest::Undo { id: Some(&id), steps: dice.number() % 1003, sent_by },
+        4 => ClientRequest::Redo { id: Some(&id), steps: dice.number(), sent_by },
         5 => ClientRequest::Status,
         6 => ClientRequest::Ping,
         _ => return execute(dice),
@@ -38,7 +38,7 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
         }
         ClientRequest::Cancel { .. } | ClientRequest::Outcome { .. } => is_id,
         ClientRequest::Undo { steps, .. } | ClientRequest::Redo { steps, .. } => {
-            (1..=1000).contains(&steps) && sent_by.client.is_none_or(is_name)
+            is_id && (1..=1000).contains(&steps) && sent_by.client.is_none_or(is_name)
         }
         _ => true,
     };
@@ -61,7 +61,7 @@ pub(crate) fn request(dice: &mut Dice<'_>) {
         }
         (ClientRequest::Undo { steps, .. }, Body::Undo { steps: found })
         | (ClientRequest::Redo { steps, .. }, Body::Redo { steps: found }) => {
-            steps == found && is_sender(sent_by, &parsed.sender)
+            steps == found && is_sender(sent_by, &parsed.sender) && parsed.id.as_ref().is_some_and(named)
         }
         (ClientRequest::Status, Body::Status) | (ClientRequest::Ping, Body::Ping) => true,
         _ => false,
@@ -158,8 +158,8 @@ fn again(request: &Request, id: Option<&str>) {
         Body::Cancel { .. } => ClientRequest::Cancel { id: id.unwrap_or_default() },
         Body::Outcome { .. } => ClientRequest::Outcome { id: id.unwrap_or_default() },
         Body::Consent { answer, .. } => ClientRequest::Consent { id: id.unwrap_or_default(), answer: *answer },
-        Body::Undo { steps } => ClientRequest::Undo { steps: *steps, sent_by },
-        Body::Redo { steps } => ClientRequest::Redo { steps: *steps, sent_by },
+        Body::Undo { steps } => ClientRequest::Undo { id, steps: *steps, sent_by },
+        Body::Redo { steps } => ClientRequest::Redo { id, steps: *steps, sent_by },
         Body::Status => ClientRequest::Status,
         Body::Ping => ClientRequest::Ping,
     };
