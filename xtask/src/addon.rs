@@ -43,8 +43,9 @@ pub(crate) fn pack_to_give_away(workspace: &Workspace, flags: &Flags, out: &Path
 
 /// Packs one whose core panics where the end-to-end tests want that. Not optimised: nobody measures it, and it takes minutes less.
 pub(crate) fn pack_faulty(workspace: &Workspace) -> Result<PathBuf> {
-    let faults = [&WORKSPACE[..], &["--features", "blendwire-native/faults"]].concat();
-    let core = build_core(workspace, &faults, &Flags::default())?;
+    // There are no examples, but where some are asked for, cargo chooses the dependencies' features as it does for tests, and
+    // has them compiled already.
+    let core = build_core(workspace, &[&WORKSPACE[..], &["--examples"]].concat(), &Flags::default())?;
     pack_with(workspace, &core, &workspace.target.join("faulty"))
 }
 

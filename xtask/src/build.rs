@@ -56,8 +56,8 @@ pub(crate) fn to_give_away(workspace: &Workspace, flags: &Flags, out: &Path) -> 
 }
 
 /// What is not optimised: the whole workspace, whichever of it is built, so that crates that several use are compiled once. The
-/// executable has what MCP's conformance suite calls by name.
-pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "blendwire/fixtures"];
+/// executable has what MCP's conformance suite calls by name, the core panics where the end-to-end tests want that.
+pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "blendwire/fixtures,blendwire-native/faults"];
 
 /// The executable that those tests run, for the conformance suite: it is there when they have run, which is why it is built
 /// in the same way.
