@@ -131,7 +131,7 @@ fn listen_on_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, St
         // With port 0 the first socket gets its port from the system and the second must have the same.
         let port = listeners.first().and_then(|first| first.local_addr().ok()).map_or(port, |first| first.port());
         let address = SocketAddr::new(*address, port);
-        match TcpListener::bind(address) {
+        match open(address) {
             Ok(listener) => listeners.push(listener),
             Err(error) if !listeners.is_empty() && is_missing_family(&error) => {
                 log::info!("this machine has no {} ({error}); listening without it", address.ip());
@@ -140,6 +140,38 @@ fn listen_on_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, St
         }
     }
     Ok(listeners)
+}
+
+#[cfg(not(windows))]
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+}
+
+/// Exclusively: without that, a program of the same user that asks for an address in use (`SO_REUSEADDR`, as mcp-for-blender's
+/// add-on does) gets it too on Windows, and it is not said which of the two a client reaches.
+#[cfg(windows)]
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    use std::os::windows::io::AsRawSocket as _;
+
+    use socket2::{Domain, Socket, Type};
+    use windows_sys::Win32::Networking::WinSock::{SO_EXCLUSIVEADDRUSE, SOCKET, SOL_SOCKET, setsockopt};
+
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    let on = 1_i32;
+    #[expect(unsafe_code, reason = "no library that we have has a safe name for this option")]
+    #[expect(clippy::cast_possible_truncation, reason = "a socket's handle is as wide as a pointer")]
+    // SAFETY: `socket` is open until after the call; `on` is an integer of four bytes, as this option wants it and as the length
+    // says, and is only read during the call.
+    let refused = unsafe {
+        setsockopt(socket.as_raw_socket() as SOCKET, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (&raw const on).cast(), 4)
+    };
+    if refused != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    socket.bind(&address.into())?;
+    // As long as the standard library's.
+    socket.listen(128)?;
+    Ok(socket.into())
 }
 
 fn is_missing_family(error: &io::Error) -> bool {
@@ -156,30 +188,36 @@ const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = 47;
 const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = 10047;
 
 fn refusal(address: SocketAddr, source: io::Error) -> StartError {
+    let port = address.port();
     match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortTaken { port: address.port(), holder: holder_of(address.port()) },
-        io::ErrorKind::PermissionDenied => StartError::PortReserved { address, source },
+        io::ErrorKind::AddrInUse => {
+            let unknown = || "another program (the system does not say which)".to_owned();
+            StartError::PortTaken { port, holder: holder_of(port).unwrap_or_else(unknown) }
+        }
+        // Windows also says so of a port that another program has for itself alone.
+        io::ErrorKind::PermissionDenied => match holder_of(port).filter(|_| cfg!(windows)) {
+            Some(holder) => StartError::PortTaken { port, holder },
+            None => StartError::PortReserved { address, source },
+        },
         io::ErrorKind::AddrNotAvailable => StartError::NotOurs(address.ip()),
         _ => StartError::Listen { address, source },
     }
 }
 
-/// Who listens on a port, in words.
-fn holder_of(port: u16) -> String {
-    let unknown = || "another program (the system does not say which)".to_owned();
-    let Ok(all) = listeners::get_all() else { return unknown() };
+/// Who listens on a port, in words; `None` where the system does not say.
+fn holder_of(port: u16) -> Option<String> {
+    let all = listeners::get_all().ok()?;
     let is_holder = |listener: &&listeners::Listener| {
         listener.socket.port() == port
             && listener.protocol == listeners::Protocol::TCP
             && listener.state == listeners::SocketState::Listen
     };
-    match all.iter().find(is_holder) {
-        Some(listener) if listener.process.pid == std::process::id() => {
-            "this Blender itself: another copy of the add-on, or another add-on, is running its server".to_owned()
-        }
-        Some(listener) => format!("{} (process {})", listener.process.name, listener.process.pid),
-        None => unknown(),
-    }
+    let process = &all.iter().find(is_holder)?.process;
+    Some(if process.pid == std::process::id() {
+        "this Blender itself: another copy of the add-on, or another add-on, is running its server".to_owned()
+    } else {
+        format!("{} (process {})", process.name, process.pid)
+    })
 }
 
 #[cfg(test)]

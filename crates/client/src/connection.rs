@@ -216,7 +216,13 @@ async fn read_frame(
 
 /// Connects to the first address of `endpoint` that takes the connection.
 pub(crate) async fn dial(endpoint: &Endpoint) -> Result<TcpStream, ClientError> {
-    let timed_out = |_| ClientError::ConnectTimeout { endpoint: endpoint.clone(), timeout: CONNECT_TIMEOUT };
+    // Windows tries for two seconds at each address until it believes that nobody listens there, also on this machine, where
+    // nothing else can keep it waiting: its firewall leaves loopback alone.
+    let is_refusal = cfg!(windows) && endpoint.is_this_machine();
+    let timed_out = |_| match endpoint.clone() {
+        endpoint if is_refusal => ClientError::Refused { endpoint },
+        endpoint => ClientError::ConnectTimeout { endpoint, timeout: CONNECT_TIMEOUT },
+    };
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(endpoint)).await.map_err(timed_out)?;
     connected.map_err(|source| connect_error(endpoint, source))
 }

@@ -73,7 +73,10 @@ enum Source {
 #[derive(Debug)]
 pub(crate) struct Doorkeeper {
     source: Source,
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "elsewhere processes are compared with our own"))]
+    #[cfg_attr(
+        not(any(test, target_os = "linux")),
+        expect(dead_code, reason = "elsewhere processes are compared with our own")
+    )]
     ours: u32,
     /// The system is asked for the journal alone.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "elsewhere the system is not asked then"))]

@@ -13,6 +13,6 @@ pub(super) fn run(args: &BuildArgs) -> Ended {
     let wanted = args.output.clone().unwrap_or_else(|| PathBuf::from("."));
     let path = if wanted.is_dir() { wanted.join(package.file_name()) } else { wanted };
     package.write(&path).map_err(Failure::failed)?;
-    let path = path.canonicalize().unwrap_or(path);
+    let path = std::path::absolute(&path).unwrap_or(path);
     printer::data(&path.display().to_string())
 }

@@ -85,7 +85,13 @@ fn unknown_localhost() -> Finding {
 }
 
 fn unknown(host: &str, why: &str) -> Finding {
-    let ask = if cfg!(windows) { format!("nslookup {host}") } else { format!("getent hosts {host}") };
+    let ask = if cfg!(windows) {
+        format!("nslookup {host}")
+    } else if cfg!(target_os = "macos") {
+        format!("dscacheutil -q host -a name {host}")
+    } else {
+        format!("getent hosts {host}")
+    };
     Finding::failure(
         format!("the name {host:?} leads nowhere: {why}"),
         "without an address nothing can be connected to",
@@ -115,7 +121,9 @@ pub(super) fn listens(context: &Context) -> Finding {
         let _ = context.connected.set(Err(error.kind()));
     }
     match refused {
-        Some(error) if is_refusal(&error) => nothing_listens(context, &endpoint, &addresses),
+        Some(error) if is_refusal(&error) || is_slow_refusal(&error, &addresses) => {
+            nothing_listens(context, &endpoint, &addresses)
+        }
         Some(error) => unreachable(&endpoint, &error),
         None => Finding::failure(format!("{endpoint} has no address"), NO_SERVER),
     }
@@ -135,6 +143,12 @@ fn telling(error: &io::Error) -> u8 {
 
 fn is_refusal(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ConnectionRefused
+}
+
+/// Windows tries for two seconds until it believes that nobody listens, also on this machine, where nothing else can keep it
+/// waiting: its firewall leaves loopback alone.
+fn is_slow_refusal(error: &io::Error, addresses: &[SocketAddr]) -> bool {
+    cfg!(windows) && error.kind() == ErrorKind::TimedOut && addresses.iter().all(|address| address.ip().is_loopback())
 }
 
 fn nothing_listens(context: &Context, endpoint: &Endpoint, addresses: &[SocketAddr]) -> Finding {

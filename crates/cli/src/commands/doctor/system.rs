@@ -20,7 +20,7 @@ pub(super) fn own_alone(path: &Path) -> String {
         return format!("icacls \"{shown}\" /inheritance:r /grant:r \"%USERNAME%:F\" (in a Command Prompt)");
     }
     let mode = if path.is_dir() { "700" } else { "600" };
-    format!("chmod {mode} '{shown}'")
+    format!("chmod {mode} '{}'", shown.to_string().replace('\'', r"'\''"))
 }
 
 /// The file in which names of hosts can be written.

@@ -125,7 +125,9 @@ fn args(endpoint: &EndpointArgs) -> Result<Vec<String>> {
 
 /// Clients start their servers in folders of their own.
 fn absolute(path: &Path) -> Result<String> {
-    let path = path.canonicalize().with_context(|| format!("--ca {} cannot be read", path.display()))?;
+    fs_err::File::open(path).with_context(|| format!("--ca {} cannot be read", path.display()))?;
+    // Links are left alone, and on Windows the form that not every program understands is not made of it.
+    let path = std::path::absolute(path)?;
     Ok(path.to_str().with_context(|| format!("--ca {} is no Unicode", path.display()))?.to_owned())
 }
 

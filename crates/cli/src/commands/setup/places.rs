@@ -142,6 +142,7 @@ mod tests {
 
     use super::*;
 
+    #[cfg(unix)]
     fn files(system: System, variable: fn(&str) -> Option<String>) -> Vec<String> {
         let places = Places { system, home: "/~".into(), variable };
         ClientName::value_variants().iter().map(|client| places.of(*client).file.display().to_string()).collect()
