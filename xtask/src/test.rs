@@ -22,8 +22,8 @@ use crate::{addon, deny, fuzz, process, python, tidy};
 /// Names the end-to-end tests, which are left out elsewhere.
 const E2E: [&str; 2] = ["--test", "e2e"];
 
-/// End-to-end tests wait more than they compute, for deadlines, for Blenders to start and for each other: two more than a
-/// machine of two cores has keeps it busy.
+/// Tests wait more than they compute, for deadlines, for Blenders to start and for each other: two more than a machine of two
+/// cores has keeps it busy.
 const TESTS_AT_A_TIME: u8 = 4;
 
 #[derive(Args)]
@@ -111,7 +111,7 @@ impl Suite<'_> {
             Step::Lint => self.lint(),
             Step::Tidy => tidy::run(self.workspace),
             Step::Deny => deny::check(self.workspace),
-            Step::Unit => process::run(process::cargo(self.workspace).arg("test").args(build::WORKSPACE)),
+            Step::Unit => self.unit(),
             Step::Fuzz => fuzz::suite(self.workspace),
             Step::Python => python::check(self.workspace),
             Step::Build => self.built().map(|built| println!("{}", built.executable.display())),
@@ -133,6 +133,13 @@ impl Suite<'_> {
             process::run(command.args(["--", "-D", "warnings"]))?;
         }
         Ok(())
+    }
+
+    fn unit(&self) -> Result<()> {
+        let mut command = process::cargo(self.workspace);
+        // By the environment, since tests in documents are started in another way.
+        command.arg("test").args(build::WORKSPACE).env("RUST_TEST_THREADS", TESTS_AT_A_TIME.to_string());
+        process::run(&mut command)
     }
 
     /// Needs an empty settings folder: the validator must not see this user's own extensions.

@@ -119,12 +119,13 @@ fn try_server(user: &User, change: impl FnOnce(&mut Config)) -> Result<(Server, 
     Ok((server, port))
 }
 
-/// Its main thread comes round, until the test ends.
+/// Its main thread comes round, until the server is dropped.
 pub(crate) fn lend_main_thread(server: &Server) {
-    let shared = server.shared().clone();
-    shared.main_thread_seen();
+    server.shared().main_thread_seen();
+    let shared = Arc::downgrade(server.shared());
     thread::spawn(move || {
-        loop {
+        // The queue of a server that has stopped keeps nobody waiting.
+        while let Some(shared) = shared.upgrade() {
             shared.main_thread_seen();
             if let Some(mut job) = shared.queue().pop(Duration::from_millis(20)) {
                 let number = job.number;
