@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls every tool of a server, as a client that is made with MCP's Python SDK does.
 
-The SDK itself checks each result against the output schema of its tool. Versions 1 and 2 of the SDK both run this.
+The SDK itself checks each result against the output schema of its tool, which leaves most open, since the list of tools
+has little room. So each is also checked against the type that the documents are made of: `answers.json` in the tests'
+folder has the schemas. Versions 1 and 2 of the SDK both run this.
 
     call_every_tool.py stdio COMMAND ARGUMENT…
     call_every_tool.py http URL TOKEN
@@ -9,6 +11,7 @@ The SDK itself checks each result against the output schema of its tool. Version
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import tempfile
@@ -16,6 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
 from typing import Any
 
+import jsonschema
 import mcp
 
 Arguments = dict[str, Any]
@@ -144,6 +148,28 @@ def text(result: Any) -> str:
     return "".join(getattr(part, "text", "") for part in result.content)
 
 
+def check_answer(name: str, value: Any, schemas: dict[str, Any]) -> None:
+    """Fails where a result is not of the type that is documented, or has more in it."""
+    stands_for_another = "too_large" in value or (value.get("status") == "running" and "job" in value)
+    if stands_for_another or name not in schemas:
+        return
+    # Asked for none, `get_job` lists all.
+    for answer in value["jobs"] if name == "get_job" and "jobs" in value else [value]:
+        jsonschema.validate(answer, schemas[name])
+        more = set(answer) - set(schemas[name]["properties"])
+        is_open = schemas[name].get("additionalProperties")
+        assert is_open or not more, f"{name} answers with what is not documented: {more}"
+
+
+async def read_pages(session: Any, told: dict[str, Any]) -> None:
+    """Reads a result that was too large for one answer."""
+    address, whole = told["first_page"].removesuffix("1"), ""
+    for page in range(1, told["pages"] + 1):
+        whole += (await session.read_resource(f"{address}{page}")).contents[0].text
+    assert len(whole.encode()) == told["bytes"], f"{told}: {len(whole.encode())} bytes came"
+    json.loads(whole)
+
+
 async def value_of(call: Call, value: Any) -> Any:
     """A value of an argument, or what stands for it."""
     if value is Job:
@@ -172,7 +198,9 @@ async def main(way: str, arguments: list[str]) -> None:
         assert not gone, f"these tools are gone: take them out of CALLS of {__file__}: {gone}"
         background = structured(await session.call_tool("get_blender_status", {}))["background"]
         refusals = REFUSALS | (WITHOUT_WINDOW if background else {})
-        calls = 0
+        with open(os.path.join(os.environ["BLENDWIRE_TEST_FOLDER"], "answers.json")) as file:
+            schemas = json.load(file)
+        calls = refused = in_pages = 0
         for name in names:
             for written in CALLS[name]:
                 given = {key: await value_of(session.call_tool, value) for key, value in written.items()}
@@ -181,12 +209,22 @@ async def main(way: str, arguments: list[str]) -> None:
                 calls += 1
                 said = text(result)
                 if is_error(result):
+                    refused += 1
                     assert any(words in said for words in refusals.get(name, [])), f"{name} {given}: {said}"
                 else:
                     is_picture = any(getattr(part, "data", None) for part in result.content)
-                    assert structured(result) is not None or is_picture, f"{name} {given}: {result}"
+                    value = structured(result)
+                    assert value is not None or is_picture, f"{name} {given}: {result}"
+                    check_answer(name, value or {}, {} if value is None else schemas)
+                    if value and "too_large" in value:
+                        await read_pages(session, value["too_large"])
+                        in_pages += 1
+        assert in_pages, "no result was too large for one answer"
         negotiated = getattr(session, "protocol_version", None)
-        print(f"mcp {version('mcp')} over {way}: {len(names)} tools, {calls} calls, revision {negotiated}")
+        print(
+            f"mcp {version('mcp')} over {way}: {len(names)} tools, {calls} calls, {refused} refused, "
+            f"none untouched, revision {negotiated}"
+        )
 
 
 if __name__ == "__main__":

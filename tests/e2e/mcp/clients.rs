@@ -3,13 +3,19 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings};
+use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
+use blendwire_mcp::{Answer, answers};
 
 use super::concurrent::asking;
 use super::conformance::{serve, token, url};
+use super::official_tools::{background_blender, signal};
 use crate::suite::Suite;
+
+/// Longer than anybody waits for one answer.
+const MINUTES: Duration = Duration::from_mins(3);
 
 pub(super) fn add(suite: &mut Suite) {
     for flavour in [Flavour::Bpy52, Flavour::Windowed] {
@@ -32,6 +38,7 @@ pub(super) fn add(suite: &mut Suite) {
         Ok(())
     });
     suite.own("windowed::mcp::clients_of_both_sdks_ask_for_consent", consent);
+    suite.own("mcp::a_render_of_minutes_lets_no_client_time_out", long_render);
 }
 
 /// Since the second version without a session, where the question is the answer to the call.
@@ -58,7 +65,51 @@ fn consent(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
+/// Both at once, since it takes a minute.
+fn long_render(environment: &Environment) -> Result<()> {
+    std::thread::scope(|scope| {
+        let over_http = scope.spawn(|| outlasts(environment, &environment.connector, true));
+        outlasts(environment, &environment.mcp_2_3, false)?;
+        over_http.join().expect("rendering does not panic")
+    })
+}
+
+fn outlasts(environment: &Environment, python: &Path, is_http: bool) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    blender.result(
+        "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.use_denoising = False\n\
+         scene.cycles.use_adaptive_sampling = False",
+    )?;
+    let (url, token, port) = (url(&blender), token(&blender)?, blender.port.to_string());
+    let command = environment.blendwire.display().to_string();
+    let way: &[&str] = if is_http { &["http", &url, &token] } else { &["stdio", &command, "mcp", "--port", &port] };
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| run(environment, &blender, python, "long_render.py", way));
+        let appears = |name: &str| {
+            let path = blender.file(name);
+            wait_until(name, MINUTES, || (path.exists() || client.is_finished()).then_some(()))
+        };
+        appears("heard")?;
+        // It is slow by doing nothing, so that no processor is busy for a minute.
+        let renders = background_blender(blender.process.pid());
+        let signal = |name: &str| renders.map_or(Ok(()), |number| signal(name, number));
+        let stopped = signal("-STOP").and_then(|()| appears("outlasted"));
+        signal("-CONT")?;
+        let said = client.join().expect("the client does not panic")?;
+        print!("{said}");
+        stopped
+    })
+}
+
 fn call(environment: &Environment, blender: &Blender, python: &Path, arguments: &[&str]) -> Result<()> {
+    let schemas: serde_json::Map<String, serde_json::Value> = answers()
+        .filter_map(|(name, answer)| match answer {
+            Answer::Object(schema) => Some((name.to_owned(), schema().to_value())),
+            // The wire's, and no object.
+            Answer::Status | Answer::Picture => None,
+        })
+        .collect();
+    fs_err::write(blender.file("answers.json"), serde_json::to_vec(&schemas)?)?;
     let said = run(environment, blender, python, "call_every_tool.py", arguments)?;
     print!("{}: {said}", blender.flavour.name());
     Ok(())

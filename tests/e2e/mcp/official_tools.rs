@@ -33,7 +33,7 @@ pub(crate) fn add(suite: &mut Suite) {
             suite.own(&name, move |environment| test(environment, flavour));
         };
         own("summaries_tell_what_is_in_the_file", summaries);
-        own("broken_transforms_are_told_of", broken);
+        own("objects_are_told_of_broken_ones_too", objects);
         own("another_file_is_looked_into_and_the_open_one_stays", another_file);
         own("a_cancelled_look_into_another_file_ends_its_blender", cancelled);
         own("a_background_blender_ends_with_the_one_that_wanted_it", orphaned);
@@ -130,9 +130,83 @@ fn summaries(environment: &Environment, flavour: Flavour) -> Result<()> {
     Ok(())
 }
 
+/// Something of everything that is told of an object.
+const RICH: &str = "cube = bpy.data.objects['Cube']
+cube.rotation_mode = 'QUATERNION'
+cube.rotation_quaternion = (0.5 ** 0.5, 0.5 ** 0.5, 0, 0)
+cube.location, cube.scale = (1, 2, 3), (2, 1, 1)
+bevel = cube.modifiers.new('Edges', 'BEVEL')
+bevel.show_render = False
+follow = cube.constraints.new('TRACK_TO')
+follow.name, follow.target, follow.enabled = 'Look', bpy.data.objects['Camera'], False
+cube.data.materials.append(None)
+props = bpy.data.collections.new('Props')
+bpy.context.scene.collection.children.link(props)
+props.objects.link(cube)
+child = bpy.data.objects.new('Child', None)
+props.objects.link(child)
+child.parent, cube.parent = cube, bpy.data.objects['Light']
+cube.hide_render = True
+inner = bpy.data.collections.new('Inner')
+inner.objects.link(bpy.data.objects.new('Within', None))
+props.children.link(inner)
+instance = bpy.data.objects.new('Instance', None)
+instance.instance_type, instance.instance_collection = 'COLLECTION', inner
+props.objects.link(instance)
+bpy.context.view_layer.update()
+cube.hide_set(True)
+child.select_set(True)
+bpy.context.view_layer.objects.active = child
+bpy.context.view_layer.layer_collection.children['Props'].children['Inner'].exclude = True";
+
+fn check_rich(session: &McpSession) -> Result<()> {
+    let detail = value(session, "get_object_detail_summary", json!({"name": "Cube"}))?;
+    let hidden = json!({"hide_viewport": false, "hide_render": true, "hide_get": true});
+    for (key, wanted) in [
+        ("type", json!("MESH")),
+        ("location", json!([1.0, 2.0, 3.0])),
+        ("scale", json!([2.0, 1.0, 1.0])),
+        ("rotation_mode", json!("QUATERNION")),
+        ("parent", json!("Light")),
+        ("children", json!(["Child"])),
+        ("modifiers", json!([{"name": "Edges", "type": "BEVEL", "show_viewport": true, "show_render": false}])),
+        ("constraints", json!([{"name": "Look", "type": "TRACK_TO", "enabled": false}])),
+        ("materials", json!(["Material", null])),
+        ("visibility", hidden),
+        ("data_name", json!("Cube")),
+        ("collections", json!(["Collection", "Props"])),
+    ] {
+        ensure!(detail[key] == wanted, "{key} is {} and not {wanted}", detail[key]);
+    }
+    // A quarter turn about X, as Euler angles.
+    for (key, wanted) in [("rotation", [std::f64::consts::FRAC_PI_2, 0.0, 0.0]), ("dimensions", [4.0, 2.0, 2.0])] {
+        let found: Vec<f64> = detail[key].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let is_near = found.len() == 3 && found.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-3);
+        ensure!(is_near, "{key} is {found:?} and not {wanted:?}");
+    }
+
+    let summary = value(session, "get_objects_summary", json!({}))?;
+    ensure!(summary["active_object"] == "Child" && summary["camera_object"] == "Camera", "{summary}");
+    let inside = |within: &Value, list: &str, name: &str| {
+        let all = within[list].as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|entry| entry["name"] == name).with_context(|| format!("no {name} in {within}"))
+    };
+    let props = inside(&summary["collections"][0], "children", "Props")?;
+    let cube = inside(&props, "objects", "Cube")?;
+    ensure!(cube["hide_viewport"] == true && cube["visible"] == false && cube["parent"] == "Light", "{cube}");
+    ensure!(inside(&props, "objects", "Child")?["selected"] == true, "{props}");
+    ensure!(inside(&props, "objects", "Instance")?["instance_collection"] == "Inner", "{props}");
+    let inner = inside(&props, "children", "Inner")?;
+    ensure!(inner["exclude"] == true && inside(&inner, "objects", "Within")?["visible"] == false, "{inner}");
+    Ok(())
+}
+
 /// JSON has no number for NaN and infinities: null stands for them.
-fn broken(environment: &Environment, flavour: Flavour) -> Result<()> {
+fn objects(environment: &Environment, flavour: Flavour) -> Result<()> {
     let (blender, session) = start(environment, flavour)?;
+    blender.result(RICH)?;
+    check_rich(&session)?;
+    blender.result("bpy.ops.wm.read_factory_settings()")?;
     let values =
         "cube = bpy.data.objects['Cube']\ncube.location.x = float('nan')\ncube.rotation_euler.y = float('nan')";
     blender.result(values)?;
@@ -254,7 +328,7 @@ pub(super) fn runs(number: u32) -> bool {
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with(['Z', 'X']))
 }
 
-fn signal(name: &str, number: u32) -> Result<()> {
+pub(super) fn signal(name: &str, number: u32) -> Result<()> {
     ensure!(Command::new("kill").args([name, &number.to_string()]).status()?.success(), "no signal to {number}");
     Ok(())
 }
