@@ -2,6 +2,7 @@
 //! `get_viewport_image` from any side: contact sheets, single objects, directions, and a limit of bytes.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -25,6 +26,7 @@ pub(crate) fn add(suite: &mut Suite) {
         suite.own(&name, move |environment| stereo(environment, flavour));
     }
     suite.own("windowed::viewport::another_windows_scene_is_not_mistaken_for_this", other_window);
+    suite.own("windowed::viewport::current_is_what_the_user_sees", current);
     #[cfg(target_os = "linux")]
     suite.own("bpy_5_2::viewport::without_a_graphics_driver_it_is_refused", without_driver);
 }
@@ -201,6 +203,87 @@ pub(crate) fn sides(environment: &Environment, flavour: Flavour) -> Result<()> {
     Ok(())
 }
 
+const SPACE: &str = "space = next(a for a in bpy.context.screen.areas if a.type == 'VIEW_3D').spaces.active";
+
+/// As the user has turned and shaded the viewport, EEVEE's included; and what a wireframe leaves out.
+fn current(environment: &Environment) -> Result<()> {
+    let (blender, session) = start(environment, Flavour::Windowed)?;
+    blender.result(PAINT)?;
+    let sides = [
+        ("(1, 1, 0, 0)", [true, false, false]),
+        ("(0.5, 0.5, 0.5, 0.5)", [true, true, false]),
+        ("(1, 0, 0, 0)", [false, true, true]),
+    ];
+    // Without a graphics card EEVEE takes seconds for each.
+    for (shading, sides) in [("SOLID", &sides[..]), ("MATERIAL", &sides[..2]), ("RENDERED", &sides[2..])] {
+        for (rotation, wanted) in sides {
+            // Bright all around, so that each side shows its colour.
+            blender.result(&format!(
+                "{SPACE}\nfrom mathutils import Quaternion\nview = space.region_3d\nview.view_perspective = 'ORTHO'\n\
+                 view.view_location, view.view_distance = (0, 0, 0), 3\n\
+                 view.view_rotation = Quaternion({rotation}).normalized()\nspace.shading.type = '{shading}'\n\
+                 bpy.context.scene.eevee.taa_samples = 1\n\
+                 bpy.context.scene.world.node_tree.nodes['Background'].inputs['Strength'].default_value = 10"
+            ))?;
+            let seen = || -> Result<([bool; 3], String)> {
+                let (picture, said) = seen(&session, json!({"width": 96, "height": 64}))?;
+                // In the middle is the mark of the cube's origin.
+                Ok((colour(&picture, 46, 44), said))
+            };
+            // EEVEE draws grey until it has compiled the materials.
+            let mut last = (BACKGROUND, String::new());
+            let shown = blendwire_e2e::wait_until("the viewport to show the side", Duration::from_mins(2), || {
+                last = seen().ok()?;
+                (last.0 == *wanted).then_some(())
+            });
+            shown.with_context(|| format!("{shading}, {rotation}: {last:?}"))?;
+            ensure!(last.1.contains("current view") && last.1.contains("drawn by viewport"), "{shading}: {}", last.1);
+        }
+        let kept =
+            blender.result(&format!("{SPACE}\nresult = [space.shading.type, space.region_3d.view_perspective]"))?;
+        ensure!(kept == json!([shading, "ORTHO"]), "{kept}");
+    }
+    sizes(environment, &blender, &session)?;
+    let front =
+        |shading: &str| json!({"view": "front", "shading": shading, "focus": "Cube", "width": 96, "height": 64});
+    for (shading, within) in [("solid", [true, false, false]), ("wireframe", BACKGROUND)] {
+        let (picture, said) = seen(&session, front(shading))?;
+        ensure!(colour(&picture, 44, 44) == within, "{shading} shows the wrong inside; {said}");
+    }
+    Ok(())
+}
+
+/// EEVEE has a projection of its own: what it draws is as large as in the other shadings, in a picture of any shape. Through
+/// a camera it shows the camera's frame.
+fn sizes(environment: &Environment, blender: &Blender, session: &McpSession) -> Result<()> {
+    let seen = "[space.lens, space.region_3d.view_perspective, space.region_3d.view_camera_zoom]";
+    for (perspective, width, height) in [("ORTHO", 120, 160), ("PERSP", 240, 120), ("CAMERA", 240, 120)] {
+        let before = blender.result(&format!(
+            "{SPACE}\ncamera = bpy.data.objects['Camera']\ncamera.location, camera.rotation_euler = (0, 0, 7), (0, 0, 0)\n\
+             camera.hide_set(True)\nspace.region_3d.view_perspective = '{perspective}'\n\
+             space.region_3d.view_camera_zoom = 10\nresult = {seen}"
+        ))?;
+        let cube = |shading: &str, view: &str| -> Result<usize> {
+            blender.result(&format!("{SPACE}\nspace.shading.type = '{shading}'"))?;
+            let (bytes, said) = picture(session, json!({"width": width, "height": height, "view": view}))?;
+            let file = format!("view-{view}-{perspective}-{shading}.png");
+            fs_err::write(environment.artefacts.join(file), &bytes)?;
+            ensure!(said.contains("camera's frame") == (perspective == "CAMERA" && shading == "RENDERED"), "{said}");
+            let picture = Picture::from_png(&bytes)?;
+            Ok((0..100).filter(|x| colour(&picture, *x, 47) != BACKGROUND).count())
+        };
+        let solid = cube("SOLID", if perspective == "CAMERA" { "camera" } else { "current" })?;
+        let rendered = cube("RENDERED", "current")?;
+        ensure!(
+            (20..90).contains(&solid) && solid.abs_diff(rendered) <= 2,
+            "{perspective}: the cube takes {solid} % of the width, and {rendered} % where it is rendered"
+        );
+        let after = blender.result(&format!("{SPACE}\nresult = {seen}"))?;
+        ensure!(after == before, "{perspective}: {before} became {after}");
+    }
+    Ok(())
+}
+
 /// Lights, empties and cameras once were framed as the origin of the world.
 fn places(environment: &Environment, flavour: Flavour) -> Result<()> {
     let (blender, session) = start(environment, flavour)?;
@@ -286,7 +369,7 @@ fn other_window(environment: &Environment) -> Result<()> {
     }
     let sizes = "areas = {w.scene.name: max((a.width * a.height for a in w.screen.areas if a.type == 'VIEW_3D'), default=0)\n    \
         for w in bpy.context.window_manager.windows}\nresult = bpy.context.scene.name == 'Scene' and areas['Scene'] < areas['Other']";
-    blendwire_e2e::wait_until("the other viewport to be larger", std::time::Duration::from_mins(1), || {
+    blendwire_e2e::wait_until("the other viewport to be larger", Duration::from_mins(1), || {
         (blender.result(sizes).ok()? == true).then_some(())
     })?;
     let (picture, said) = seen(&session, json!({"view": "front", "shading": "solid", "width": 64, "height": 64}))?;

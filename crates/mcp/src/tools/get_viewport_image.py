@@ -30,6 +30,8 @@ VIEW_ANGLES = {
     "bottom": (180, 0, 0),
     "isometric": (54.7356, 0, 45),
 }
+# What of these EEVEE draws.
+EEVEE_SHADING = {"material", "rendered"}
 SHADING_TYPES = {"solid": "SOLID", "material": "MATERIAL", "rendered": "RENDERED", "wireframe": "WIREFRAME"}
 # Types whose bounding box says what is to be seen; lights and cameras are framed only where they are asked for.
 FRAMED_TYPES = {"MESH", "CURVE", "CURVES", "SURFACE", "META", "FONT", "VOLUME", "POINTCLOUD", "GPENCIL", "GREASEPENCIL"}
@@ -195,17 +197,16 @@ def _viewport():
     return window, area, region, area.spaces.active
 
 
-def _matrices(wanted, region_3d):
+def _matrices(wanted, camera, region_3d):
     """View and projection matrix of a windowed drawing."""
     width, height = wanted.width, wanted.height
     aspect = width / height
-    if wanted.view == "camera":
-        camera = _scene_camera()
+    if camera is not None:
         depsgraph = bpy.context.evaluated_depsgraph_get()
         return camera.matrix_world.normalized().inverted(), camera.calc_matrix_camera(depsgraph, x=width, y=height)
     if wanted.view != "current":
-        camera = Camera(wanted, aspect)
-        return camera.matrix.inverted(), camera.projection(aspect)
+        view = Camera(wanted, aspect)
+        return view.matrix.inverted(), view.projection(aspect)
     # The viewport has another shape than the picture: widen one side, so that nothing that is visible is cut off.
     projection = region_3d.window_matrix.copy()
     if projection[0][0] * aspect > projection[1][1]:
@@ -213,6 +214,26 @@ def _matrices(wanted, region_3d):
     else:
         projection[1] *= projection[0][0] * aspect / projection[1][1]
     return region_3d.view_matrix.copy(), projection
+
+
+def _zoom_for_eevee(space, projection):
+    """What the viewport's focal length is to be multiplied by, for EEVEE to show as much as the projection does.
+
+    It takes no notice of that: of the longer side of a picture it shows what the viewport's longer side would show.
+    """
+    of_viewport = space.region_3d.window_matrix
+    return max(1 / of_viewport[0][0], 1 / of_viewport[1][1]) / max(1 / projection[0][0], 1 / projection[1][1])
+
+
+def _camera_of(wanted, space):
+    """The camera whose whole frame is the picture; None for another view."""
+    if wanted.view == "camera":
+        return _scene_camera()
+    if wanted.view == "current" and wanted.shading in EEVEE_SHADING and space.region_3d.view_perspective == "CAMERA":
+        # Through a camera EEVEE knows nothing of how the viewport is zoomed.
+        wanted.note("the viewport looks through a camera: this is the camera's frame")
+        return space.camera or _scene_camera()
+    return None
 
 
 def _scene_camera():
@@ -228,8 +249,9 @@ def _draw(viewport, wanted):
 
     window, area, region, space = viewport
     width, height = wanted.width, wanted.height
-    matrices = _matrices(wanted, space.region_3d)
-    before = space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective
+    camera = _camera_of(wanted, space)
+    matrices = _matrices(wanted, camera, space.region_3d)
+    before = space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective, space.lens
     offscreen = gpu.types.GPUOffScreen(width, height)
     try:
         space.shading.type = SHADING_TYPES[wanted.shading]
@@ -237,6 +259,8 @@ def _draw(viewport, wanted):
             space.overlay.show_overlays = wanted.shading == "wireframe"
             # EEVEE believes the viewport more than the matrix it is given.
             space.region_3d.view_perspective = "ORTHO" if matrices[1][3][3] else "PERSP"
+        elif wanted.shading in EEVEE_SHADING and camera is None:
+            space.lens *= _zoom_for_eevee(space, matrices[1])
         with bpy.context.temp_override(window=window, area=area, region=region), offscreen.bind():
             context = bpy.context
             # What the script before has edited is not evaluated until Blender comes round: the picture would be old.
@@ -244,7 +268,7 @@ def _draw(viewport, wanted):
             offscreen.draw_view3d(context.scene, context.view_layer, space, region, *matrices, do_color_management=True)
             pixels = gpu.state.active_framebuffer_get().read_color(0, 0, width, height, 4, 0, "UBYTE")
     finally:
-        space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective = before
+        space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective, space.lens = before
         offscreen.free()
     pixels.dimensions = width * height * 4
     return bytes(pixels)
@@ -412,7 +436,7 @@ def _taken(request):
     if shading == "rendered" and scene.render.engine == "CYCLES":
         # The viewport shows what it has computed so far, which off-screen is nothing.
         viewport = None
-    elif shading in {"material", "rendered"} and shading != shown:
+    elif shading in EEVEE_SHADING and shading != shown:
         # EEVEE compiles a material when a viewport first shows it, and draws it grey until that is done.
         viewport = None
     if viewport is None:
