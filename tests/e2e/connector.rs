@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Settings, free_port};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -13,6 +13,44 @@ use crate::suite::Suite;
 pub(crate) fn add(suite: &mut Suite) {
     suite.own("windowed::connector::official_tools_answer", |environment| official(environment, Flavour::Windowed));
     suite.own("bpy_5_2::connector::official_tools_answer", |environment| official(environment, Flavour::Bpy52));
+    suite.own("connector::what_it_takes_our_tools_take", same_tools);
+}
+
+/// What is found in no Blender: pages of a manual on the web.
+const NOT_OURS: [&str; 1] = ["search_manual_docs"];
+
+/// Its tools that look into another file, where ours have a parameter.
+const OF_A_FILE: &str = "_for_cli";
+
+/// Whoever has learnt its tools may call ours in the same way.
+fn same_tools(environment: &Environment) -> Result<()> {
+    let mut connector = Command::new(&environment.connector);
+    connector.args(["-m", "blmcp"]);
+    let official = McpSession::start(connector)?.tools()?;
+    let mut command = Command::new(&environment.blendwire);
+    command.args(["mcp", "--port", &free_port()?.to_string()]);
+    let ours = McpSession::start(command)?.tools()?;
+    let mut compared = 0;
+    for tool in official.iter().filter(|tool| !NOT_OURS.contains(&tool.name.as_ref())) {
+        let theirs = serde_json::to_value(&tool.input_schema)?;
+        let name = tool.name.strip_suffix(OF_A_FILE).unwrap_or(&tool.name);
+        let found = ours.iter().find(|tool| tool.name == name).with_context(|| format!("{name} is missing"))?;
+        let found = serde_json::to_value(&found.input_schema)?;
+        for (parameter, theirs) in theirs["properties"].as_object().into_iter().flatten() {
+            let own = &found["properties"][parameter];
+            let is_ignored = own.is_null() && found["additionalProperties"] != false;
+            let is_wider = own["type"] == "number" && theirs["type"] == "integer";
+            ensure!(is_ignored || is_wider || own["type"] == theirs["type"], "{name}, {parameter}: {theirs} and {own}");
+        }
+        for needed in found["required"].as_array().into_iter().flatten() {
+            let is_needed = theirs["required"].as_array().is_some_and(|theirs| theirs.contains(needed));
+            ensure!(is_needed, "{name} wants {needed}, and theirs does not");
+        }
+        compared += 1;
+    }
+    let twins = official.iter().filter(|tool| tool.name.ends_with(OF_A_FILE)).count();
+    ensure!(compared >= 25 && twins >= 6, "{compared} tools, {twins} of them for a file");
+    Ok(())
 }
 
 fn official(environment: &Environment, flavour: Flavour) -> Result<()> {

@@ -2,7 +2,7 @@
 //! Our command and MCP server in front of an add-on that is not ours: mcp-for-blender's, as its package brings it, in a
 //! Blender with a window, which it needs; and what the official connector's does on the wire.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -35,14 +35,18 @@ bpy.data.objects['Cube'].name = 'Würfel'
 result = {'names': [o.name for o in bpy.data.objects], 'odd': [math.nan, {1: bpy.data}], 'text': 'ä\\n\"\u{1F9CA}'}
 ";
 
+/// The add-on of mcp-for-blender, as its package has it: one file.
+pub(crate) fn theirs(environment: &Environment) -> Result<PathBuf> {
+    let mut command = Command::new(&environment.mcp_for_blender);
+    command.args(["-c", "import blender_mcp.bundled as b; print(b.__path__[0])"]);
+    Ok(Path::new(String::from_utf8(command.output()?.stdout)?.trim()).join("addon.py"))
+}
+
 fn with_theirs(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Windowed, &Settings::default())?;
     let port = free_port()?;
     let path = blender.file("addon.py");
-    let theirs = Command::new(&environment.mcp_for_blender)
-        .args(["-c", "import blender_mcp.bundled as b; print(b.__path__[0])"])
-        .output()?;
-    fs_err::copy(format!("{}/addon.py", String::from_utf8(theirs.stdout)?.trim()), &path)?;
+    fs_err::copy(theirs(environment)?, &path)?;
     blender.result(&START.replace("PATH", &json!(path).to_string()).replace("PORT", &port.to_string()))?;
 
     let run = |arguments: &[&str]| -> Result<Output> {
@@ -119,6 +123,8 @@ fn its_tools(environment: &Environment, blender: &Blender, port: u16) -> Result<
     ensure!(tab.text().contains("Modeling") && !tab.is_error(), "{}", tab.text());
     let rendered = session.call("render_image", json!({"width": 64, "height": 64, "samples": 1}))?;
     ensure!(rendered.image_base64().is_some(), "{}", rendered.text());
+    let found = session.call("search_api_docs", json!({"query": "bevel modifier segments"}))?;
+    ensure!(found.value()["hits"][0]["path"] == "bpy.types.BevelModifier.segments", "{}", found.text());
     let late = "import itertools\ncount = itertools.count()\nprint('once')\n\
         def check_is_finished():\n    print('look')\n    return 1 / (next(count) < 2) if next(count) > 0 else None";
     let failed = session.call("execute_blender_code", json!({"code": late}))?;
@@ -161,6 +167,16 @@ fn with_official(environment: &Environment) -> Result<()> {
     ensure!(!again.text().contains("official"), "said twice: {}", again.text());
     let failed = session.call("execute_blender_code", json!({"code": "1 / 0"}))?;
     ensure!(failed.text().contains("ZeroDivisionError"), "{}", failed.text());
+    let late = "import itertools\ncount = itertools.count()\n\
+        def check_is_finished():\n    return 'at last' if next(count) > 1 else None";
+    let waited = session.call("execute_blender_code", json!({"code": late}))?;
+    ensure!(waited.text().contains("at last"), "{}", waited.text());
+    let picture = session.call("get_viewport_image", json!({"view": "front", "width": 64, "height": 64}))?;
+    ensure!(picture.image_base64().is_some(), "{}", picture.text());
+    // Hundreds of requests would take minutes here.
+    let found = session.call("search_api_docs", json!({"query": "bevel modifier segments", "max_results": 300}))?;
+    ensure!(found.value()["hits"][0]["path"] == "bpy.types.BevelModifier.segments", "{}", found.text());
+    println!("the API was read through the official add-on and searched in {:?}", found.took);
     for tool in ["get_blender_status", "undo"] {
         let told = session.call(tool, json!({}))?;
         ensure!(told.text().contains("official connector"), "{tool}: {}", told.text());

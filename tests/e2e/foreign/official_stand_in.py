@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Behaves on the wire as the add-on of Blender's official connector does, which no registry has: JSON with a NUL, one
 request per connection, read 4 KB at a time when a timer looks (every 250 ms, every second when idle), `execute` and
-nothing else, no ids, no events. It is a Blender: what it is sent runs in `bpy`."""
+nothing else, no ids, no events; a script that leaves a callable `check_is_finished` is answered when that gives
+something. It is a Blender: what it is sent runs in `bpy`."""
 
 import contextlib
 import io
@@ -17,39 +18,54 @@ import bpy
 ACTIVE_SECS, IDLE_SECS, READ_BYTES = 0.25, 1.0, 4096
 
 
+def encoded(result, strict):
+    return json.loads(json.dumps(result) if strict else json.dumps(result, default=repr))
+
+
 def answer(request):
+    """The reply, and what is to be asked for the result where that comes later."""
+    later = None
     if request.get("type") != "execute":
-        return {"status": "error", "message": f"Unknown command type: {request.get('type')}"}
+        return {"status": "error", "message": f"Unknown command type: {request.get('type')}"}, None
     namespace, printed = {"bpy": bpy, "result": None}, io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
             exec(request["code"], namespace)
-        result = namespace["result"]
-        text = json.dumps(result) if request["strict_json"] else json.dumps(result, default=repr)
-        reply = {"status": "ok", "result": json.loads(text)}
+        reply = {"status": "ok", "result": encoded(namespace["result"], request["strict_json"])}
+        later = namespace.get("check_is_finished")
     except Exception:
         reply = {"status": "error", "message": traceback.format_exc()}
-    return {**reply, "stdout": printed.getvalue()}
+    return {**reply, "stdout": printed.getvalue()}, later
 
 
 def main(port):
     server = socket.create_server(("localhost", port))
     server.setblocking(False)
-    clients = {}
+    clients, waiting = {}, {}
     print("listening", flush=True)
     while True:
-        time.sleep(ACTIVE_SECS if clients else IDLE_SECS)
+        time.sleep(ACTIVE_SECS if clients or waiting else IDLE_SECS)
+        for client, (reply, later) in list(waiting.items()):
+            if (result := later()) is not None:
+                client.sendall(json.dumps({**reply, "result": encoded(result, False)}).encode() + b"\0")
+                del waiting[client]
+                client.close()
         with contextlib.suppress(BlockingIOError):
             clients[server.accept()[0]] = b""
         for client in select.select(list(clients), [], [], 0)[0]:
             data = client.recv(READ_BYTES)
             clients[client] += data
             message, end, _ = clients[client].partition(b"\0")
-            if end:
-                client.sendall(json.dumps(answer(json.loads(message))).encode() + b"\0")
-            if end or not data:
-                del clients[client]
-                client.close()
+            if not end and data:
+                continue
+            del clients[client]
+            reply, later = answer(json.loads(message)) if end else (None, None)
+            if later:
+                waiting[client] = reply, later
+                continue
+            if reply:
+                client.sendall(json.dumps(reply).encode() + b"\0")
+            client.close()
 
 
 main(int(sys.argv[1]))

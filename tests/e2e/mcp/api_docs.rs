@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::suite::{EVERYWHERE, Suite};
 
 /// What people ask, and which entries answer it: one of them is to be among the first three.
-const QUESTIONS: [(&str, &[&str]); 40] = [
+const QUESTIONS: [(&str, &[&str]); 46] = [
     ("bevel modifier segments", &["bpy.types.BevelModifier.segments"]),
     ("set keyframe interpolation", &["bpy.types.Keyframe.interpolation"]),
     ("principled bsdf input names", &["bpy.types.ShaderNodeBsdfPrincipled"]),
@@ -64,6 +64,13 @@ const QUESTIONS: [(&str, &[&str]); 40] = [
     ("world background colour", &["bpy.types.World.color", "bpy.types.ShaderNodeBackground"]),
     ("driver expression", &["bpy.types.Driver.expression"]),
     ("3d cursor location", &["bpy.types.View3DCursor.location", "bpy.types.Scene.cursor"]),
+    // By a value of an enumeration.
+    ("bezier linear constant keyframe", &["bpy.types.Keyframe.interpolation"]),
+    ("file format OPEN_EXR", &["bpy.types.ImageFormatSettings.file_format"]),
+    ("rotation mode quaternion XYZ", &["bpy.types.Object.rotation_mode", "bpy.types.PoseBone.rotation_mode"]),
+    ("shrinkwrap modifier project nearest vertex", &["bpy.types.ShrinkwrapModifier.wrap_method"]),
+    ("boolean modifier difference union", &["bpy.types.BooleanModifier.operation"]),
+    ("catmull-clark or simple subdivision", &["bpy.types.SubsurfModifier.subdivision_type"]),
 ];
 
 /// Where an answer still counts as found.
@@ -91,6 +98,22 @@ const NAMES: [(&str, &str, &str); 20] = [
     ("Keyframe.interpolation", "bpy.types.Keyframe.interpolation", "BEZIER"),
     ("bpy.app.handlers.frame_change_post", "bpy.app.handlers.frame_change_post", "frame change"),
     ("bmesh.ops.bevel", "bmesh.ops.bevel", "segments"),
+];
+
+/// What is told of a name in detail, by a JSON pointer: the same in every version that the tests have.
+const DETAILS: [(&str, &str, &str); 8] = [
+    ("BevelModifier.segments", "/signature", "\"segments: int = 1, 1 to 1000\""),
+    ("BevelModifier.segments", "/default", "1"),
+    ("BevelModifier.segments", "/range", "[1,1000]"),
+    ("BevelModifier.segments", "/soft_range", "[1,100]"),
+    ("bpy.ops.mesh.primitive_cube_add", "/parameters/size/default", "2.0"),
+    ("bpy.ops.mesh.primitive_cube_add", "/parameters/size/unit", "\"LENGTH\""),
+    (
+        "bpy.ops.mesh.primitive_cube_add",
+        "/parameters/align/items/WORLD",
+        "\"World: Align the new object to the world\"",
+    ),
+    ("Mesh.from_pydata", "/signature", "\"from_pydata(vertices, edges, faces, shade_flat=True)\""),
 ];
 
 /// What must be as it was afterwards.
@@ -207,6 +230,11 @@ fn names(session: &McpSession) -> Result<()> {
         ensure!(!call.is_error(), "{name}: {}", call.text());
         let reply = call.value();
         ensure!(reply["path"] == path && reply.to_string().contains(has), "{name} wants {path} with {has:?}: {reply}");
+    }
+    for (name, at, wanted) in DETAILS {
+        let reply = session.call("get_python_api_docs", json!({"identifier": name}))?.value();
+        let told = reply.pointer(at).with_context(|| format!("{name} has no {at}: {reply}"))?.to_string();
+        ensure!(told == wanted, "{at} of {name} is {told} and not {wanted}");
     }
     let list = session.call("get_python_api_docs", json!({"identifier": "bpy.ops.mesh.*"}))?.value();
     ensure!(list["names"].as_array().is_some_and(|names| names.contains(&"bevel".into())), "{list}");

@@ -71,7 +71,7 @@ pub(super) fn serve_with(environment: &Environment, blender: &Blender, which: &[
 }
 
 /// The first line of that kind that a process prints.
-fn printed(process: &Process, is_it: impl Fn(&str) -> bool) -> Result<String> {
+pub(super) fn printed(process: &Process, is_it: impl Fn(&str) -> bool) -> Result<String> {
     let line = || process.output().lines().find(|line| is_it(line)).map(str::to_owned);
     wait_until("a line of output", SOON, line).with_context(|| process.output())
 }

@@ -40,11 +40,6 @@ fn send(port: u16, method: &str, headers: &str, body: &str) -> Result<Wire> {
     Ok(wire)
 }
 
-/// Sends one message and does not wait.
-pub(crate) fn asks(port: u16, headers: &str, message: &str) -> Result<Wire> {
-    send(port, "POST", headers, message)
-}
-
 /// Sends one request and reads up to the first blank line of the answer.
 pub(crate) fn head(port: u16, method: &str, headers: &str, body: &str) -> Result<(Wire, String)> {
     let mut wire = send(port, method, headers, body)?;
@@ -108,6 +103,45 @@ fn stop(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
+/// What comes before the answer to request 2, and that: a stream of events, of which it is the last.
+pub(crate) fn answered(wire: &mut Wire) -> Result<(Vec<Value>, Value)> {
+    let mut told = Vec::new();
+    loop {
+        let message = next(wire)?;
+        if message["id"] == 2 {
+            return Ok((told, message));
+        }
+        told.push(message);
+    }
+}
+
+/// The next message of a stream of events.
+pub(crate) fn next(wire: &mut Wire) -> Result<Value> {
+    loop {
+        let line = String::from_utf8(wire.read_to(b'\n')?)?;
+        let message = line.strip_prefix("data:").and_then(|message| serde_json::from_str(message).ok());
+        if let Some(message) = message {
+            return Ok(message);
+        }
+    }
+}
+
+/// Sends a call of a tool as since 2026-07-28, where each stands alone; `meta` is what it has besides.
+pub(crate) fn calls_alone(port: u16, token: &str, mut call: Value, meta: &Value) -> Result<Wire> {
+    call["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    for (name, value) in meta.as_object().into_iter().flatten() {
+        call["_meta"][name] = value.clone();
+    }
+    let name = call["name"].as_str().context("no name of a tool")?;
+    let headers = format!("{token}MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {name}\r\n");
+    let message = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call});
+    send(port, "POST", &headers, &message.to_string())
+}
+
 /// A client of MCP over HTTP that is made of nothing but requests.
 pub(crate) struct HttpClient {
     port: u16,
@@ -135,22 +169,30 @@ impl HttpClient {
     pub(crate) fn execute(&self, code: &str) -> Result<(String, Value)> {
         let mut wire = self.ask(code)?;
         let address = wire.sender()?.local_addr()?.to_string();
-        // A stream of events, of which the answer is the last.
-        loop {
-            let line = String::from_utf8(wire.read_to(b'\n')?)?;
-            let Some(message) = line.strip_prefix("data:") else { continue };
-            let message = serde_json::from_str::<Value>(message).unwrap_or_default();
-            if message["id"] == 2 {
-                return Ok((address, message));
-            }
-        }
+        Ok((address, answered(&mut wire)?.1))
     }
 
     /// Sends a script, and waits for no more than that it was taken.
     pub(crate) fn ask(&self, code: &str) -> Result<Wire> {
-        let call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
+        self.call(&json!({"name": "execute_blender_code", "arguments": {"code": code}}))
+    }
+
+    /// The same of any call.
+    pub(crate) fn call(&self, call: &Value) -> Result<Wire> {
         let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call});
         Ok(self.send("POST", &call.to_string())?.0)
+    }
+
+    /// The structured content of a call that goes well.
+    pub(crate) fn value(&self, tool: &str, arguments: &Value) -> Result<Value> {
+        let (_, answer) = answered(&mut self.call(&json!({"name": tool, "arguments": arguments}))?)?;
+        ensure!(answer.get("error").is_none() && answer["result"]["isError"] != true, "{tool}: {answer}");
+        Ok(answer["result"]["structuredContent"].clone())
+    }
+
+    /// The stream of what the server has to say besides answers.
+    pub(crate) fn listen(&self) -> Result<Wire> {
+        Ok(self.send("GET", "")?.0)
     }
 
     /// Ends the session.

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Settings, Wire};
+use blendwire_e2e::{Blender, Environment, Flavour, Process, Settings, Wire};
+use serde_json::json;
 
 use super::clients::run;
-use super::conformance::{serve, serve_with, token};
-use super::http::code;
+use super::conformance::{printed, serve, serve_with, token};
+use super::http::{HttpClient, answered, calls_alone, code};
+use super::launcher;
 use crate::instances::{beside, id};
 use crate::suite::Suite;
 
@@ -17,9 +19,11 @@ pub(super) fn add(suite: &mut Suite) {
     suite.own("mcp_http_command::wants_the_token_and_no_strange_page", who);
     suite.own("mcp_http_command::is_for_this_machine_alone", nowhere_else);
     suite.own("mcp_http_command::each_session_has_its_own_choice_of_a_blender", choices);
+    suite.own("mcp_http_command::launches_a_blender_and_drives_it", launches);
 }
 
-fn port_of(url: &str) -> Result<u16> {
+/// Of a server's address.
+pub(super) fn port_of(url: &str) -> Result<u16> {
     Ok(url.trim_end_matches("/mcp").rsplit(':').next().context("no port")?.parse()?)
 }
 
@@ -89,5 +93,28 @@ fn choices(environment: &Environment) -> Result<()> {
     // Where each request stands alone, none could be meant by a choice but all clients: the model is told what to do.
     let said = run(environment, &first, &environment.mcp_2_3, "two_sessions.py", &arguments)?;
     ensure!(said.contains("keeps no session") && said.contains("--instance"), "{said}");
+    Ok(())
+}
+
+/// Clients of all revisions find it: those with a session, and those whose calls stand alone.
+fn launches(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = launcher(environment, folder.path(), &["--http", "127.0.0.1:0"])?;
+    let server = Process::start(&mut command, &folder.path().join("server.log"))?;
+    let port = port_of(&printed(&server, |line| line.starts_with("http://"))?)?;
+    let token = fs_err::read_to_string(folder.path().join("config/token"))?;
+    let token = format!("Authorization: Bearer {}\r\n", token.trim());
+    let client = HttpClient::begin(port, &token)?;
+    let begun = client.value("launch_blender", &json!({"background": true}))?;
+    let pid = begun["pid"].as_u64().with_context(|| begun.to_string())?;
+    let code = "import os\nresult = os.getpid()";
+    let looked = client.value("execute_blender_code", &json!({"code": code}));
+    let call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
+    let alone = calls_alone(port, &token, call, &json!({})).and_then(|mut wire| answered(&mut wire));
+    let ended = Command::new("kill").arg(pid.to_string()).status()?;
+    ensure!(ended.success(), "the Blender that was launched, {pid}, had ended");
+    let (looked, (_, alone)) = (looked?, alone?);
+    ensure!(looked["result"] == pid, "{looked}");
+    ensure!(alone["result"]["structuredContent"]["result"] == pid, "{alone}");
     Ok(())
 }

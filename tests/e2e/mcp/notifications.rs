@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::concurrent::{Server, asking};
 use super::conformance::serve;
-use super::http::{HttpClient, INITIALIZE, asks, head, session_in};
+use super::http::{HttpClient, INITIALIZE, answered, calls_alone, head, next, session_in};
+use super::http_command::port_of;
 use crate::http::bearer;
 use crate::suite::Suite;
 
@@ -17,6 +18,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 pub(super) fn add(suite: &mut Suite) {
     suite.own("mcp::progress_and_output_are_told_before_the_answer", told);
+    suite.own("mcp::progress_and_output_are_told_over_http_as_far_as_asked_for", told_over_http);
     suite.own("mcp::a_render_tells_its_progress_and_gives_its_picture", render);
     suite.own("mcp::taking_back_the_wait_for_a_job_ends_it", taken_back);
     suite.own("mcp::taking_a_call_back_over_http_ends_it", over_http);
@@ -81,6 +83,46 @@ fn told(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
+/// In a session; and without, where a call says itself whether it wants to hear what is printed.
+fn told_over_http(environment: &Environment) -> Result<()> {
+    let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
+    let (_command, url) = serve(environment, &blender)?;
+    let token = bearer(&blender)?;
+    let code = "import blendwire\nprint('a step')\nblendwire.progress(0.5, 'half of it')\nresult = 'done'";
+    let call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
+    for port in [blender.port, port_of(&url)?] {
+        let alone = |level: Option<&str>| {
+            let mut meta = json!({"progressToken": "mine"});
+            if let Some(level) = level {
+                meta["io.modelcontextprotocol/logLevel"] = level.into();
+            }
+            calls_alone(port, &token, call.clone(), &meta)
+        };
+        let mut in_session = call.clone();
+        in_session["_meta"] = json!({"progressToken": "mine"});
+        let client = HttpClient::begin(port, &token)?;
+        let mut besides = client.listen()?;
+        let calls = [
+            (alone(None)?, false),
+            (alone(Some("error"))?, false),
+            (alone(Some("info"))?, true),
+            (client.call(&in_session)?, false),
+        ];
+        for (number, (mut wire, hears_output)) in calls.into_iter().enumerate() {
+            let (told, answer) = answered(&mut wire)?;
+            ensure!(answer["result"]["structuredContent"]["result"] == "done", "{answer}");
+            let mut progress = told.iter().filter(|told| told["method"] == "notifications/progress");
+            let is_told = |told: &Value| told["params"]["progress"] == 0.5 && told["params"]["progressToken"] == "mine";
+            ensure!(progress.any(is_told), "call {number} at port {port}: {told:?}");
+            let output = told.iter().any(|told| told["params"]["data"].to_string().contains("a step"));
+            ensure!(output == hears_output, "call {number} at port {port}: {told:?}");
+        }
+        // In a session that comes beside the answers.
+        while !next(&mut besides)?["params"]["data"].to_string().contains("a step") {}
+    }
+    Ok(())
+}
+
 /// Over several waits, as a render of minutes takes.
 fn render(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
@@ -132,9 +174,8 @@ fn take_back(server: &mut Server, request: usize) -> Result<()> {
 fn over_http(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
     let (_command, url) = serve(environment, &blender)?;
-    let command: u16 = url.trim_end_matches("/mcp").rsplit(':').next().context("no port")?.parse()?;
     let token = bearer(&blender)?;
-    for port in [blender.port, command] {
+    for port in [blender.port, port_of(&url)?] {
         let (_first, answer) = head(port, "POST", &token, INITIALIZE)?;
         let headers = format!("{token}{}MCP-Protocol-Version: 2025-11-25\r\n", session_in(&answer)?);
         let tell = |message: &Value| head(port, "POST", &headers, &message.to_string());
@@ -153,23 +194,13 @@ fn over_http(environment: &Environment) -> Result<()> {
 fn gone(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
     let (_command, url) = serve(environment, &blender)?;
-    let command: u16 = url.trim_end_matches("/mcp").rsplit(':').next().context("no port")?.parse()?;
     let (token, silent) = (bearer(&blender)?, blender.file("began"));
     let code = format!("open({:?}, 'w').close()\nwhile True: pass", silent.display().to_string());
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    let headers = format!(
-        "{token}MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: execute_blender_code\r\n"
-    );
-    for port in [blender.port, command] {
+    for port in [blender.port, port_of(&url)?] {
         // The first says nothing before its end, the second has begun to answer.
         for code in [code.as_str(), ENDLESS] {
-            let call = json!({"name": "execute_blender_code", "arguments": {"code": code}, "_meta": meta});
-            let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).to_string();
-            let wire = asks(port, &headers, &call)?;
+            let call = json!({"name": "execute_blender_code", "arguments": {"code": code}});
+            let wire = calls_alone(port, &token, call, &json!({}))?;
             wait_until("the script to run", SOON, || {
                 (silent.exists() || last_line(&blender).as_deref() == Some("turning")).then_some(())
             })?;

@@ -12,6 +12,9 @@ use crate::{blendwire, free_port, text};
 /// SPEC §12 wants 30 ms of a release build on an idle machine; this one is neither.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
+/// SPEC §6, as it goes over the wire.
+const MOST_TOOLS_BYTES: usize = 12 * 1024;
+
 pub(crate) struct Client {
     process: Child,
     stdin: Option<ChildStdin>,
@@ -63,7 +66,9 @@ fn greets_and_lists_tools_with_blender_closed_and_ends_with_its_client() {
     assert_eq!(greeting["result"]["serverInfo"]["name"], "blendwire");
 
     let tools = client.request("tools/list", &json!({}));
-    println!("tools/list: {} bytes", tools["result"].to_string().len());
+    let size = tools["result"].to_string().len();
+    println!("tools/list: {size} bytes");
+    assert!(size < MOST_TOOLS_BYTES, "{size} bytes are much of what a model can attend to");
     assert_eq!(tools["result"]["tools"][0]["name"], "execute_blender_code");
 
     let status = client.request("tools/call", &json!({"name": "get_blender_status", "arguments": {}}));
