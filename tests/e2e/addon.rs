@@ -20,6 +20,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("addon::installs_as_a_legacy_addon_too", legacy);
     suite.own("addon::survives_restart_reload_disable_and_files", life);
     suite.own("addon::says_who_holds_the_port", port_taken);
+    suite.own("addon::starts_when_told_where_it_is_not_to_start_by_itself", starts_when_told);
     suite.own("addon::moves_to_the_next_free_port_when_told", next_free_port);
     suite.own("addon::quits_cleanly_with_clients_connected", quits);
     suite.own("addon::validates_its_address", refuses_address);
@@ -224,6 +225,36 @@ fn next_free_port(environment: &Environment) -> Result<()> {
         ..Settings::default()
     };
     let second = Blender::start(environment, Flavour::Windowed, &settings)?;
+    ensure!(second.result("result = 1")? == 1);
+    Ok(())
+}
+
+fn starts_when_told(environment: &Environment) -> Result<()> {
+    let port = free_port()?;
+    let first = started(environment)?;
+    first.result(&format!(
+        "{MODULE}prefs = bpy.context.preferences.addons[module].preferences\n\
+         prefs.port = {port}\nprefs.auto_start = False\nbpy.ops.wm.save_userpref()"
+    ))?;
+    let looked = first.file("looked");
+    // Long after it would have started, the button is pressed.
+    let press = format!(
+        "import bpy, json, sys\ndef press():\n    {}    \
+         with open({:?}, 'w') as file:\n        json.dump(sys.modules[module].server_status(), file)\n    \
+         bpy.ops.blendwire.server_start()\nbpy.app.timers.register(press, first_interval=3.0)",
+        MODULE,
+        looked.display().to_string()
+    );
+    let settings = Settings {
+        defaults: true,
+        port: Some(port),
+        resources: Some(first.resources.clone()),
+        python_expr: Some(press),
+        ..Settings::default()
+    };
+    let second = Blender::start(environment, Flavour::Windowed, &settings)?;
+    let before: Value = serde_json::from_str(&fs_err::read_to_string(looked)?)?;
+    ensure!(before["state"] == "stopped" && before["findings"] == json!([]), "it had started: {before}");
     ensure!(second.result("result = 1")? == 1);
     Ok(())
 }

@@ -213,13 +213,9 @@ fn start(environment: &Environment, account: &Account<'_>) -> Result<Blender> {
     Blender::start(environment, Flavour::Windowed, &settings)
 }
 
-/// Another add-on of a single file, with this name: one for MCP comes that way.
-fn another(name: &str) -> String {
-    format!(
-        "bl_info = {{'name': '{name}', 'version': (1, 2), 'blender': (3, 0, 0), 'category': 'Interface'}}\n\
-         def register(): pass\ndef unregister(): pass\n"
-    )
-}
+/// An add-on whose name begins with the letters.
+const FOR_MINECRAFT: &str = "bl_info = {'name': 'MCprep', 'version': (1, 2), 'blender': (3, 0, 0), 'category': 'Interface'}\n\
+     def register(): pass\ndef unregister(): pass\n";
 
 fn older(environment: &Environment) -> Result<()> {
     let account = Account::new(environment)?;
@@ -230,9 +226,8 @@ fn older(environment: &Environment) -> Result<()> {
     ensure!(installed["change"] == "installed" && installed["version"] == "0.0.9", "{installed}");
     let scripts = account.resources()?.join("scripts/addons");
     ensure!(scripts.join("blendwire/__init__.py").is_file(), "{installed}");
-    fs_err::write(scripts.join("another_one.py"), another("Blender MCP"))?;
-    // Its name begins with the letters, and it is for Minecraft.
-    fs_err::write(scripts.join("mcprep_like.py"), another("MCprep"))?;
+    fs_err::copy(crate::foreign::theirs(environment)?, scripts.join("another_one.py"))?;
+    fs_err::write(scripts.join("mcprep_like.py"), FOR_MINECRAFT)?;
     // The user's own settings: of the add-on, of another one, and of Blender.
     account.python(
         "import bpy\npreferences = bpy.context.preferences\nours = preferences.addons['blendwire'].preferences\n\

@@ -22,6 +22,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.own("command::exec_at_a_terminal_tells_why_it_waits_and_how_far_it_is", at_a_terminal);
     suite.own("command::says_what_to_do_when_nothing_listens", nothing_listens);
     suite.own("command::the_schema_of_the_settings_takes_what_is_right_and_nothing_else", schema);
+    suite.own("command::locks_the_add_on_that_it_carries", locks);
     suite.own("command::launches_an_installed_blender_in_the_background", |environment| {
         let blender = environment.blender.display().to_string();
         launch(environment, &["--background", "--blender", &blender], true)
@@ -49,6 +50,39 @@ fn expect(output: &Output, code: i32, stdout: &str, stderr: &str) -> Result<()> 
     ensure!(output.status.code() == Some(code), "exit status {}, stdout {out:?}, stderr {err:?}", output.status);
     ensure!(out == stdout, "stdout is {out:?}, not {stdout:?}; stderr {err:?}");
     ensure!(err.contains(stderr), "{stderr:?} is not in stderr {err:?}");
+    Ok(())
+}
+
+/// Checksums of an add-on's zip and of the core in it.
+const SUMS: &str = "import hashlib, sys, zipfile
+zip = zipfile.ZipFile(sys.argv[1])
+core, = (name for name in zip.namelist() if name.split('/')[-1].startswith('_core.'))
+print(*(hashlib.sha256(data).hexdigest() for data in (open(sys.argv[1], 'rb').read(), zip.read(core))))";
+
+/// What tells one build of the add-on from another stands in the lock.
+fn locks(environment: &Environment) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let lock = |arguments: &[&str]| {
+        Command::new(&environment.blendwire).arg("lock").args(arguments).current_dir(folder.path()).output()
+    };
+    expect(&lock(&[])?, 0, "", "")?;
+    let file = folder.path().join("blendwire.lock");
+    let locked = fs_err::read_to_string(&file)?;
+    let sums = Command::new(&environment.connector).args(["-c", SUMS]).arg(&environment.addon_zip).output()?;
+    let sums = text(&sums.stdout);
+    let (addon, core) = sums.trim().split_once(' ').context("no checksums")?;
+    for (key, sum) in [("addon", addon), ("core", core)] {
+        let line = format!("{key} = \"{sum}\"");
+        ensure!(locked.contains(&line), "{line} is not in {locked}");
+        let other = format!("{key} = \"{}\"", sum.chars().rev().collect::<String>());
+        fs_err::write(&file, locked.replace(&line, &other))?;
+        let checked = lock(&["--check", "--json"])?;
+        let found: Value = serde_json::from_slice(&checked.stdout)?;
+        ensure!(checked.status.code() == Some(1) && found["holds"] == false, "{found}");
+        ensure!(found["differences"].as_array().is_some_and(|all| all.len() == 1), "{found}");
+    }
+    fs_err::write(&file, locked)?;
+    ensure!(lock(&["--check"])?.status.success(), "what was just locked does not hold");
     Ok(())
 }
 

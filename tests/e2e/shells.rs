@@ -61,17 +61,19 @@ fn completions(environment: &Environment) -> Result<()> {
 fn manual(environment: &Environment) -> Result<()> {
     let folder = tempfile::tempdir()?;
     output(Command::new(&environment.blendwire).args(["man", "--output"]).arg(folder.path()))?;
-    let mut names = commands(environment)?;
-    names.insert(String::new());
-    for name in names {
-        let page = if name.is_empty() { "blendwire".to_owned() } else { format!("blendwire-{name}") };
-        let file = folder.path().join(format!("{page}.1"));
+    let mut missing = commands(environment)?;
+    missing.insert("addon-install".to_owned());
+    for file in fs_err::read_dir(folder.path())? {
+        let file = file?.path();
+        let page = file.file_stem().context("a page without a name")?.to_string_lossy().into_owned();
         let shown = shown(&file).with_context(|| page.clone())?;
         for heading in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"] {
             ensure!(shown.lines().any(|line| line == heading), "{page} has no {heading}:\n{shown}");
         }
         ensure!(shown.contains(&format!("{page}(1)")), "{page} has no name:\n{shown}");
+        missing.remove(page.trim_start_matches("blendwire").trim_start_matches('-'));
     }
+    ensure!(missing.is_empty(), "no page about {missing:?}");
     let whole = output(Command::new(&environment.blendwire).arg("man"))?;
     ensure!(whole == fs_err::read_to_string(folder.path().join("blendwire.1"))?, "stdout has another page");
     Ok(())
