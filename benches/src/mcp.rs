@@ -5,10 +5,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use blendwire_e2e::{
-    Blender, Environment, Flavour, McpSession, Process, Settings, free_port, resident_kib, wait_until,
-};
+use anyhow::{Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, McpSession, Process, Settings, free_port, resident_kib};
 use serde_json::{Value, json};
 
 use crate::report::{Row, publish};
@@ -18,6 +16,7 @@ const CODE: &str = "result = {'n': 1}";
 const TOOL: &str = "execute_blender_code";
 const DIRECT: &str = "the direct wire: framed JSON";
 const OVER_STDIO: &str = "blendwire mcp: over stdio";
+const OVER_OUR_HTTP: &str = "blendwire mcp --http: over HTTP";
 const CONNECTOR: &str = "the official connector's server: over stdio";
 /// What the specification allows a call over stdio to take longer than the direct wire.
 const STDIO_TARGET_MS: f64 = 0.4;
@@ -51,11 +50,14 @@ pub(crate) fn run(environment: &Environment) -> Result<()> {
     rows.push(over_http(&blender, "in Blender: /mcp over HTTP", blender.port)?);
     let inside =
         json!({"resident_kib_added_to_blender": resident_kib(blender.process.pid())?.saturating_sub(before_kib)});
-    rows.push(through_our_http(environment, &blender)?);
+    let (row, our_http_server) = through_our_http(environment, &blender)?;
+    rows.push(row);
     let (row, their_server) = over_stdio(CONNECTOR, CONNECTOR_CALLS, theirs)?;
     rows.push(row);
 
-    let servers = json!({OVER_STDIO: our_server, CONNECTOR: their_server, "in Blender": inside});
+    let servers = json!({
+        OVER_STDIO: our_server, OVER_OUR_HTTP: our_http_server, CONNECTOR: their_server, "in Blender": inside,
+    });
     let setup =
         json!({"blender": blender.result("result = bpy.app.version_string")?, "code": CODE, "servers": servers});
     publish(&environment.workspace, "mcp", &rows, DIRECT, &setup)?;
@@ -101,15 +103,19 @@ fn over_stdio(name: &'static str, calls: usize, command: impl Fn() -> Command) -
     Ok((Row::new(name, times, None), told))
 }
 
-fn through_our_http(environment: &Environment, blender: &Blender) -> Result<Row> {
+fn through_our_http(environment: &Environment, blender: &Blender) -> Result<(Row, Value)> {
     let port = free_port()?;
     let mut command = Command::new(&environment.blendwire);
     command.args(["mcp", "--http", &format!("127.0.0.1:{port}"), "--port", &blender.port.to_string()]);
     command.env("BLENDWIRE_CONFIG_DIR", blender.folder.path().join("config"));
+    let begun = Instant::now();
     let server = Process::start(&mut command, &blender.folder.path().join("http.log"))?;
-    let is_there = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
-    wait_until("the server over HTTP", START_WITHIN, is_there).with_context(|| server.output())?;
-    over_http(blender, "blendwire mcp --http: over HTTP", port)
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        ensure!(begun.elapsed() < START_WITHIN, "the server over HTTP does not listen: {}", server.output());
+    }
+    let start_ms = begun.elapsed().as_secs_f64() * 1e3;
+    let row = over_http(blender, OVER_OUR_HTTP, port)?;
+    Ok((row, json!({"start_to_listening_ms": start_ms, "resident_kib": resident_kib(server.pid())?})))
 }
 
 /// One session, each call a POST over a connection that is kept.
