@@ -227,17 +227,21 @@ pub(crate) async fn dial(endpoint: &Endpoint) -> Result<TcpStream, ClientError> 
     connected.map_err(|source| connect_error(endpoint, source))
 }
 
+/// Small requests leave at once, and a peer that vanished is noticed. Neither is worth staying without a connection: not
+/// every system has all of it (Wine and some sandboxes know no number of tries).
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_TRIES);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
 async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in endpoint.addresses().await? {
         match TcpStream::connect(address).await {
             Ok(stream) => {
-                stream.set_nodelay(true)?;
-                let keepalive = TcpKeepalive::new()
-                    .with_time(KEEPALIVE_AFTER)
-                    .with_interval(KEEPALIVE_EVERY)
-                    .with_retries(KEEPALIVE_TRIES);
-                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                prepare(&stream);
                 return Ok(stream);
             }
             // A refusal on one loopback address says more than "no such address family" on the other.

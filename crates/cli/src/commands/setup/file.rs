@@ -25,14 +25,17 @@ impl File {
     /// # Errors
     /// When it is a folder, a link to nothing, not UTF-8, or cannot be read.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        match fs::symlink_metadata(path) {
+        let found = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self { path: path.to_owned(), text: None });
             }
             found => found?,
         };
-        let Ok(path) = path.canonicalize() else {
-            bail!("it is a link to what is not there: make that file, or remove the link");
+        let path = match path.canonicalize() {
+            Ok(leads_to) if found.is_symlink() => leads_to,
+            // As the person knows it: the canonical form on Windows begins with `\\?\`.
+            Ok(_) => path.to_owned(),
+            Err(_) => bail!("it is a link to what is not there: make that file, or remove the link"),
         };
         if path.is_dir() {
             bail!("it is a folder, and has to be a file: move the folder away");
