@@ -27,7 +27,8 @@ pub(crate) fn program(user: &User, name: &str, script: &str) -> PathBuf {
     path
 }
 
-fn package(user: &User) -> String {
+/// An add-on of version 0.1.0, as far as its manifest tells.
+pub(crate) fn package(user: &User) -> String {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     writer.start_file("blendwire/blender_manifest.toml", zip::write::SimpleFileOptions::default()).unwrap();
     writer.write_all(b"version = \"0.1.0\"\n").unwrap();

@@ -135,7 +135,7 @@ fn certificate_and_settings_have_the_shape_that_was_reviewed() {
 /// As the script says it that runs in a real one.
 #[cfg(unix)]
 #[test]
-fn an_addons_status_has_the_shape_that_was_reviewed() {
+fn an_addons_status_and_changes_have_the_shape_that_was_reviewed() {
     let user = User::new();
     let addon = |module: &str, name: &str| serde_json::json!({"module": module, "kind": "extension", "name": name, "version": "0.1.0", "enabled": true, "folder": "/f"});
     let said = serde_json::json!({
@@ -148,5 +148,13 @@ fn an_addons_status_has_the_shape_that_was_reviewed() {
     let status =
         |blender: &str| told(&user.own(&["addon", "status", "--json", "--blender", blender]).output().unwrap());
     let broken = crate::addon::blender(&user, "4.4.0", "exit 1").display().to_string();
-    insta::assert_snapshot!(format!("{}\n{}", shape(&status(&blender)), shape(&status(&broken))));
+    insta::assert_snapshot!("addon_status", format!("{}\n{}", shape(&status(&blender)), shape(&status(&broken))));
+    let zip = crate::addon::package(&user);
+    let changes = |verb: &[&str], blender: &str| {
+        let args = [&["addon"], verb, &["--dry-run", "--json", "--blender", blender]].concat();
+        shape(&told(&user.own(&args).output().unwrap()))
+    };
+    let install = ["install", "--zip", &zip, "--disable-others"];
+    let all = [changes(&install, &blender), changes(&["uninstall"], &blender), changes(&install, &broken)];
+    insta::assert_snapshot!("addon_changes", all.join("\n"));
 }
