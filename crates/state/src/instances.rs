@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Which servers run: each has one file, its descriptor, in one folder of its user.
 //!
-//! A server holds a lock on its file for as long as it lives. The system releases it however the process ends, so a
-//! descriptor whose lock can be had is stale, whatever its process id says: numbers are given out again. A file appears
-//! at its place when it is written and locked, so no reader meets half of one, or takes a new one for stale.
+//! A server holds its file for as long as it lives (see `held`). The system releases it however the process ends, so a
+//! descriptor that is not held is stale, whatever its process id says: numbers are given out again. A file appears at its
+//! place when it is written and held, so no reader meets half of one, or takes a new one for stale.
 //!
 //! A home folder may be shared by machines. Descriptors of another machine are left alone and not listed: their addresses
 //! mean something else here.
 
 use std::cmp::Reverse;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use blendwire_protocol::Instance;
 
-use crate::private::{make_folder, open_to_others, put};
+use crate::held::{is_held, put_held};
+use crate::private::{make_folder, open_to_others};
 
 /// What names of descriptors end with.
 const EXTENSION: &str = "json";
@@ -31,7 +32,7 @@ pub struct Instances(PathBuf);
 #[derive(Debug)]
 pub struct Announced {
     path: PathBuf,
-    /// Locked for as long as it is open.
+    /// For as long as it is open.
     _held: File,
 }
 
@@ -70,11 +71,11 @@ impl Instances {
     /// Makes a running server known until the guard is dropped, or the process ends.
     ///
     /// # Errors
-    /// The system's, when the file cannot be written or locked.
+    /// The system's, when the file cannot be written or held.
     pub fn announce(&self, instance: &Instance) -> io::Result<Announced> {
         make_folder(&self.0)?;
         let path = self.0.join(format!("{}.{EXTENSION}", instance.instance));
-        let held = put(&path, &(serde_json::to_string(instance)? + "\n"), hold)?;
+        let held = put_held(&path, &(serde_json::to_string(instance)? + "\n"))?;
         Ok(Announced { path, _held: held })
     }
 
@@ -138,14 +139,14 @@ fn look_at(path: &Path) -> Option<Seen> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         file => file,
     };
-    Some(file.and_then(|file| read(&file)).unwrap_or(Seen::Unreadable))
+    Some(file.and_then(|file| read(path, &file)).unwrap_or(Seen::Unreadable))
 }
 
-fn read(file: &File) -> io::Result<Seen> {
+fn read(path: &Path, file: &File) -> io::Result<Seen> {
     if open_to_others(&file.metadata()?).is_some() {
         return Ok(Seen::Unreadable);
     }
-    let is_held = is_held(file)?;
+    let is_held = is_held(path, file)?;
     let mut text = String::new();
     file.take(LONGEST_BYTES).read_to_string(&mut text)?;
     let Ok(instance) = serde_json::from_str::<Instance>(&text) else {
@@ -156,22 +157,6 @@ fn read(file: &File) -> io::Result<Seen> {
         (true, true) => Seen::Running(instance),
         (true, false) => Seen::Stale,
     })
-}
-
-/// On Unix readers share a lock to find out, so that none takes another for the server. On Windows a file that is locked
-/// exclusively cannot be read: there the server takes the shared lock.
-fn hold(file: &File) -> io::Result<()> {
-    let locked = if cfg!(windows) { file.try_lock_shared() } else { file.try_lock() };
-    locked.map_err(io::Error::from)
-}
-
-fn is_held(file: &File) -> io::Result<bool> {
-    let locked = if cfg!(windows) { file.try_lock() } else { file.try_lock_shared() };
-    match locked {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
 }
 
 #[cfg(test)]

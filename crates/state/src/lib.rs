@@ -9,6 +9,7 @@
 
 mod fault;
 mod folder;
+mod held;
 mod instances;
 mod private;
 

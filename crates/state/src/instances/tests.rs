@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 use super::*;
+use crate::private::put;
 
 fn folder() -> (tempfile::TempDir, Instances) {
     let state = tempfile::tempdir().unwrap();
@@ -86,7 +87,7 @@ fn other_machines_and_what_is_no_descriptor_are_left_alone() {
     let elsewhere = Instance { machine: "render7".to_owned(), ..instance("c", 1) };
     kill(instances.announce(&elsewhere).unwrap());
     let later = instances.path().join("later.json");
-    let _later = put(&later, r#"{"instance": "of a later version"}"#, hold).unwrap();
+    let _later = put_held(&later, r#"{"instance": "of a later version"}"#).unwrap();
     fs::write(instances.path().join("notes.txt"), "x").unwrap();
     assert_eq!(instances.sweep(), 0);
     assert_eq!(instances.look().unwrap(), Found { elsewhere: 1, unreadable: 1, ..Found::default() });
@@ -98,7 +99,7 @@ fn keys_of_later_versions_are_passed_over() {
     make_folder(instances.path()).unwrap();
     let mut text = serde_json::to_value(instance("a", 1)).unwrap();
     text["colour"] = "blue".into();
-    let _held = put(&instances.path().join("a.json"), &text.to_string(), hold).unwrap();
+    let _held = put_held(&instances.path().join("a.json"), &text.to_string()).unwrap();
     assert_eq!(instances.look().unwrap().running, [instance("a", 1)]);
 }
 
