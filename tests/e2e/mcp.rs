@@ -5,6 +5,7 @@ mod api_docs;
 mod clients;
 mod concurrent;
 mod conformance;
+mod consent;
 mod docs_of_addons;
 pub(crate) mod http;
 mod http_command;
@@ -82,6 +83,7 @@ pub(crate) fn add(suite: &mut Suite) {
     conformance::add(suite);
     clients::add(suite);
     concurrent::add(suite);
+    consent::add(suite);
     http::add(suite);
     http_command::add(suite);
     notifications::add(suite);

@@ -6,10 +6,11 @@
 
 use blendwire_protocol::{ConsentAnswer, wants_in_words};
 use rmcp::model::{
-    ClientCapabilities, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema,
-    EnumSchema, InputRequest, InputRequiredResult, InputResponses,
+    ClientCapabilities, ClientResult, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction,
+    ElicitationSchema, EnumSchema, InputRequest, InputRequiredResult, InputResponses, LegacyEnumSchema,
+    ProtocolVersion, ServerRequest,
 };
-use rmcp::service::{Peer, RoleServer};
+use rmcp::service::{Peer, PeerRequestOptions, RoleServer};
 
 use crate::caller::Question;
 
@@ -28,14 +29,32 @@ pub(crate) fn can(client: &ClientCapabilities) -> bool {
     client.elicitation.as_ref().is_some_and(|elicitation| elicitation.form.is_some() || elicitation.url.is_none())
 }
 
-/// The user's answer; `None` when there is none.
-pub(crate) async fn consent(peer: &Peer<RoleServer>, question: &Question) -> Option<ConsentAnswer> {
-    answer(peer.create_elicitation(params(question)?).await.ok()?)
+/// The user's answer; `None` when there is none. The client takes its question back when that is `settled` otherwise.
+pub(crate) async fn consent(
+    peer: &Peer<RoleServer>,
+    question: &Question,
+    revision: Option<&ProtocolVersion>,
+    settled: impl Future<Output = ()>,
+) -> Option<ConsentAnswer> {
+    let knows_titles = revision.is_none_or(|revision| *revision >= ProtocolVersion::V_2025_11_25);
+    let request = ServerRequest::ElicitRequest(ElicitRequest::new(params(question, knows_titles)?));
+    let mut asked = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await.ok()?;
+    tokio::select! {
+        answered = &mut asked.rx => match answered.ok()?.ok()? {
+            ClientResult::ElicitResult(answered) => answer(answered),
+            _ => None,
+        },
+        () = settled => {
+            // A client that has gone shows nothing any more.
+            let _ = asked.cancel(Some("it was answered in Blender, or the call has ended".to_owned())).await;
+            None
+        }
+    }
 }
 
 /// The question as the result of a call that the client shall repeat with the answer; `state` names the call.
 pub(crate) fn as_result(question: &Question, state: String) -> Option<InputRequiredResult> {
-    let request = InputRequest::Elicitation(ElicitRequest::new(params(question)?));
+    let request = InputRequest::Elicitation(ElicitRequest::new(params(question, true)?));
     Some(InputRequiredResult::new(Some([(CONSENT.to_owned(), request)].into()), Some(state)))
 }
 
@@ -52,7 +71,7 @@ fn answer(answered: ElicitResult) -> Option<ConsentAnswer> {
     }
 }
 
-fn params(question: &Question) -> Option<ElicitRequestParams> {
+fn params(question: &Question, knows_titles: bool) -> Option<ElicitRequestParams> {
     let Question { title, code, wants, .. } = question;
     let shown: String = code.chars().take(SHOWN_CHARS).collect();
     let more = if shown.len() < code.len() { "\n… and more" } else { "" };
@@ -60,7 +79,13 @@ fn params(question: &Question) -> Option<ElicitRequestParams> {
     let message = format!("In Blender “{title}” wants to {wants}. Its code:\n\n{shown}{more}");
     let titles = ["Once", "For this session", "Never: refuse it"].map(str::to_owned).to_vec();
     let names = ConsentAnswer::ALL.map(|answer| answer.name().to_owned()).to_vec();
-    let choice = EnumSchema::builder(names).enum_titles(titles).ok()?.build();
+    let choice = if knows_titles {
+        EnumSchema::builder(names).enum_titles(titles).ok()?.build()
+    } else {
+        let mut choice = LegacyEnumSchema::new(names);
+        choice.enum_names = Some(titles);
+        EnumSchema::Legacy(choice)
+    };
     let requested_schema = ElicitationSchema::builder().required_enum_schema(ANSWER, choice).build().ok()?;
     Some(ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema })
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::Blender;
-use crate::caller::{Caller, Heard};
+use crate::caller::{Caller, Heard, Question};
 use crate::defect::caught;
 use crate::tools::{Calling, Cancelled, Failure, Progressed, Unfinished};
 
@@ -46,6 +46,10 @@ pub(crate) struct Job {
     done: watch::Receiver<Option<CallToolResult>>,
     /// Bytes of its output that whoever waited for it was told.
     pub(crate) told_bytes: AtomicUsize,
+    /// Longest result, in bytes of JSON, that whoever began it wants in one answer.
+    pub(crate) result_bytes: usize,
+    /// The question that some client's user was asked last.
+    asked: Mutex<Option<String>>,
     began: Instant,
     task: AbortHandle,
 }
@@ -58,8 +62,14 @@ impl Drop for Job {
 
 impl Job {
     /// The Blender that it runs in.
-    pub(crate) fn blender(&self) -> &dyn Blender {
-        self.blender.as_ref()
+    pub(crate) fn blender(&self) -> &Arc<dyn Blender> {
+        &self.blender
+    }
+
+    /// Whether nobody was asked this before; from now on somebody was.
+    pub(crate) fn is_first_to_ask(&self, question: &Question) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.replace(question.id.clone()).is_none_or(|before| before != question.id)
     }
 
     /// What is heard of it.
@@ -114,6 +124,7 @@ impl Jobs {
         tool: &'static str,
         call: Call,
         arguments: JsonObject,
+        result_bytes: usize,
     ) -> Arc<Job> {
         let blender = caller.blender().clone();
         let (sender, done) = watch::channel(None);
@@ -124,7 +135,8 @@ impl Jobs {
         });
         let id = format!("job-{}", self.count.fetch_add(1, Ordering::Relaxed) + 1);
         let (told_bytes, began, task) = (AtomicUsize::new(0), Instant::now(), task.abort_handle());
-        Arc::new(Job { id, tool, blender, heard, done, told_bytes, began, task })
+        let asked = Mutex::default();
+        Arc::new(Job { id, tool, blender, heard, done, told_bytes, result_bytes, asked, began, task })
     }
 
     /// Keeps a job that is not done for whoever asks for it.

@@ -116,11 +116,15 @@ impl Server {
         &self,
         job: Arc<Job>,
         context: &RequestContext<RoleServer>,
-        arguments: &Limits,
+        longest: Duration,
     ) -> Result<CallToolResponse, Failure> {
-        match Waiter::new(context, self.level()).wait(&job, arguments.wait).await {
+        match Waiter::new(context, self.level()).wait(&job, longest).await {
             Waited::Done(result) => {
-                let result = self.large.fit(result, arguments.result_bytes);
+                let mut result = self.large.fit(result, job.result_bytes);
+                if context.protocol_version().is_some_and(|revision| revision < ProtocolVersion::V_2025_06_18) {
+                    // They came with that, and clients that are older refuse what has one. The text says the same.
+                    result.content.retain(|block| !matches!(block, ContentBlock::ResourceLink(_)));
+                }
                 Ok(self.naming_foreign(self.blender(context), result).into())
             }
             Waited::TakenBack => {
@@ -161,9 +165,6 @@ impl Server {
         if let (Some(question), Some(answer)) = (question, elicit::brought(responses)) {
             // Somebody may have answered in Blender meanwhile, which is as good.
             let _ = job.blender().consent(&question.id, answer).await;
-            // Until Blender has taken it up the question still stands.
-            let mut heard = job.heard();
-            let _ = tokio::time::timeout(SETTLED_WITHIN, heard.wait_for(|heard| heard.question.is_none())).await;
         }
         Ok(job)
     }
@@ -175,23 +176,23 @@ impl Server {
         entry: &ToolEntry,
     ) -> Result<CallToolResponse, Failure> {
         let arguments = request.arguments.unwrap_or_default();
-        let limits = Limits::read(&arguments)?;
+        let Limits { wait, result_bytes } = Limits::read(&arguments)?;
         if let Some(state) = request.request_state {
             let job = self.resume(&state, request.input_responses).await?;
-            return self.answer(job, context, &limits).await;
+            return self.answer(job, context, wait).await;
         }
         match entry.work {
             Work::Call(call) => {
                 let job = {
                     let (caller, heard) =
                         Caller::new(self.blender(context).clone(), self.docs.clone(), Visitor::of(context));
-                    self.jobs.begin(caller, heard, entry.name, call, arguments)
+                    self.jobs.begin(caller, heard, entry.name, call, arguments, result_bytes)
                 };
-                self.answer(job, context, &limits).await
+                self.answer(job, context, wait).await
             }
             Work::Jobs(read) => match read(arguments)? {
-                Wish::Wait(id) => self.answer(self.jobs.named(&id)?, context, &limits).await,
-                Wish::List => Ok(CallToolResult::structured(self.jobs.list()).into()),
+                Wish::Wait(id) => self.answer(self.jobs.named(&id)?, context, wait).await,
+                Wish::List => Ok(self.large.fit(CallToolResult::structured(self.jobs.list()), result_bytes).into()),
                 Wish::Cancel(id) => Ok(tools::told(&self.jobs.cancel(&id).await?)?.into()),
             },
         }
@@ -202,9 +203,6 @@ impl Server {
 pub(crate) fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version().is_some_and(|version| !version.has_initialize())
 }
-
-/// How long Blender's main thread may take to go on with a script that was waiting for consent.
-const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Longest wait: longer than any, and no more than clocks can count on from now.
 const LONGEST_WAIT: Duration = Duration::from_hours(365 * 24);

@@ -2,12 +2,10 @@
 //! A client that waits for a job: it is told how far that is and what it prints, and its user is asked for consent where
 //! Blender wants that and the client can.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use blendwire_protocol::ConsentAnswer;
 use rmcp::model::{CallToolResult, ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use tokio::time::Instant;
@@ -50,8 +48,6 @@ pub(crate) struct Waiter<'a> {
     told_progress: f64,
 }
 
-type Asked<'a> = Pin<Box<dyn Future<Output = Option<ConsentAnswer>> + Send + 'a>>;
-
 impl<'a> Waiter<'a> {
     /// Whoever made the call of `context`; `level` is the least severe message that its session wants.
     pub(crate) fn new(context: &'a RequestContext<RoleServer>, level: Option<Level>) -> Self {
@@ -72,36 +68,27 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    /// Waits for the job's end for as long as that; longer only while the user is being asked.
+    /// Waits for the job's end for as long as that. A question to the user stands longer.
     pub(crate) async fn wait(&mut self, job: &Job, longest: Duration) -> Waited {
         let context = self.context;
         let peer = &context.peer;
         let mut heard = job.heard();
         let deadline = Instant::now() + longest;
-        let mut asked: Option<(Arc<Question>, Asked<'_>)> = None;
         let mut ended = std::pin::pin!(job.ended());
         let mut taken_back = std::pin::pin!(context.ct.cancelled());
         loop {
             let (progress, printed, question) = self.news(job, &heard.borrow_and_update());
-            match (question, self.asking) {
-                (Some(question), Asking::Result) => return Waited::Asks(question),
-                (Some(question), Asking::Request)
-                    if asked.as_ref().is_none_or(|(asked, _)| !Arc::ptr_eq(asked, &question)) =>
-                {
-                    let about = question.clone();
-                    asked = Some((question, Box::pin(async move { elicit::consent(peer, &about).await })));
+            // One that was closed without an answer, or is not taken up yet, is not put again.
+            if let Some(question) = question
+                && self.asking != Asking::Never
+                && job.is_first_to_ask(&question)
+            {
+                if self.asking == Asking::Result {
+                    return Waited::Asks(question);
                 }
-                (None, _) => asked = None,
-                _ => {}
+                self.ask(job, question);
             }
             tell(peer, progress, printed).await;
-            let is_asking = asked.is_some();
-            let answered = async {
-                match &mut asked {
-                    Some((question, asking)) => (question.clone(), asking.await),
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 result = &mut ended => {
@@ -114,17 +101,25 @@ impl<'a> Waiter<'a> {
                 changed = heard.changed() => if changed.is_err() {
                     return Waited::Done(ended.await);
                 },
-                (question, answer) = answered => {
-                    // A client that closes the question without an answer leaves it to Blender's own.
-                    if let Some(answer) = answer {
-                        // Somebody may have answered in Blender meanwhile, which is as good.
-                        let _ = job.blender().consent(&question.id, answer).await;
-                    }
-                    asked = Some((question, Box::pin(std::future::pending())));
-                }
-                () = tokio::time::sleep_until(deadline), if !is_asking => return Waited::NotYet,
+                () = tokio::time::sleep_until(deadline) => return Waited::NotYet,
             }
         }
+    }
+
+    /// Puts the question to the user, whose answer counts whether the call is still waited for or not.
+    fn ask(&self, job: &Job, question: Arc<Question>) {
+        let (peer, blender, mut heard) = (self.context.peer.clone(), job.blender().clone(), job.heard());
+        let revision = self.context.protocol_version();
+        tokio::spawn(async move {
+            let id = question.id.clone();
+            let is_settled = |heard: &Heard| heard.question.as_ref().is_none_or(|question| question.id != id);
+            // The same for a job that has ended.
+            let settled = async { drop(heard.wait_for(is_settled).await) };
+            if let Some(answer) = elicit::consent(&peer, &question, revision.as_ref(), settled).await {
+                // Somebody may have answered in Blender meanwhile, which is as good.
+                let _ = blender.consent(&question.id, answer).await;
+            }
+        });
     }
 
     /// What is to be told of `heard` that has not been.

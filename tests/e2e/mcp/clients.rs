@@ -9,8 +9,8 @@ use anyhow::{Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Settings, wait_until};
 use blendwire_mcp::{Answer, answers};
 
-use super::concurrent::asking;
 use super::conformance::{serve, token, url};
+use super::consent::asking;
 use super::official_tools::{background_blender, signal};
 use crate::suite::Suite;
 

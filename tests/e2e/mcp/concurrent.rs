@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Many calls at once, calls that outlast the wait for them, results in pages, and consent without a session; in raw JSON
-//! lines, so that nothing on stdout goes unseen.
+//! Many calls at once, calls that outlast the wait for them, and results in pages; in raw JSON lines, so
+//! that nothing on stdout goes unseen.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -8,8 +8,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use blendwire_e2e::{Blender, Environment, Flavour, Gate, PREFERENCES, Settings, http, wait_until};
+use anyhow::{Context as _, Result, ensure};
+use blendwire_e2e::{Blender, Environment, Flavour, Gate, Settings, http, wait_until};
 use serde_json::{Value, json};
 
 use crate::suite::Suite;
@@ -25,7 +25,6 @@ pub(super) fn add(suite: &mut Suite) {
         ("mcp::concurrent_calls_with_large_answers_do_not_mix", concurrent as fn(&Environment) -> Result<()>),
         ("mcp::a_call_that_outlasts_the_wait_is_a_job", jobs),
         ("mcp::pages_of_a_large_result_are_the_whole", pages),
-        ("windowed::mcp::consent_without_a_session_is_a_result", consent),
     ] {
         suite.own(name, test);
     }
@@ -71,11 +70,21 @@ impl Server {
 
     /// With the handshake of 2025-11-25.
     pub(super) fn with_session(environment: &Environment, blender: &Blender) -> Result<Self> {
+        Self::with_session_of(environment, blender, "2025-11-25", &json!({}))
+    }
+
+    /// The same of a client of that revision which can do that.
+    pub(super) fn with_session_of(
+        environment: &Environment,
+        blender: &Blender,
+        revision: &str,
+        capabilities: &Value,
+    ) -> Result<Self> {
         let mut server = Self::start(environment, blender)?;
         let client = json!({"name": "raw", "version": "1"});
-        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
+        let params = json!({"protocolVersion": revision, "capabilities": capabilities, "clientInfo": client});
         let answer = server.request("initialize", params)?;
-        ensure!(answer["protocolVersion"] == "2025-11-25", "{answer}");
+        ensure!(answer["protocolVersion"] == revision, "{answer}");
         server.write(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
         Ok(server)
     }
@@ -245,54 +254,20 @@ fn pages(environment: &Environment) -> Result<()> {
     // With more room it comes at once.
     let arguments = json!({"code": code, "max_result_bytes": 10_000_000});
     ensure!(server.value("execute_blender_code", &arguments)?["result"] == json!(expected));
-    Ok(())
-}
-
-/// A Blender that asks before a script writes files.
-pub(super) fn asking(environment: &Environment) -> Result<Blender> {
-    let wish = format!("{PREFERENCES}.guard_files = 'ask'");
-    let settings = Settings { python_expr: Some(wish), ..Settings::default() };
-    Blender::start(environment, Flavour::Windowed, &settings)
-}
-
-/// The question comes as what the call answers, and the call is made again with the user's answer.
-fn consent(environment: &Environment) -> Result<()> {
-    let blender = asking(environment)?;
-    let mut server = Server::without_session(environment, &blender)?;
-    let path = blender.file("asked");
-    let code = format!("open({:?}, 'a').write('x')\nresult = 'done'", path.display().to_string());
-    let arguments = json!({"code": code, "title": "Write notes"});
-    let call = json!({"name": "execute_blender_code", "arguments": arguments});
-    for (answer, is_done) in [
-        (json!({"action": "accept", "content": {"answer": "once"}}), true),
-        (json!({"action": "decline"}), false),
-        (json!({"action": "accept", "content": {"answer": "never"}}), false),
-    ] {
-        let question = server.request("tools/call", call.clone())?;
-        ensure!(question["resultType"] == "input_required" && !path.exists(), "{question}");
-        let params = &question["inputRequests"]["consent"]["params"];
-        let is_told = |word: &str| params["message"].as_str().is_some_and(|message| message.contains(word));
-        ensure!(is_told("Write notes") && is_told("write files"), "{question}");
-        let mut again = call.clone();
-        again["inputResponses"] = json!({"consent": answer});
-        again["requestState"] = question["requestState"].clone();
-        let result = server.request("tools/call", again)?;
-        ensure!(result["resultType"] == "complete", "{result}");
-        if is_done {
-            ensure!(result["structuredContent"]["result"] == "done" && fs_err::read(&path)? == b"x", "{result}");
-            fs_err::remove_file(&path)?;
-        } else {
-            ensure!(result["isError"] == true && result.to_string().contains("refused"), "{result}");
-            ensure!(!path.exists(), "it was done all the same");
-        }
-    }
-    // A state that was never given out belongs to no call.
-    let mut forged = call.clone();
-    forged["inputResponses"] = json!({"consent": {"action": "accept", "content": {"answer": "once"}}});
-    forged["requestState"] = "job-1000".into();
-    let result = server.request("tools/call", forged)?;
-    if result["isError"] != true || path.exists() {
-        bail!("{result}");
+    // Also where it takes longer than the call waits.
+    let arguments = json!({"code": code, "max_result_bytes": 10_000_000, "wait_secs": 0});
+    let job = server.value("execute_blender_code", &arguments)?["job"].take();
+    ensure!(server.value("get_job", &json!({"job": job, "wait_secs": 60}))?["result"] == json!(expected));
+    // Clients that are older than links to resources refuse what has one.
+    for (revision, has_link) in [("2025-03-26", false), ("2025-06-18", true)] {
+        let mut server = Server::with_session_of(environment, &blender, revision, &json!({}))?;
+        let large = server.call("execute_blender_code", &json!({"code": code}))?;
+        ensure!(large["structuredContent"]["too_large"]["first_page"].is_string(), "{revision}: {large}");
+        let is_link = |part: &Value| part["type"] == "resource_link";
+        ensure!(
+            large["content"].as_array().is_some_and(|all| all.iter().any(is_link)) == has_link,
+            "{revision}: {large}"
+        );
     }
     Ok(())
 }

@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 use blendwire_e2e::{Blender, Environment, Flavour, Gate, Settings, Wire, http, wait_until};
 use serde_json::{Value, json};
 
-use super::concurrent::{Server, asking};
+use super::concurrent::Server;
 use super::conformance::serve;
+use super::consent::asking;
 use super::http::{HttpClient, INITIALIZE, answered, calls_alone, head, next, session_in};
 use super::http_command::port_of;
 use crate::http::bearer;
