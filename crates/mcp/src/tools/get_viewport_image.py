@@ -249,6 +249,8 @@ def _draw(viewport, wanted):
 
     window, area, region, space = viewport
     width, height = wanted.width, wanted.height
+    # What a script has just set is in its matrices only when Blender has drawn it.
+    space.region_3d.update()
     camera = _camera_of(wanted, space)
     matrices = _matrices(wanted, camera, space.region_3d)
     before = space.shading.type, space.overlay.show_overlays, space.region_3d.view_perspective, space.lens

@@ -33,8 +33,14 @@ ALSO = {".exr": {"OPEN_EXR_MULTILAYER"}, ".tga": {"TARGA_RAW"}}
 LONGEST_BYTES = 1000
 THUMBNAIL_SIDE = 320
 THUMBNAIL_SAMPLES = 16
-# Where it is kept, as long as the file stays open, which paths were rendered to.
-RENDERED = "blendwire_rendered"
+# Where it is kept, as long as the file stays open, which paths were rendered to, and what was written there.
+RENDERED = "blendwire_rendered_files"
+
+
+def state_of(path):
+    """By which a file is told from another that somebody puts there."""
+    found = os.lstat(path)
+    return found.st_size, found.st_mtime_ns
 
 
 class Problem(Exception):
@@ -75,8 +81,8 @@ def check(path):
     ending = os.path.splitext(name)[1].lower()
     if os.path.isdir(path) or ending not in FORMATS:
         raise Problem(f"output_path must end with one of {', '.join(FORMATS)}, not {name!r}")
-    is_ours = path in bpy.app.driver_namespace.get(RENDERED, ()) and os.path.isfile(path) and not os.path.islink(path)
-    if os.path.lexists(path) and not is_ours:
+    rendered = bpy.app.driver_namespace.get(RENDERED, {})
+    if os.path.lexists(path) and rendered.get(path) != state_of(path):
         raise Problem(f"{path} is there already, and this tool has not rendered it: take another name, or remove it")
     return ending
 
@@ -149,7 +155,7 @@ def render(scene, path):
             raise Problem(f"Blender could not render: {str(error).strip()}") from None
     if not os.path.exists(path) or os.stat(path).st_mtime_ns == earlier or not os.path.getsize(path):
         raise Problem(f"Blender rendered but wrote no file {path}: is there room, and may it write there?")
-    bpy.app.driver_namespace.setdefault(RENDERED, set()).add(path)
+    bpy.app.driver_namespace.setdefault(RENDERED, {})[path] = state_of(path)
 
 
 def size(scene):

@@ -64,6 +64,10 @@ fn renders(environment: &Environment, flavour: Flavour) -> Result<()> {
     for (path, kept) in [(&full, "full"), (&small, "small")] {
         fs_err::copy(path, environment.artefacts.join(format!("render-{}-{kept}.png", flavour.name())))?;
     }
+    // Not what somebody has put in its place since.
+    fs_err::write(&small, "mine")?;
+    let said = failure(&session, THUMBNAIL, json!({"output_path": small}))?;
+    ensure!(said.contains("is there already") && fs_err::read(&small)? == b"mine", "{said}");
     for (name, begin) in [("a.jpg", &b"\xff\xd8\xff"[..]), ("a.exr", b"v/1\x01"), ("A.JPEG", b"\xff\xd8\xff")] {
         let path = blender.file(name);
         value(&session, THUMBNAIL, json!({"output_path": path}))?;
