@@ -230,14 +230,18 @@ fn is_in_journal(environment: &Environment, blender: &Blender, ids: &[String], b
         ensure!(end["outcome"] == "ok", "{id}: {end}");
         is_sane(&end["ran_secs"], begun).with_context(|| end.to_string())?;
     }
-    let said = logs(environment, &blender.state, &["--last", "all", "--json"])?;
+    // The last requests, which have no name, too.
+    let count =
+        |said: &str, event: &str| said.lines().filter(|line| line.contains(&format!("\"event\":\"{event}\""))).count();
+    let said = wait_until("each to have its end", SOON, || {
+        let said = logs(environment, &blender.state, &["--last", "all", "--json"]).ok()?;
+        (count(&said, "begin") == count(&said, "end")).then_some(said)
+    })?;
     for id in ids {
         let lines = said.lines().filter(|line| line.contains(&format!("\"id\":\"{id}\""))).count();
         ensure!(lines == 1, "{id} began {lines} times in {said}");
     }
-    let count = |event: &str| said.lines().filter(|line| line.contains(&format!("\"event\":\"{event}\""))).count();
-    ensure!(count("begin") == count("end"), "{said}");
-    ensure!(shown(environment, &blender.state)? == count("begin"), "not all are shown");
+    ensure!(shown(environment, &blender.state)? == count(&said, "begin"), "not all are shown");
     Ok(())
 }
 

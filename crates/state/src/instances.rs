@@ -135,11 +135,10 @@ pub fn machine() -> String {
 
 /// `None` when the file is gone.
 fn look_at(path: &Path) -> Option<Seen> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        file => file,
-    };
-    Some(file.and_then(|file| read(path, &file)).unwrap_or(Seen::Unreadable))
+    match File::open(path).and_then(|file| read(path, &file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        seen => Some(seen.unwrap_or(Seen::Unreadable)),
+    }
 }
 
 fn read(path: &Path, file: &File) -> io::Result<Seen> {

@@ -45,11 +45,17 @@ def main(port):
     print("listening", flush=True)
     while True:
         time.sleep(ACTIVE_SECS if clients or waiting else IDLE_SECS)
-        for client, (reply, later) in list(waiting.items()):
-            if (result := later()) is not None:
-                client.sendall(json.dumps({**reply, "result": encoded(result, False)}).encode() + b"\0")
-                del waiting[client]
-                client.close()
+        for client, (first, later) in list(waiting.items()):
+            try:
+                if (result := later()) is None:
+                    continue
+                reply = {**first, "result": encoded(result, False)}
+            except Exception:
+                reply = {"status": "error", "message": traceback.format_exc(), "stdout": first["stdout"]}
+            del waiting[client]
+            with contextlib.suppress(OSError):
+                client.sendall(json.dumps(reply).encode() + b"\0")
+            client.close()
         with contextlib.suppress(BlockingIOError):
             clients[server.accept()[0]] = b""
         for client in select.select(list(clients), [], [], 0)[0]:
