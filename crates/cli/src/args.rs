@@ -45,7 +45,7 @@ pub(crate) use self::tunnel::TunnelArgs;
 Examples:
   blendwire addon install             put the add-on into the Blenders on this machine
   blendwire launch                    start Blender with the server on
-  blendwire exec -c 'result = 6 * 7'  run Python in it, get JSON
+  blendwire exec -c \"result = 6 * 7\"  run Python in it, get JSON
   blendwire repl                      or type it at a prompt
   blendwire setup                     make Claude, Cursor and others use it
   blendwire mcp                       serve an MCP client over stdio
@@ -177,7 +177,7 @@ shows a bar. With --json what it prints is in the reply, and not on stderr.
 
 Examples:
   blendwire exec build_scene.py
-  blendwire exec -c 'result = [o.name for o in bpy.data.objects]' | jq
+  blendwire exec -c \"result = [o.name for o in bpy.data.objects]\" | jq
   echo 'print(bpy.app.version_string)' | blendwire exec -
   blendwire exec --timeout 30 heavy.py  # interrupted after 30 s; Ctrl-C cancels it in Blender too
   blendwire exec --rollback --changes build_scene.py
@@ -267,7 +267,7 @@ Examples:
   blendwire instances
   blendwire instances --watch       # tells who comes and goes, until Ctrl-C
   blendwire instances --json | jq -r '.[].instance'
-  blendwire exec --instance 4f0c -c 'result = bpy.data.filepath'
+  blendwire exec --instance 4f0c -c \"result = bpy.data.filepath\"
 
 Exit status: 0 done, also when none runs; 1 it cannot be found out.")]
 pub(crate) struct InstancesArgs {

@@ -66,7 +66,11 @@ impl Config {
         let Some(path) = path() else { return Ok(Self::default()) };
         let path = std::path::absolute(&path).unwrap_or(path);
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::of(&path, &text),
+            // As PowerShell writes it.
+            Ok(text) => Self::of(&path, text.strip_prefix('\u{feff}').unwrap_or(&text)),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                bail!("{} is not UTF-8 (Windows PowerShell writes UTF-16): save it as UTF-8", path.display())
+            }
             Err(error) if error.kind() == ErrorKind::NotFound && env_vars::read(env_vars::CONFIG).is_none() => {
                 Ok(Self { path: Some(path), ..Self::default() })
             }

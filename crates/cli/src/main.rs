@@ -18,6 +18,8 @@ mod followed;
 mod instances;
 mod live;
 mod narrow;
+#[cfg(windows)]
+mod own_handles;
 mod printer;
 mod running;
 mod watch;
@@ -29,6 +31,8 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    #[cfg(windows)]
+    own_handles::keep();
     let Args { command } = Args::parse();
     let ended = match command {
         Command::Mcp(args) => commands::mcp::run(&args),

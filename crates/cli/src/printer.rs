@@ -7,6 +7,9 @@ use owo_colors::OwoColorize as _;
 
 use crate::exit::Failure;
 
+/// The keys that end what is typed.
+pub(crate) const END_OF_INPUT: &str = if cfg!(windows) { "Ctrl-Z and Enter" } else { "Ctrl-D" };
+
 /// Writes one line of data, byte for byte.
 pub(crate) fn data(line: &str) -> Result<(), Failure> {
     write_line(io::stdout().lock(), line)

@@ -108,7 +108,8 @@ pub(crate) fn read(path: &Path) -> Result<String, SecretError> {
     }
     let mut text = String::new();
     file.take(LONGEST_BYTES).read_to_string(&mut text).map_err(SecretError::io("read", path))?;
-    Ok(text)
+    // As PowerShell writes it.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// Puts `text` there, whole or not at all, in a folder that is made for the owner alone when it is missing.

@@ -151,7 +151,9 @@ fn read(path: &Path, file: &File) -> io::Result<Seen> {
     let Ok(instance) = serde_json::from_str::<Instance>(&text) else {
         return Ok(if is_held { Seen::Unreadable } else { Seen::Stale });
     };
-    Ok(match (instance.machine == machine(), is_held) {
+    // A Mac has its name from the network that it is in just now, and a lock only on its own disks.
+    let is_here = instance.machine == machine() || cfg!(target_os = "macos") && is_held;
+    Ok(match (is_here, is_held) {
         (false, _) => Seen::Elsewhere,
         (true, true) => Seen::Running(instance),
         (true, false) => Seen::Stale,

@@ -36,6 +36,8 @@ impl Flags {
         if cfg!(all(windows, target_env = "msvc")) {
             // Otherwise the linker writes the time into the file.
             flags.push("-Clink-arg=/Brepro".into());
+            // Not every Windows has Visual C++'s library.
+            flags.push("-Ctarget-feature=+crt-static".into());
         }
         Ok(Self(flags))
     }

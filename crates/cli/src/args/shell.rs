@@ -14,7 +14,7 @@ Examples:
   blendwire completions bash > ~/.local/share/bash-completion/completions/blendwire
   blendwire completions zsh > ~/.zfunc/_blendwire    # with fpath+=~/.zfunc before compinit in ~/.zshrc
   blendwire completions fish > ~/.config/fish/completions/blendwire.fish
-  blendwire completions powershell >> $PROFILE
+  blendwire completions powershell | Out-File -Append -Encoding utf8 $PROFILE
   eval \"$(blendwire completions bash)\"               # for this terminal only
 
 After an update of blendwire write it anew.")]

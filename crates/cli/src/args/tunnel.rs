@@ -20,7 +20,7 @@ Examples:
   blendwire tunnel me@render7
   blendwire tunnel me@render7 --port 9877 --local-port 9900
   blendwire tunnel render7 -- -i ~/.ssh/render_key -J gateway
-  blendwire exec --port 9876 -c 'result = bpy.data.filepath'      # in another terminal
+  blendwire exec --port 9876 -c \"result = bpy.data.filepath\"      # in another terminal
 
 Exit status: 0 ended by Ctrl-C, 1 it could not be connected, or no Blender answers there, 2 wrong use or no ssh.")]
 pub(crate) struct TunnelArgs {

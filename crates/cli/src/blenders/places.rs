@@ -54,10 +54,11 @@ pub(super) fn on_path() -> Vec<PathBuf> {
 pub(super) fn usual() -> Vec<PathBuf> {
     let home = etcetera::home_dir().unwrap_or_default();
     let mut found = if cfg!(target_os = "macos") {
-        [PathBuf::from("/Applications"), home.join("Applications")]
-            .iter()
-            .flat_map(|folder| in_folder(folder))
-            .collect()
+        let applications = [PathBuf::from("/Applications"), home.join("Applications")];
+        let mut folders = applications.to_vec();
+        // Several versions are kept apart in folders of their own.
+        folders.extend(applications.iter().flat_map(|folder| folders_of_blender(folder)));
+        folders.iter().flat_map(|folder| in_folder(folder)).collect()
     } else if cfg!(windows) {
         windows()
     } else {

@@ -11,16 +11,19 @@ const UNINSTALL: [&str; 2] = [
     r"Software\WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall",
 ];
 
-/// What runs when a .blend file is opened: by the installer, and by Blender's own registration.
-const OPENS: [&str; 2] =
-    [r"Software\Classes\blendfile\shell\open\command", r"Software\Classes\Blender\shell\open\command"];
+/// What kinds of files there are, and what opens them: `blendfile` by the installer, `blender.4.5` and the like by Blender's
+/// own registration.
+const CLASSES: &str = r"Software\Classes";
 
 /// The folders of Blenders.
 pub(super) fn blenders() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for root in [CURRENT_USER, LOCAL_MACHINE] {
         found.extend(UNINSTALL.iter().flat_map(|path| installed(root, path)));
-        found.extend(OPENS.iter().filter_map(|path| opens(root, path)));
+        let classes = root.open(CLASSES).ok().and_then(|classes| Some(classes.keys().ok()?.collect::<Vec<_>>()));
+        let of_blender = |name: &String| name.to_lowercase().starts_with("blend");
+        let opened = classes.into_iter().flatten().filter(of_blender);
+        found.extend(opened.filter_map(|name| opens(root, &format!(r"{CLASSES}\{name}\shell\open\command"))));
     }
     found
 }

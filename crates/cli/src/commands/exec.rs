@@ -44,22 +44,29 @@ fn title(args: &ExecArgs) -> Option<Cow<'_, str>> {
     args.title.as_deref().map(Cow::Borrowed).or_else(file)
 }
 
+/// Some editors, and PowerShell, write a byte order mark, which Python takes for a character of the code.
+fn without_mark(text: String) -> String {
+    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
+}
+
 fn code(args: &ExecArgs) -> Result<String> {
     match (&args.code, &args.file) {
         (Some(code), _) => Ok(code.clone()),
         (None, Some(file)) if file != Path::new("-") => {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("cannot read the script {} (code itself goes after -c)", file.display()))?;
-            // Some editors write a byte order mark, which Python takes for a character of the code.
-            Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+            Ok(without_mark(text))
         }
         (None, None) if std::io::stdin().is_terminal() => {
-            bail!("nothing to run: name a file, give the script with -c 'CODE', or `-` to type it and end with Ctrl-D")
+            bail!(
+                "nothing to run: name a file, give the script with -c \"CODE\", or `-` to type it and end with {}",
+                printer::END_OF_INPUT
+            )
         }
         _ => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).context("cannot read the script from stdin")?;
-            Ok(text)
+            Ok(without_mark(text))
         }
     }
 }

@@ -76,7 +76,8 @@ fn tell_what_stays() {
     printer::talk("Blendwire's own data stays; to remove it too:");
     for (folder, what) in there {
         let folder = folder.display();
-        let command = if cfg!(windows) { format!("rmdir /s /q \"{folder}\"") } else { format!("rm -r '{folder}'") };
+        let command =
+            if cfg!(windows) { format!("cmd /c rmdir /s /q \"{folder}\"") } else { format!("rm -r '{folder}'") };
         printer::talk(&format!("  {command}    ({})", what.join("; ")));
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn clock(context: &Context) -> Finding {
         // It was told somewhere between question and answer.
         Some(there) => beside(there, here, since.elapsed()),
         None => Finding::warning("Blender did not tell its time", "whether the clocks agree is not known")
-            .remedy("blendwire exec -c 'import time; result = time.time()': shows why"),
+            .remedy("blendwire exec -c \"import time; result = time.time()\": shows why"),
     }
 }
 
@@ -60,13 +60,14 @@ fn beside(there: Timestamp, here: Timestamp, within: Duration) -> Finding {
 }
 
 const LINUX: &str = "sudo timedatectl set-ntp true";
-const WINDOWS: &str = "w32tm /resync";
+// Off a domain the service mostly stands still.
+const WINDOWS: &str = "net start w32time, then w32tm /resync";
 const MACOS: &str = "sudo sntp -sS time.apple.com";
 
 /// What sets this system's clock by a time server.
 fn own_remedy() -> &'static str {
     match std::env::consts::OS {
-        "windows" => "w32tm /resync, in a terminal that was started as administrator",
+        "windows" => "net start w32time, then w32tm /resync, in a terminal that was started as administrator",
         "macos" => MACOS,
         _ => LINUX,
     }

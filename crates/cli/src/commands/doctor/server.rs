@@ -226,7 +226,7 @@ fn told(measured: Result<(Duration, Outcome, Duration)>) -> Finding {
         Ok((_, Outcome::Failed { message, .. }, _)) => {
             let last = message.lines().last().unwrap_or_default();
             Finding::failure(format!("`result = 1` failed: {}", printer::one_line(last)), why)
-                .remedy("blendwire exec -c 'result = 1': shows the whole text")
+                .remedy("blendwire exec -c \"result = 1\": shows the whole text")
                 .remedy("blendwire status: whether Blender has time")
         }
         Err(error) => Finding::failure(format!("{error:#}"), why).remedy("blendwire status: whether Blender has time"),

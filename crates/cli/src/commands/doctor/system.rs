@@ -17,7 +17,9 @@ pub(super) fn own_alone(path: &Path) -> String {
     let shown = path.display();
     if cfg!(windows) {
         // Quoted so that the shell itself puts the name in.
-        return format!("icacls \"{shown}\" /inheritance:r /grant:r \"%USERNAME%:F\" (in a Command Prompt)");
+        // What is in a folder has its rights from there.
+        let within = if path.is_dir() { "(OI)(CI)" } else { "" };
+        return format!("icacls \"{shown}\" /inheritance:r /grant:r \"%USERNAME%:{within}F\" (in a Command Prompt)");
     }
     let mode = if path.is_dir() { "700" } else { "600" };
     format!("chmod {mode} '{}'", shown.to_string().replace('\'', r"'\''"))

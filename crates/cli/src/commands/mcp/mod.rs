@@ -19,9 +19,10 @@ pub(crate) fn run(args: &McpArgs) -> Ended {
     }
     let blender = Arc::new(Followed::new(&args.endpoint).map_err(Failure::could_not_start)?);
     if std::io::stdin().is_terminal() {
-        printer::talk(
-            "This speaks MCP on stdin and stdout and is meant to be started by an MCP client; Ctrl-D ends it.",
-        );
+        printer::talk(&format!(
+            "This speaks MCP on stdin and stdout and is meant to be started by an MCP client; {} ends it.",
+            printer::END_OF_INPUT
+        ));
     }
     block_on(async { blendwire_mcp::serve_stdio(blender).await.map_err(Failure::failed) })
 }

@@ -138,6 +138,7 @@ fn in_folder(folder: impl AsRef<Path>, file: &str) -> Place {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(unix)]
     use clap::ValueEnum as _;
 
     use super::*;

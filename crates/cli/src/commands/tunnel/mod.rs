@@ -117,11 +117,11 @@ fn tell(route: &Route, opened: &Opened, was_up: bool) -> Result<(), Failure> {
     printer::talk(&format!("the tunnel to {destination} is up: {who}"));
     printer::talk(&format!(
         "for clients: --port {local_port}, or BLENDWIRE_PORT={local_port}; for instance blendwire exec --port {local_port} \
-         -c 'result = bpy.data.filepath'"
+         -c \"result = bpy.data.filepath\""
     ));
     printer::talk(&format!(
         "where a token is wanted (HTTP, /mcp, Require a Token), it is that machine's: \
-         BLENDWIRE_TOKEN=$(ssh {destination} blendwire token)"
+         BLENDWIRE_TOKEN is what `ssh {destination} blendwire token` prints"
     ));
     printer::talk("Ctrl-C closes it");
     printer::data(&route.endpoint().to_string())
