@@ -112,6 +112,7 @@ fn through_our_http(environment: &Environment, blender: &Blender) -> Result<(Row
     let server = Process::start(&mut command, &blender.folder.path().join("http.log"))?;
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         ensure!(begun.elapsed() < START_WITHIN, "the server over HTTP does not listen: {}", server.output());
+        // `wait_until` looks more seldom than it takes.
         std::thread::sleep(Duration::from_micros(200));
     }
     let start_ms = begun.elapsed().as_secs_f64() * 1e3;

@@ -165,7 +165,7 @@ fn from_stdin(environment: &Environment, port: u16) -> Result<()> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    child.stdin.take().context("no stdin")?.write_all(b"result = 'from stdin'")?;
+    child.stdin.take().context("no stdin")?.write_all("\u{feff}result = 'from stdin'".as_bytes())?;
     expect(&child.wait_with_output()?, 0, "\"from stdin\"\n", "")
 }
 

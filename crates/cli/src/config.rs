@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::settings::Settings;
 pub(crate) use self::settings::{Profile, schema};
-use crate::{access, env_vars};
+use crate::{access, env_vars, utf8};
 
 /// The file's name in the folder of token and certificate.
 const NAME: &str = "config.toml";
@@ -65,12 +65,8 @@ impl Config {
     pub(crate) fn load() -> Result<Self> {
         let Some(path) = path() else { return Ok(Self::default()) };
         let path = std::path::absolute(&path).unwrap_or(path);
-        match std::fs::read_to_string(&path) {
-            // As PowerShell writes it.
-            Ok(text) => Self::of(&path, text.strip_prefix('\u{feff}').unwrap_or(&text)),
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                bail!("{} is not UTF-8 (Windows PowerShell writes UTF-16): save it as UTF-8", path.display())
-            }
+        match utf8::read(&path) {
+            Ok(text) => Self::of(&path, &text),
             Err(error) if error.kind() == ErrorKind::NotFound && env_vars::read(env_vars::CONFIG).is_none() => {
                 Ok(Self { path: Some(path), ..Self::default() })
             }

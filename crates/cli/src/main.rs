@@ -22,6 +22,7 @@ mod narrow;
 mod own_handles;
 mod printer;
 mod running;
+mod utf8;
 mod watch;
 
 use std::process::ExitCode;

@@ -95,6 +95,9 @@ mod tests {
         assert_ne!(second, first);
         assert_ne!(file.stamp(), stamp);
         assert_eq!(file.read().unwrap(), second);
+        // As PowerShell writes it.
+        write(file.path(), &format!("\u{feff}{}\r\n", second.expose())).unwrap();
+        assert_eq!(file.read().unwrap(), second);
     }
 
     #[cfg(unix)]

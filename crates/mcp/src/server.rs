@@ -120,11 +120,7 @@ impl Server {
     ) -> Result<CallToolResponse, Failure> {
         match Waiter::new(context, self.level()).wait(&job, longest).await {
             Waited::Done(result) => {
-                let mut result = self.large.fit(result, job.result_bytes);
-                if context.protocol_version().is_some_and(|revision| revision < ProtocolVersion::V_2025_06_18) {
-                    // They came with that, and clients that are older refuse what has one. The text says the same.
-                    result.content.retain(|block| !matches!(block, ContentBlock::ResourceLink(_)));
-                }
+                let result = self.fit(result, job.result_bytes, context);
                 Ok(self.naming_foreign(self.blender(context), result).into())
             }
             Waited::TakenBack => {
@@ -145,6 +141,16 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// `result`, or what stands for it where it is too large, in a form that the client of `context` takes.
+    fn fit(&self, result: CallToolResult, limit_bytes: usize, context: &RequestContext<RoleServer>) -> CallToolResult {
+        let mut result = self.large.fit(result, limit_bytes);
+        // Links to resources came with that revision. Older clients refuse an answer with one, and its text says the same.
+        if context.protocol_version().is_some_and(|revision| revision < ProtocolVersion::V_2025_06_18) {
+            result.content.retain(|block| !matches!(block, ContentBlock::ResourceLink(_)));
+        }
+        result
     }
 
     /// The first answer through a server of another kind says so: it has not all that the instructions promise.
@@ -192,7 +198,7 @@ impl Server {
             }
             Work::Jobs(read) => match read(arguments)? {
                 Wish::Wait(id) => self.answer(self.jobs.named(&id)?, context, wait).await,
-                Wish::List => Ok(self.large.fit(CallToolResult::structured(self.jobs.list()), result_bytes).into()),
+                Wish::List => Ok(self.fit(CallToolResult::structured(self.jobs.list()), result_bytes, context).into()),
                 Wish::Cancel(id) => Ok(tools::told(&self.jobs.cancel(&id).await?)?.into()),
             },
         }

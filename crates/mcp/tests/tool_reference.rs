@@ -18,7 +18,8 @@ const HEAD: &str = "\
 # MCP tools
 
 Every tool with what it takes and what `structuredContent` holds when it is done. A call that takes longer than its client waits is
-answered as `get_job` does; a result that is too large with the address of a resource that has it in pages.
+answered as `get_job` does; a result that is too large with the address of a resource that has it in pages. When the call is done
+`get_job` gives what the call itself would have, a picture too, and without `job` `{\"jobs\": […]}`.
 [How to reach the server, long calls, large results](mcp.md).
 ";
 

@@ -31,15 +31,12 @@ pub(crate) fn is_held(_path: &Path, file: &File) -> io::Result<bool> {
 /// On Windows what is locked cannot be read. There the holder lets nobody write, which whoever looks tries to begin.
 #[cfg(windows)]
 pub(crate) fn put_held(path: &Path, text: &str) -> io::Result<File> {
-    use std::io::Write as _;
     use std::os::windows::fs::OpenOptionsExt as _;
 
     /// To read, and to rename or delete.
     const SHARED: u32 = 0x1 | 0x4;
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(text.as_bytes())?;
     // Open for writing it could not be held.
-    let file = file.into_temp_path();
+    let file = crate::private::beside(path, text)?.into_temp_path();
     let held = File::options().read(true).share_mode(SHARED).open(&file)?;
     file.persist(path)?;
     Ok(held)

@@ -5,6 +5,8 @@ use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 /// The folder, and what is above it, for its owner alone where it is not there yet.
 ///
 /// # Errors
@@ -23,11 +25,17 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// The system's, or that of `finish`; nothing is left behind then.
 pub fn put(path: &Path, text: &str, finish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
-    // Made by the system with mode 600: there is no moment in which others could open it.
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(text.as_bytes())?;
+    let file = beside(path, text)?;
     finish(file.as_file())?;
     Ok(file.persist(path)?)
+}
+
+/// A new file with `text` in the folder of `path`, removed with what this gives.
+pub(crate) fn beside(path: &Path, text: &str) -> io::Result<NamedTempFile> {
+    // Made by the system with mode 600: there is no moment in which others could open it.
+    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
 }
 
 /// The permissions of a file or folder that others than its owner can use in any way; `None` when they cannot.

@@ -12,6 +12,7 @@ use blendwire_mcp::{Answer, answers};
 use super::conformance::{serve, token, url};
 use super::consent::asking;
 use super::official_tools::{background_blender, signal};
+use super::render_image::ALL_SAMPLES;
 use crate::suite::Suite;
 
 /// Longer than anybody waits for one answer.
@@ -76,10 +77,7 @@ fn long_render(environment: &Environment) -> Result<()> {
 
 fn outlasts(environment: &Environment, python: &Path, is_http: bool) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
-    blender.result(
-        "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.use_denoising = False\n\
-         scene.cycles.use_adaptive_sampling = False",
-    )?;
+    blender.result(ALL_SAMPLES)?;
     let (url, token, port) = (url(&blender), token(&blender)?, blender.port.to_string());
     let command = environment.blendwire.display().to_string();
     let way: &[&str] = if is_http { &["http", &url, &token] } else { &["stdio", &command, "mcp", "--port", &port] };

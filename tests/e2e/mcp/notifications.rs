@@ -12,6 +12,7 @@ use super::conformance::serve;
 use super::consent::asking;
 use super::http::{HttpClient, INITIALIZE, answered, calls_alone, head, next, session_in};
 use super::http_command::port_of;
+use super::render_image::ALL_SAMPLES;
 use crate::http::bearer;
 use crate::suite::Suite;
 
@@ -128,10 +129,7 @@ fn told_over_http(environment: &Environment) -> Result<()> {
 fn render(environment: &Environment) -> Result<()> {
     let blender = Blender::start(environment, Flavour::Bpy52, &Settings::default())?;
     let mut server = Server::with_session(environment, &blender)?;
-    blender.result(
-        "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.use_denoising = False\n\
-         scene.cycles.use_adaptive_sampling = False",
-    )?;
+    blender.result(ALL_SAMPLES)?;
     let arguments = json!({"width": 480, "samples": 200, "wait_secs": 1});
     let call = json!({"name": "render_image", "arguments": arguments, "_meta": {"progressToken": 7}});
     let mut answer = server.request("tools/call", call)?;

@@ -14,6 +14,10 @@ use crate::suite::{EVERYWHERE, Suite};
 /// A background Blender renders something small within this time, on a busy machine too.
 const SOON: Duration = Duration::from_mins(1);
 
+/// Has Cycles take every sample that it is told to, also where it is built without the denoiser.
+pub(super) const ALL_SAMPLES: &str = "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'
+scene.cycles.use_denoising = scene.cycles.use_adaptive_sampling = False";
+
 pub(crate) fn add(suite: &mut Suite) {
     for flavour in EVERYWHERE {
         let mut own = |name: &str, test: fn(&Environment, Flavour) -> Result<()>| {
@@ -62,10 +66,7 @@ fn shows(environment: &Environment, flavour: Flavour) -> Result<()> {
 
 fn long(environment: &Environment, flavour: Flavour) -> Result<()> {
     let (blender, session) = start(environment, flavour)?;
-    blender.result(
-        "scene = bpy.context.scene\nscene.render.engine = 'CYCLES'\nscene.cycles.use_denoising = False\n\
-         scene.cycles.use_adaptive_sampling = False",
-    )?;
+    blender.result(ALL_SAMPLES)?;
     let begun = value(&session, "render_image", json!({"samples": 1_000_000, "wait_secs": 0}))?;
     ensure!(begun["status"] == "running", "{begun}");
     let job = json!({"job": begun["job"], "wait_secs": 0.5});

@@ -17,7 +17,7 @@ use crate::args::ExecArgs;
 use crate::changes::{self, Asked};
 use crate::exit::{Ended, Failure};
 use crate::live::{Live, Sink};
-use crate::{printer, running};
+use crate::{printer, running, utf8};
 
 pub(crate) fn run(args: &ExecArgs) -> Ended {
     let blender = access::blender(&args.endpoint).map_err(Failure::could_not_start)?;
@@ -44,19 +44,11 @@ fn title(args: &ExecArgs) -> Option<Cow<'_, str>> {
     args.title.as_deref().map(Cow::Borrowed).or_else(file)
 }
 
-/// Some editors, and PowerShell, write a byte order mark, which Python takes for a character of the code.
-fn without_mark(text: String) -> String {
-    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
-}
-
 fn code(args: &ExecArgs) -> Result<String> {
     match (&args.code, &args.file) {
         (Some(code), _) => Ok(code.clone()),
-        (None, Some(file)) if file != Path::new("-") => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read the script {} (code itself goes after -c)", file.display()))?;
-            Ok(without_mark(text))
-        }
+        (None, Some(file)) if file != Path::new("-") => utf8::read(file)
+            .with_context(|| format!("cannot read the script {} (code itself goes after -c)", file.display())),
         (None, None) if std::io::stdin().is_terminal() => {
             bail!(
                 "nothing to run: name a file, give the script with -c \"CODE\", or `-` to type it and end with {}",
@@ -66,7 +58,7 @@ fn code(args: &ExecArgs) -> Result<String> {
         _ => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).context("cannot read the script from stdin")?;
-            Ok(without_mark(text))
+            Ok(utf8::without_mark(text))
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{run, text};
 
 impl User {
     /// Settings of this user.
-    fn settings(&self, text: &str) -> PathBuf {
+    fn settings(&self, text: impl AsRef<[u8]>) -> PathBuf {
         let file = self.home.path().join("config/config.toml");
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, text).unwrap();
@@ -90,7 +90,7 @@ fn a_profile_brings_its_token() {
     lend_main_thread(&server);
     Folder::at(&theirs).token().read_or_make().unwrap();
     let status = |args: &[&str]| user.own(&[&["status", "--json"], args].concat()).output().unwrap();
-    let file = user.settings(&format!("[profiles.a]\nport = {port}\ntoken_file = '../theirs/token'"));
+    let file = user.settings(format!("[profiles.a]\nport = {port}\ntoken_file = '../theirs/token'"));
     assert_eq!(status(&["--port", &port]).status.code(), Some(1));
     assert_eq!(status(&["--profile", "a"]).status.code(), Some(0), "{:?}", status(&["--profile", "a"]));
     let shown = user.effective(&["--profile", "a"]);
@@ -118,6 +118,16 @@ fn what_is_wrong_is_told_with_its_place() {
     assert_refused(&user.own(&["status", "--profile", "a", "--host", "x"]).output().unwrap(), "cannot be used with");
     let elsewhere = user.config(&[]).env("BLENDWIRE_CONFIG", "/nonexistent/config.toml").output().unwrap();
     assert_refused(&elsewhere, "/nonexistent/config.toml");
+}
+
+/// As Windows PowerShell writes files.
+#[test]
+fn a_byte_order_mark_is_passed_over_and_utf_16_is_named() {
+    let user = User::new();
+    user.settings("\u{feff}default_profile = 'a'\n[profiles.a]\nport = 9877\n");
+    assert_eq!(user.effective(&[])["port"]["value"], "9877");
+    user.settings(b"\xff\xfed\0");
+    assert_refused(&user.config(&[]).output().unwrap(), "it is not UTF-8 (Windows PowerShell writes UTF-16)");
 }
 
 #[test]
@@ -163,9 +173,9 @@ fn launch_takes_the_port_of_a_profile_for_this_machine_only() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let launch = || user.own(&["launch"]).env("BLENDWIRE_BLENDER", "/nonexistent/blender").output().unwrap();
-    user.settings(&format!("default_profile = 'a'\n[profiles.a]\nport = {port}"));
+    user.settings(format!("default_profile = 'a'\n[profiles.a]\nport = {port}"));
     assert_refused(&launch(), &format!("port {port} is taken"));
-    user.settings(&format!("default_profile = 'a'\n[profiles.a]\nhost = 'render7'\nport = {port}"));
+    user.settings(format!("default_profile = 'a'\n[profiles.a]\nhost = 'render7'\nport = {port}"));
     let elsewhere = launch();
     assert!(!text(&elsewhere.stderr).contains("is taken: `"), "{elsewhere:?}");
 }

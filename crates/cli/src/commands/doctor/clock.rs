@@ -65,11 +65,11 @@ const WINDOWS: &str = "net start w32time, then w32tm /resync";
 const MACOS: &str = "sudo sntp -sS time.apple.com";
 
 /// What sets this system's clock by a time server.
-fn own_remedy() -> &'static str {
+fn own_remedy() -> String {
     match std::env::consts::OS {
-        "windows" => "net start w32time, then w32tm /resync, in a terminal that was started as administrator",
-        "macos" => MACOS,
-        _ => LINUX,
+        "windows" => format!("{WINDOWS}, in a terminal that was started as administrator"),
+        "macos" => MACOS.to_owned(),
+        _ => LINUX.to_owned(),
     }
 }
 

@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use fs_err as fs;
 use tempfile::{NamedTempFile, PersistError};
 
+use crate::utf8::NOT_UTF8;
+
 /// What comes after the file's name, before a number.
 const BACKUP: &str = ".blendwire-backup-";
 
@@ -41,7 +43,7 @@ impl File {
             bail!("it is a folder, and has to be a file: move the folder away");
         }
         let Ok(text) = String::from_utf8(fs::read(&path)?) else {
-            bail!("it is not UTF-8 (Windows PowerShell writes UTF-16): save it as UTF-8");
+            bail!(NOT_UTF8);
         };
         Ok(Self { path, text: Some(text) })
     }
